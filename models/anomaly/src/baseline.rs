@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use volute_plant::{Timestamp, cadence::format_interval};
+use volute_plant::{Profile, Timestamp, cadence::format_interval};
 
-use crate::{ChannelScore, Detector, Scaler, Tuning, deviation::deviation, hex::hex, tuning::MAX_DEVIATION};
+use crate::{
+    ChannelScore, ConditionalBaseline, Detector, DynamicsBaseline, Scaler, Tuning, deviation::deviation, hex::hex, tuning::MAX_DEVIATION,
+};
 
 /// What is normal for one pump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,12 @@ pub struct Baseline {
     pub channels: Vec<ChannelBaseline>,
     /// The thresholds of [`Detector::Fused`].
     pub thresholds: Thresholds,
+    /// What is normal given the operating point. Only [`Detector::Conditional`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditional: Option<ConditionalBaseline>,
+    /// What is usual for the dynamics of its residuals. None without a network of residuals, and after a short commissioning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamics: Option<DynamicsBaseline>,
     /// What it was learned from.
     pub learned: LearnedFrom,
 }
@@ -105,9 +113,10 @@ pub struct BaselineError {
 }
 
 impl Baseline {
-    /// Refuses a baseline that is not for this network and number of channels, or whose id does not match its content.
-    pub fn check(&self, model_id: &str, channels: usize) -> Result<(), BaselineError> {
+    /// Refuses a baseline that is not for this network and profile, or whose id does not match its content.
+    pub fn check(&self, model_id: &str, profile: &Profile) -> Result<(), BaselineError> {
         let refuse = |found: String, expected: String| Err(BaselineError { found, expected });
+        let channels = profile.channels().len();
         if !model_id.ends_with(&self.network) {
             return refuse(format!("for the network {}", self.network), model_id.to_owned());
         }
@@ -118,7 +127,18 @@ impl Baseline {
         if self.id != self.expected_id() {
             return refuse(self.id.clone(), self.expected_id());
         }
-        Ok(())
+        if let Some(dynamics) = &self.dynamics
+            && let Err(error) = dynamics.check(dynamics.network(), channels)
+        {
+            return refuse(format!("whose dynamics are {error}"), "valid ones".to_owned());
+        }
+        match (self.detector, &self.conditional) {
+            (Detector::Conditional, None) => refuse("without its conditional part".to_owned(), "with it".to_owned()),
+            (_, Some(conditional)) => conditional
+                .check(profile)
+                .or_else(|error| refuse(format!("whose conditional part is {error}"), "a valid one".to_owned())),
+            (_, None) => Ok(()),
+        }
     }
 
     /// Refuses a baseline that was learned from windows of another interval. `network_interval_ms` is the network's interval.
@@ -149,6 +169,8 @@ impl Baseline {
             loss_threshold,
             channels,
             thresholds,
+            conditional,
+            dynamics,
             learned: _,
         } = self;
         if let Some(interval_ms) = interval_ms {
@@ -158,6 +180,12 @@ impl Baseline {
         sha.update(format!(
             "{network} {detector} {tuning:?} {loss_threshold:?} {channels:?} {thresholds:?} {scaler:?}"
         ));
+        if let Some(conditional) = conditional {
+            sha.update(format!(" {}", conditional.id()));
+        }
+        if let Some(dynamics) = dynamics {
+            sha.update(format!(" {}", dynamics.id()));
+        }
         hex(&sha.finalize())[..12].to_owned()
     }
 }

@@ -15,13 +15,16 @@
 
 mod observation;
 
+use std::collections::VecDeque;
+
 use volute_plant::{Profile, Window};
 
-pub use observation::{MAX_LEVEL_WINDOWS, StatisticsCollector, Survey};
+pub use observation::{HealthyStep, MAX_LEVEL_WINDOWS, StatisticsCollector, Survey};
 
 use crate::{
-    Baseline, ChannelBaseline, ChannelScore, Commissioning, LearnedFrom, Model, Scaler, ScalerError, ScoreError,
-    Thresholds, Tuning,
+    Baseline, ChannelBaseline, ChannelScore, Commissioning, ConditionalBaseline, ConditionalFitError, ConditionalState,
+    Detector, DynamicsBaseline, DynamicsError, DynamicsNetwork, DynamicsScorer, LearnedFrom, ResidualHistory,
+    ResidualWindow, Model, Scaler, ScalerError, ScoreError, Thresholds, TimedSamples, Tuning,
     deviation::{deviation, norm},
     levels::LevelTracker,
     quantile::{median, quantile},
@@ -30,6 +33,23 @@ use crate::{
 
 /// The fewest windows for commissioning: with fewer, a 95th percentile is too uncertain.
 pub const MIN_WINDOWS: usize = 100;
+
+/// The dynamics are learned from at most this many steps, the newest: a day at one a second.
+const MAX_DYNAMICS_STEPS: usize = 86_400;
+/// Windows of residuals per scoring call.
+const DYNAMICS_BATCH: usize = 512;
+
+/// The fewest steps of normal running for the conditional detector. With fewer, its fit is too uncertain to find anything.
+const MIN_CONDITIONAL_STEPS: usize = 60;
+
+/// Returns the fewest steps of normal running that a detector's baseline is learned from: for a detector that judges windows,
+/// those that end a window.
+pub fn min_steps(detector: Detector) -> usize {
+    match detector {
+        Detector::LstmAutoencoder | Detector::Fused => MIN_WINDOWS,
+        Detector::Conditional => MIN_CONDITIONAL_STEPS,
+    }
+}
 
 /// The baseline cannot be learned.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +66,12 @@ pub enum CommissioningError {
     /// A window does not have the model's size, or is not finite.
     #[error(transparent)]
     Score(#[from] ScoreError),
+    /// What is normal given the operating point cannot be learned.
+    #[error(transparent)]
+    Conditional(#[from] ConditionalFitError),
+    /// The dynamics cannot be learned.
+    #[error(transparent)]
+    Dynamics(#[from] DynamicsError),
 }
 
 impl Baseline {
@@ -56,11 +82,23 @@ impl Baseline {
         windows: &[Window],
         settings: &Commissioning,
     ) -> Result<Baseline, CommissioningError> {
-        Ok(Baseline::of(profile, &HealthyStatistics::of(model, profile, || windows.iter().cloned())?, settings))
+        let steps = || HealthyStep::of_windows(profile, windows.iter().cloned());
+        Baseline::of(profile, &HealthyStatistics::of(model, profile, steps)?, settings)
     }
 
     /// Computes a pump's baseline from the statistics of its healthy running.
-    pub fn of(profile: &Profile, statistics: &HealthyStatistics, settings: &Commissioning) -> Baseline {
+    pub fn of(
+        profile: &Profile,
+        statistics: &HealthyStatistics,
+        settings: &Commissioning,
+    ) -> Result<Baseline, CommissioningError> {
+        let conditional = match settings.detector {
+            Detector::Conditional => Some(ConditionalBaseline::learn(profile, &statistics.steps)?),
+            Detector::LstmAutoencoder | Detector::Fused if statistics.learned.windows < MIN_WINDOWS => {
+                return Err(CommissioningError::TooFew { found: statistics.learned.windows });
+            }
+            Detector::LstmAutoencoder | Detector::Fused => None,
+        };
         let mut channels = initial_channels(profile, &statistics.scaler, settings);
         let levels = statistics.level_norms(&mut channels, &settings.tuning);
         let errors = statistics.error_norms(&mut channels);
@@ -76,7 +114,7 @@ impl Baseline {
             detector: settings.detector,
             tuning: settings.tuning,
             scaler: statistics.scaler.clone(),
-            loss_threshold: quantile(&losses, settings.threshold_quantile),
+            loss_threshold: if losses.is_empty() { f64::MAX } else { quantile(&losses, settings.threshold_quantile) },
             channels,
             thresholds: Thresholds {
                 short: threshold(
@@ -93,10 +131,15 @@ impl Baseline {
                 ),
                 error: threshold(errors, statistics.losses.len(), error_margin, &settings.tuning),
             },
+            dynamics: match &conditional {
+                Some(conditional) => statistics.learn_dynamics(conditional)?,
+                None => None,
+            },
+            conditional,
             learned: LearnedFrom { own_network: settings.own_network, ..statistics.learned.clone() },
         };
         baseline.id = baseline.expected_id();
-        baseline
+        Ok(baseline)
     }
 }
 
@@ -104,6 +147,8 @@ impl Baseline {
 #[derive(Debug, Clone)]
 pub struct HealthyStatistics {
     network: String,
+    /// The model's network of residuals.
+    dynamics: Option<DynamicsNetwork>,
     scaler: Scaler,
     /// Every `stride`th window is in `levels`.
     stride: usize,
@@ -112,6 +157,8 @@ pub struct HealthyStatistics {
     /// The same for the scored windows, with their errors.
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
+    /// The newest steps, with those in which the pump does not run.
+    steps: Vec<TimedSamples>,
     learned: LearnedFrom,
 }
 
@@ -127,12 +174,42 @@ impl HealthyStatistics {
         &self.scaler
     }
 
+    /// Returns the newest steps, oldest first.
+    pub fn steps(&self) -> &[TimedSamples] {
+        &self.steps
+    }
+
+    /// Learns the dynamics of the residuals. None without a network for them, and if there are too few windows.
+    fn learn_dynamics(&self, conditional: &ConditionalBaseline) -> Result<Option<DynamicsBaseline>, DynamicsError> {
+        let Some(network) = &self.dynamics else { return Ok(None) };
+        let (mut history, mut windows) = (ResidualHistory::new(network.channels()), VecDeque::new());
+        let mut scorer = DynamicsScorer::new(network);
+        let mut measured = Vec::new();
+        let newest = &self.steps[self.steps.len().saturating_sub(MAX_DYNAMICS_STEPS)..];
+        ConditionalState::after_observing(conditional, newest, |_, residuals| match residuals {
+            Some(residuals) => windows.extend(history.push(residuals)),
+            None => history.interrupt(),
+        });
+        while !windows.is_empty() {
+            let batch: Vec<ResidualWindow> = windows.drain(..windows.len().min(DYNAMICS_BATCH)).collect();
+            measured.extend(scorer.score(&batch)?);
+        }
+        match DynamicsBaseline::learn(network.id(), network.channels(), &measured) {
+            Ok(baseline) => Ok(Some(baseline)),
+            Err(DynamicsError::TooFew { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn width(&self) -> usize {
         self.scaler.spans().len()
     }
 
     /// Learns the channels' levels and spreads. Returns the norm of every window's deviations.
     fn level_norms(&self, channels: &mut [ChannelBaseline], tuning: &Tuning) -> LevelNorms {
+        if self.levels.is_empty() {
+            return LevelNorms { short: Vec::new(), long: Vec::new() };
+        }
         let rows = || self.levels.chunks_exact(self.width());
         for (index, channel) in channels.iter_mut().enumerate() {
             channel.level = median(rows().map(|row| row[index].short));
@@ -172,6 +249,9 @@ impl HealthyStatistics {
 
     /// Learns the channels' reconstruction errors. Returns the norm of every scored window's deviations.
     fn error_norms(&self, channels: &mut [ChannelBaseline]) -> Vec<f64> {
+        if self.errors.is_empty() {
+            return Vec::new();
+        }
         let rows = || self.errors.chunks_exact(self.width());
         for (index, channel) in channels.iter_mut().enumerate() {
             channel.error = median(rows().map(|row| row[index].error));
@@ -187,13 +267,19 @@ impl HealthyStatistics {
     /// Learns below which liveliness the channels are stuck. Liveliness is a mean of many changes, so its logarithm is about
     /// normally distributed.
     fn learn_liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, min_spreads: &[f64]) {
+        if self.levels.is_empty() {
+            return;
+        }
         for (index, channel) in channels.iter_mut().enumerate() {
             let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[index].liveliness.ln());
             let (count, mean) = ((self.levels.len() / self.width()) as f64, median(logarithms()));
             let spread = (logarithms().map(|ln| (ln - mean).powi(2)).sum::<f64>() / count).sqrt();
+            // A channel that was nearly constant for a while when healthy, such as the speed of a drive at its limit, is not
+            // stuck when it is so again.
             // A channel with a coarse resolution is sometimes constant for a whole window, which gives an infinite spread: it
             // cannot be stuck.
-            let below = (mean - tuning.stuck_spreads * spread).exp();
+            let least = logarithms().fold(f64::INFINITY, f64::min);
+            let below = (mean - tuning.stuck_spreads * spread).min(least - 1.0).exp();
             // Twice the smallest spread is one step of the resolution. A mean change below one step in two readings is too
             // coarse.
             let can_be_stuck = mean.exp() > min_spreads[index] && below.is_finite();
@@ -228,6 +314,9 @@ fn initial_channels(profile: &Profile, scaler: &Scaler, settings: &Commissioning
 
 /// Returns the threshold for deviations, from the norms of healthy windows, `windows` in all.
 fn threshold(mut norms: Vec<f64>, windows: usize, margin: f64, tuning: &Tuning) -> f64 {
+    if norms.is_empty() {
+        return MAX_DEVIATION;
+    }
     norms.sort_by(f64::total_cmp);
     let tail = 1.0 - TAIL_WINDOWS.min(windows) as f64 / windows as f64;
     let by_margin = margin * quantile(&norms, tuning.quantile);
@@ -248,7 +337,7 @@ mod tests {
     };
 
     fn learn(windows: &[Window]) -> Result<Baseline, CommissioningError> {
-        Baseline::learn(model(), &profile(2), windows, &Commissioning::default())
+        Baseline::learn(model(), &profile(2), windows, &Commissioning { detector: Detector::Fused, ..Commissioning::default() })
     }
 
     #[test]
@@ -258,7 +347,7 @@ mod tests {
         assert_eq!(learn(&windows).expect("a baseline"), baseline);
         assert_eq!((baseline.learned.windows, baseline.learned.scored), (200, 200));
         assert_eq!((baseline.learned.from, baseline.learned.to), (windows[0].at, windows[199].at));
-        assert_eq!(baseline.check(model().id(), 2), Ok(()));
+        assert_eq!(baseline.check(model().id(), &profile(2)), Ok(()));
         assert!(baseline.model_name().contains(model().network_id()) && baseline.model_name().ends_with(&baseline.id));
         let text = serde_json::to_string(&baseline).expect("JSON");
         let parsed: Baseline = serde_json::from_str(&text).expect("a baseline");
@@ -271,11 +360,11 @@ mod tests {
         let baseline = Arc::new(learn(&windows).expect("a baseline"));
         let mut decider = crate::Decider::new(baseline.clone());
         let inputs: Vec<ScoreInput> =
-            windows.iter().map(|window| ScoreInput { window, scaler: &baseline.scaler }).collect();
+            windows.iter().map(|window| ScoreInput::window(window, &baseline.scaler)).collect();
         let mut scorer = Scorer::new(model());
         let scores: Vec<_> = scorer.score(&inputs).expect("scores").iter().collect();
         let pairs = windows.iter().zip(&scores);
-        let anomalous = pairs.filter(|(window, score)| decider.decide(&window.pump, window.at, score).is_anomaly);
+        let anomalous = pairs.filter(|(window, score)| decider.decide(&window.pump, window.at, None, Some(score)).is_some_and(|detection| detection.is_anomaly));
         assert!(anomalous.count() <= 4);
     }
 
@@ -300,9 +389,9 @@ mod tests {
         assert!(matches!(learn(&waves(2, 99)), Err(CommissioningError::TooFew { found: 99 })));
         assert!(matches!(learn(&waves(3, 120)), Err(CommissioningError::Score(ScoreError::Size { .. }))));
         let baseline = learn(&waves(2, 120)).expect("a baseline");
-        assert!(baseline.check("lstm-autoencoder-000000000000", 2).is_err(), "another network's");
-        assert!(baseline.check(model().id(), 3).is_err(), "another profile's");
+        assert!(baseline.check("lstm-autoencoder-000000000000", &profile(2)).is_err(), "another network's");
+        assert!(baseline.check(model().id(), &profile(3)).is_err(), "another profile's");
         let changed = Baseline { loss_threshold: 1e9, ..baseline };
-        assert!(changed.check(model().id(), 2).is_err(), "changed by hand");
+        assert!(changed.check(model().id(), &profile(2)).is_err(), "changed by hand");
     }
 }

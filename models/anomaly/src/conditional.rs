@@ -60,3 +60,13 @@ pub use refit::RefitSchedule;
 pub use result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT};
 pub use state::ConditionalState;
 pub use table::TimedSamples;
+
+use volute_plant::{Profile, Sample};
+
+/// Returns samples with those of the inputs only, for a pump that starts or stops: its outputs are not to be learned.
+pub(crate) fn without_outputs(profile: &Profile, samples: Vec<Sample>) -> Vec<Sample> {
+    let outputs = channels::Channels::of(profile, channels::OperatingPoint::Speed).outputs;
+    let is_output = |channel: usize| outputs.iter().any(|output| output.channel == channel);
+    let keep = |(channel, sample)| if is_output(channel) { Sample::Missing } else { sample };
+    samples.into_iter().enumerate().map(keep).collect()
+}

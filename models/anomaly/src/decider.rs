@@ -30,24 +30,29 @@
 //! | settling: new levels are learned | 4.0 | 1.0 | likewise |
 //! | the change returns during settling | 4.0 | 4.65 | the episode continues |
 //!
+//! **The conditional detector** judges steps instead of windows; see `decider/conditional.rs`. Its loss has the same deadband.
+//!
 //! Does not raise alarms. Does not name faults.
 
+mod conditional;
 mod memory;
 
 use std::{mem, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use volute_plant::{Detection, PumpId, Timestamp};
+use volute_plant::{Detection, PumpId, Sample, StepRow, Timestamp};
 
+use self::conditional::ConditionalDecider;
 use crate::{
-    Baseline, ChannelBaseline, ChannelScore, Detector, Score, Thresholds,
+    Baseline, ChannelBaseline, ChannelScore, Detector, Score, Thresholds, TimedSamples,
     deviation::{deviation, norm},
     levels::LevelTracker,
 };
 
+pub use conditional::{StepJudgement, StepState};
 pub use memory::{DeciderMemory, MemoryError};
 
-/// The threshold of the fused detector's loss.
+/// The threshold of the loss, of the fused and of the conditional detector.
 const THRESHOLD: f64 = 1.0;
 
 /// During settling, an episode continues if this share of its greatest change has returned and its peak score was at
@@ -55,7 +60,32 @@ const THRESHOLD: f64 = 1.0;
 const RESUME_SHARE: f64 = 0.5;
 const MIN_RESUMABLE_SCORE: f64 = 1.5;
 
-/// The decider of one pump. Takes the pump's scores in the order of its windows.
+/// A step of a pump, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct StepInput<'a> {
+    /// Its time.
+    pub at: Timestamp,
+    /// One value per channel of the profile, in its unit; NaN if missing.
+    pub values: &'a [f64],
+    /// Whether the pump runs and has settled. Otherwise the step is only followed, not judged.
+    pub is_settled: bool,
+}
+
+impl<'a> StepInput<'a> {
+    /// Returns a step as the windower placed it.
+    pub fn of(at: Timestamp, row: &'a StepRow) -> StepInput<'a> {
+        let is_settled = matches!(row.state, volute_plant::StepState::Running | volute_plant::StepState::Unknown);
+        StepInput { at, values: &row.values, is_settled }
+    }
+
+    /// Returns one sample per channel.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let sample = |value: &f64| if value.is_finite() { Sample::Good(*value) } else { Sample::Missing };
+        self.values.iter().map(sample).collect()
+    }
+}
+
+/// The decider of one pump. Takes the pump's steps and scores in their order.
 #[derive(Debug, Clone)]
 pub struct Decider {
     model: Arc<str>,
@@ -68,6 +98,7 @@ enum State {
     /// It has no state.
     LstmAutoencoder,
     Fused(Fused),
+    Conditional(Box<ConditionalDecider>),
 }
 
 /// The state of the fused detector.
@@ -128,9 +159,13 @@ struct Episode {
 impl Decider {
     /// Creates a decider without history.
     pub fn new(baseline: Arc<Baseline>) -> Decider {
-        let state = match baseline.detector {
-            Detector::LstmAutoencoder => State::LstmAutoencoder,
-            Detector::Fused => State::Fused(Fused {
+        let state = match (baseline.detector, &baseline.conditional) {
+            (Detector::Conditional, Some(conditional)) => {
+                State::Conditional(Box::new(ConditionalDecider::new(&baseline, conditional)))
+            }
+            (Detector::LstmAutoencoder, _) => State::LstmAutoencoder,
+            // A conditional baseline without its part is refused before it is used.
+            (Detector::Fused | Detector::Conditional, _) => State::Fused(Fused {
                 tracker: LevelTracker::new(&baseline.channels, &baseline.tuning),
                 phase: Phase::Normal { above: 0 },
             }),
@@ -138,31 +173,71 @@ impl Decider {
         Decider { model: baseline.model_name(), baseline, state }
     }
 
+    /// Creates the decider of a pump that was just commissioned, after the steps that its baseline was learned from.
+    pub fn after(baseline: Arc<Baseline>, steps: &[TimedSamples]) -> Decider {
+        let mut decider = Decider::new(baseline);
+        if let (State::Conditional(state), Some(conditional)) = (&mut decider.state, &decider.baseline.conditional) {
+            **state = ConditionalDecider::after(&decider.baseline, conditional, steps);
+        }
+        decider
+    }
+
+    /// Follows a step. Returns its judgement, with which [`Decider::decide`] decides on it. None for a detector that judges
+    /// windows, for a pump that does not run, and for a step that is not later than the one before.
+    pub fn follow(&mut self, step: &StepInput) -> Option<StepJudgement> {
+        match (&mut self.state, &self.baseline.conditional) {
+            (State::Conditional(state), Some(conditional)) => state.follow(conditional, step),
+            _ => None,
+        }
+    }
+
+    /// Returns the state after the last step that was followed, for [`Decider::memory`].
+    pub fn step_state(&self) -> Option<StepState> {
+        match &self.state {
+            State::Conditional(state) => Some(state.state().clone()),
+            State::LstmAutoencoder | State::Fused(_) => None,
+        }
+    }
+
     /// Returns its baseline.
     pub fn baseline(&self) -> &Arc<Baseline> {
         &self.baseline
     }
 
-    /// Decides on the window of `pump` that ended at `at`.
+    /// Decides on the step of `pump` at `at`, from the judgement of [`Decider::follow`] and from the score of the window that ends
+    /// with it. A detector that judges windows needs the score, and the conditional one the judgement; without it there is no
+    /// detection.
     ///
     /// The window is anomalous exactly if the loss of the detection is above its threshold. For [`Detector::LstmAutoencoder`]
     /// the loss is that of the reconstruction; for [`Detector::Fused`] it is the value of the module's table, with a
-    /// threshold of 1.
-    pub fn decide(&mut self, pump: &PumpId, at: Timestamp, score: &Score) -> Detection {
+    /// threshold of 1, and for [`Detector::Conditional`] the largest deviation over its threshold, likewise.
+    pub fn decide(
+        &mut self,
+        pump: &PumpId,
+        at: Timestamp,
+        step: Option<&StepJudgement>,
+        score: Option<&Score>,
+    ) -> Option<Detection> {
         let baseline = &*self.baseline;
         let (loss, threshold, parts) = match &mut self.state {
             State::LstmAutoencoder => {
+                let score = score?;
                 let parts = score.channels.iter().map(|channel| channel.error).collect();
                 (score.loss, baseline.loss_threshold, parts)
             }
+            State::Conditional(conditional) => {
+                let (loss, parts) = conditional.decide(baseline, step?, score);
+                (loss, THRESHOLD, parts)
+            }
             State::Fused(fused) => {
+                let score = score?;
                 fused.resume(baseline, &score.channels);
                 let anomaly = AnomalyScore::of(baseline, fused.tracker.levels(), &score.channels);
                 (fused.advance(baseline, &anomaly, &score.channels), THRESHOLD, anomaly.parts)
             }
         };
         let (pump, model, is_anomaly) = (pump.clone(), self.model.clone(), loss > threshold);
-        Detection { pump, at, loss, threshold, is_anomaly, contributions: shares(parts).into(), model }
+        Some(Detection { pump, at, loss, threshold, is_anomaly, contributions: shares(parts).into(), model })
     }
 }
 
@@ -207,7 +282,7 @@ impl Fused {
                 *episode = Episode { peak: anomaly.value, change, stuck: anomaly.stuck, ..*episode };
             }
             // The deadband: an episode ends at a lower score than it starts.
-            let with_deadband = anomaly.value - tuning.quiet + THRESHOLD;
+            let with_deadband = with_deadband(anomaly.value, tuning.quiet);
             let below_quiet = with_deadband <= THRESHOLD;
             let share = remaining_share(&episode.change, &change(baseline, levels, scores, |score| score.short));
             let returned = !episode.stuck && share < tuning.returned;
@@ -233,6 +308,11 @@ impl Fused {
         self.tracker.follow(scores);
         loss
     }
+}
+
+/// Returns the loss of an anomaly score during an episode, which ends below `quiet`.
+fn with_deadband(score: f64, quiet: f64) -> f64 {
+    score - quiet + THRESHOLD
 }
 
 /// How far a window is from normal.
@@ -361,8 +441,8 @@ mod tests {
         fn decide(&mut self, channels: [ChannelScore; 2]) -> Detection {
             self.second += 1;
             let window = window(self.second, Vec::new());
-            let score = Score { loss: 0.05, channels: channels.into() };
-            self.decider.decide(&window.pump, window.at, &score)
+            let score = Score { loss: 0.05, channels: channels.into(), dynamics: None };
+            self.decider.decide(&window.pump, window.at, None, Some(&score)).expect("a detection")
         }
 
         /// Decides on `seconds` windows at these levels. Returns the last detection.
@@ -384,7 +464,7 @@ mod tests {
         let window = window(3, Vec::new());
         for (loss, anomalous) in [(0.0, false), (threshold, false), (threshold.next_up(), true), (1e6, true)] {
             let channels = [ChannelScore { error: 0.3, ..at(NORMAL) }, ChannelScore { error: 0.1, ..at(NORMAL) }];
-            let detection = decider.decide(&window.pump, window.at, &Score { loss, channels: channels.into() });
+            let detection = decider.decide(&window.pump, window.at, None, Some(&Score { loss, channels: channels.into(), dynamics: None })).expect("a detection");
             assert_eq!(detection.is_anomaly, anomalous, "a loss of {loss}");
             assert_eq!((&detection.model, detection.threshold, detection.at), (&name, threshold, window.at));
             assert!((detection.contributions[0] - 0.75).abs() < 1e-9, "{detection:?}");

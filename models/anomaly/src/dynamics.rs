@@ -43,6 +43,7 @@ mod tests;
 pub use baseline::{DynamicsBaseline, Vote};
 pub use error::{DYNAMICS_VERSION, DynamicsError};
 pub use measure::{ChannelDynamics, Measure, WindowDynamics};
+pub(crate) use network::shape as residual_shape;
 pub use network::{DynamicsNetwork, DynamicsScorer};
 pub use state::{DynamicsResult, DynamicsState, Suspect};
 pub use train::{DynamicsTrainError, DynamicsTraining, ResidualRun};

@@ -22,7 +22,8 @@ use serde::Deserialize;
 use volute_plant::Profile;
 
 use crate::{
-    Manifest, Model,
+    DynamicsNetwork, Manifest, Model,
+    dynamics::residual_shape,
     hex::sha256,
     model::{ARCHITECTURE, FORMAT_VERSION, shape},
     recipe::MAX_UNITS,
@@ -122,7 +123,8 @@ impl Model {
     ///
     /// A crash at any moment leaves the old model or the new one.
     pub fn save(&self, dir: &Path) -> Result<(), ModelError> {
-        let weights = self.weights().to_bytes().map_err(|error| ModelError::Encode(error.to_string()))?;
+        let second = self.dynamics().map(DynamicsNetwork::weights);
+        let weights = self.weights().to_bytes_with(second).map_err(|error| ModelError::Encode(error.to_string()))?;
         let mut manifest =
             serde_json::to_vec_pretty(self.manifest()).map_err(|error| ModelError::Encode(error.to_string()))?;
         manifest.push(b'\n');
@@ -168,8 +170,12 @@ fn assemble(file: &Path, weights: &[u8], manifest: Manifest, profile: &Profile) 
     if found != manifest.weights_sha256 {
         return refuse(file, Mismatch::Checksum, found, manifest.weights_sha256);
     }
-    match Weights::from_bytes(shape(profile, manifest.units), weights) {
-        Ok(weights) => Ok(Model::new(manifest, weights)),
+    let residual = residual_shape(profile.channels().len());
+    match Weights::pair_from_bytes(shape(profile, manifest.units), residual, weights) {
+        Ok((weights, residual)) => match residual.map(DynamicsNetwork::new).transpose() {
+            Ok(dynamics) => Ok(Model::new(manifest, weights, dynamics)),
+            Err(error) => refuse(file, Mismatch::Weights, error.to_string(), "this network's safetensors file"),
+        },
         Err(WeightsError::Format(error)) => {
             refuse(file, Mismatch::Weights, error.to_string(), "this network's safetensors file")
         }
@@ -244,7 +250,7 @@ fn check(file: &Path, manifest: &Manifest, profile: &Profile) -> Result<(), Mode
     }
     if let Some(baseline) = &manifest.baseline
         && let Err(error) = baseline
-            .check(&manifest.id, shape.channels)
+            .check(&manifest.id, profile)
             .and_then(|()| baseline.check_interval(manifest.interval_ms, manifest.interval_ms))
     {
         return refuse(file, Mismatch::Baseline, error.found, error.expected);

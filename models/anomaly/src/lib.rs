@@ -49,13 +49,14 @@ mod testing;
 pub use baseline::{Baseline, BaselineError, ChannelBaseline, LearnedFrom, Thresholds};
 pub use channel_score::{ChannelScore, LONG_STEPS, SHORT_STEPS};
 pub use commissioning::{
-    CommissioningError, HealthyStatistics, MAX_LEVEL_WINDOWS, MIN_WINDOWS, StatisticsCollector, Survey,
+    CommissioningError, HealthyStatistics, HealthyStep, MAX_LEVEL_WINDOWS, MIN_WINDOWS, StatisticsCollector, Survey,
+    min_steps,
 };
 pub use conditional::{
     CONDITIONAL_VERSION, ChannelDeviation, ConditionalBaseline, ConditionalFitError, ConditionalLearnedFrom,
     ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefitSchedule, TimedSamples,
 };
-pub use decider::{Decider, DeciderMemory, MemoryError};
+pub use decider::{Decider, DeciderMemory, MemoryError, StepInput, StepJudgement, StepState};
 pub use dynamics::{
     ChannelDynamics, DYNAMICS_VERSION, DYNAMICS_WINDOW, DynamicsBaseline, DynamicsError, DynamicsNetwork,
     DynamicsResult, DynamicsScorer, DynamicsState, DynamicsTrainError, DynamicsTraining, Measure, ResidualHistory,
@@ -66,7 +67,7 @@ pub use model::{ARCHITECTURE, FORMAT_VERSION, LossQuantiles, Manifest, Metrics, 
 pub use network::NetworkError;
 pub use recipe::{Commissioning, Recipe, RecipeError};
 pub use scaler::{Scaler, ScalerError, Span};
-pub use score::{Score, ScoreError, ScoreInput, Scorer, Scores};
+pub use score::{NetworkInput, Score, ScoreError, ScoreInput, Scorer, Scores};
 pub use train::{Epoch, TrainError, train};
 pub use tuning::{Detector, Tuning, UnknownDetector, Weighting};
 pub use validation::ValidationSet;

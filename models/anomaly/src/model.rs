@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use volute_plant::{Profile, Timestamp, WindowConfig};
 
 use crate::{
-    Baseline, Recipe,
+    Baseline, DynamicsNetwork, Recipe,
     hex::sha256,
     weights::{Shape, Weights},
 };
@@ -32,6 +32,8 @@ struct ModelData {
     baseline: Option<Arc<Baseline>>,
     manifest: Manifest,
     weights: Weights,
+    /// The network of residuals, if there was enough to train it on.
+    dynamics: Option<DynamicsNetwork>,
 }
 
 /// Everything about a model but its weights. Field names are the keys of `manifest.json`.
@@ -145,15 +147,20 @@ impl Model {
     }
 
     /// Creates a model. The caller ensures that manifest and weights belong together.
-    pub(crate) fn new(manifest: Manifest, weights: Weights) -> Model {
+    pub(crate) fn new(manifest: Manifest, weights: Weights, dynamics: Option<DynamicsNetwork>) -> Model {
         let baseline = manifest.baseline.clone().map(Arc::new);
-        Model(Arc::new(ModelData { id: manifest.id.as_str().into(), baseline, manifest, weights }))
+        Model(Arc::new(ModelData { id: manifest.id.as_str().into(), baseline, manifest, weights, dynamics }))
     }
 
     /// Returns the same network with another baseline. The caller ensures that the baseline was learned with this network.
     pub(crate) fn with_baseline(&self, baseline: Baseline) -> Model {
         let manifest = Manifest { baseline: Some(baseline), ..self.manifest().clone() };
-        Model::new(manifest, self.weights().clone())
+        Model::new(manifest, self.weights().clone(), self.dynamics().cloned())
+    }
+
+    /// Returns the network of residuals. Models that were trained on few windows, or by an earlier version, have none.
+    pub fn dynamics(&self) -> Option<&DynamicsNetwork> {
+        self.0.dynamics.as_ref()
     }
 
     pub(crate) fn weights(&self) -> &Weights {

@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 
 use serde::{Deserialize, Serialize};
-use volute_plant::{Channel, Window};
+use volute_plant::{Channel, Sample, Window};
 
 /// The largest absolute scaled value. A million times the training range gives a large loss, and is still finite after
 /// the network.
@@ -70,7 +70,7 @@ impl Scaler {
 }
 
 /// Each channel's lowest and highest value so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Extremes(Vec<Span>);
 
 impl Extremes {
@@ -87,10 +87,23 @@ impl Extremes {
         }
     }
 
+    pub(crate) fn include_samples(&mut self, samples: &[Sample]) {
+        for (span, value) in self.0.iter_mut().zip(samples.iter().map(|sample| sample.good())) {
+            if let Some(value) = value {
+                span.min = span.min.min(value);
+                span.max = span.max.max(value);
+            }
+        }
+    }
+
     /// Returns the scaler for them; see [`Scaler::learn`].
     pub(crate) fn scaler(self, channels: &[Channel]) -> Result<Scaler, ScalerError> {
         let Extremes(mut spans) = self;
         for (span, channel) in spans.iter_mut().zip(channels) {
+            if span.min > span.max {
+                // The channel has no value.
+                *span = Span { min: channel.plausible[0], max: channel.plausible[1] };
+            }
             // For a huge number the resolution is lost in rounding; use the next larger number.
             span.max = span.max.max(span.min + channel.resolution).max(span.min.next_up());
         }

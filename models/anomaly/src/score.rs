@@ -8,7 +8,7 @@ use std::sync::Arc;
 use volute_plant::{PumpId, Timestamp, Window};
 
 use crate::{
-    Model, Scaler,
+    Baseline, Detector, DynamicsError, DynamicsScorer, Model, ResidualWindow, Scaler, WindowDynamics,
     channel_score::{ChannelScore, LONG_STEPS, SHORT_STEPS},
     kernel::Kernel,
     network::NetworkError,
@@ -25,6 +25,40 @@ pub struct ScoreInput<'a> {
     pub window: &'a Window,
     /// The scaler of its pump.
     pub scaler: &'a Scaler,
+    /// What is reconstructed.
+    pub network: NetworkInput<'a>,
+}
+
+/// What one of the networks of a model reconstructs.
+#[derive(Debug, Clone, Copy)]
+pub enum NetworkInput<'a> {
+    /// The scaled window.
+    Window,
+    /// The residuals of the same steps, if there are any. The window's errors and loss are then 0.
+    Residuals(Option<&'a ResidualWindow>),
+}
+
+impl<'a> ScoreInput<'a> {
+    /// Returns the input for a network of windows.
+    pub fn window(window: &'a Window, scaler: &'a Scaler) -> ScoreInput<'a> {
+        ScoreInput { window, scaler, network: NetworkInput::Window }
+    }
+
+    /// Returns the input for the detector of a baseline.
+    pub fn of(window: &'a Window, baseline: &'a Baseline, residuals: Option<&'a ResidualWindow>) -> ScoreInput<'a> {
+        let network = match baseline.detector {
+            Detector::Conditional => NetworkInput::Residuals(residuals),
+            Detector::LstmAutoencoder | Detector::Fused => NetworkInput::Window,
+        };
+        ScoreInput { window, scaler: &baseline.scaler, network }
+    }
+
+    fn residuals(&self) -> Option<&'a ResidualWindow> {
+        match self.network {
+            NetworkInput::Window => None,
+            NetworkInput::Residuals(residuals) => residuals,
+        }
+    }
 }
 
 /// The score of one window.
@@ -34,6 +68,8 @@ pub struct Score {
     pub loss: f64,
     /// One per channel, in the profile's order.
     pub channels: Arc<[ChannelScore]>,
+    /// Of the residuals, if they were reconstructed.
+    pub dynamics: Option<WindowDynamics>,
 }
 
 /// The scores of one call, in the order of its windows.
@@ -42,6 +78,8 @@ pub struct Scores {
     width: usize,
     losses: Vec<f64>,
     channels: Vec<ChannelScore>,
+    /// One per window; empty if no residuals were reconstructed.
+    dynamics: Vec<Option<WindowDynamics>>,
 }
 
 impl Scores {
@@ -62,7 +100,11 @@ impl Scores {
 
     /// Returns each score as an owned value.
     pub fn iter(&self) -> impl Iterator<Item = Score> {
-        self.views().map(|(loss, channels)| Score { loss, channels: channels.into() })
+        let score = |(number, (loss, channels)): (usize, (f64, &[ChannelScore]))| {
+            let dynamics = self.dynamics.get(number).cloned().flatten();
+            Score { loss, channels: channels.into(), dynamics }
+        };
+        self.views().enumerate().map(score)
     }
 }
 
@@ -114,6 +156,9 @@ pub enum ScoreError {
     /// The network failed.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The residuals are not of the model's profile.
+    #[error(transparent)]
+    Residuals(#[from] DynamicsError),
 }
 
 /// Scores windows with one model. It has its own weights and buffers; each worker has one scorer.
@@ -121,12 +166,14 @@ pub enum ScoreError {
 pub struct Scorer {
     model: Model,
     autoencoder: Autoencoder,
+    dynamics: Option<DynamicsScorer>,
 }
 
 impl Scorer {
     /// Creates a scorer with its own copy of the weights, so that workers share nothing.
     pub fn new(model: &Model) -> Scorer {
-        Scorer { model: model.clone(), autoencoder: Autoencoder::new(model.weights()) }
+        let dynamics = model.dynamics().map(DynamicsScorer::new);
+        Scorer { model: model.clone(), autoencoder: Autoencoder::new(model.weights()), dynamics }
     }
 
     /// Returns its model.
@@ -139,7 +186,16 @@ impl Scorer {
     ///
     /// A score does not depend on the other windows of the call. A window that cannot be scored fails the whole call.
     pub fn score(&mut self, inputs: &[ScoreInput]) -> Result<&Scores, ScoreError> {
-        self.autoencoder.score(inputs)
+        self.autoencoder.score(inputs)?;
+        if let Some(scorer) = &mut self.dynamics {
+            let residuals: Vec<&ResidualWindow> = inputs.iter().filter_map(ScoreInput::residuals).collect();
+            if !residuals.is_empty() {
+                let mut measured = scorer.score(&residuals)?.into_iter();
+                let of_input = |input: &ScoreInput| input.residuals().and_then(|_| measured.next());
+                self.autoencoder.scores.dynamics = inputs.iter().map(of_input).collect();
+            }
+        }
+        Ok(&self.autoencoder.scores)
     }
 
     /// Reconstructs `windows` blank windows in batches, as [`Scorer::score`] does. Warms up the buffers, and lets a caller
@@ -179,32 +235,43 @@ impl Autoencoder {
         }
         self.scores.losses.clear();
         self.scores.channels.clear();
-        for batch in inputs.chunks(BATCH) {
-            self.scaled.clear();
-            for input in batch {
-                input.scaler.scale(&input.window.values, &mut self.scaled);
-            }
-            let reconstructed = self.kernel.reconstruct(&self.scaled);
-            let scaled = self.scaled.chunks_exact(shape.window_size());
-            for (input, (scaled, reconstruction)) in
-                batch.iter().zip(scaled.zip(reconstructed.chunks_exact(shape.window_size())))
-            {
-                let first = self.scores.channels.len();
-                let loss = score_window(scaled, reconstruction, shape.channels, &mut self.scores.channels);
-                let held = |(channel, _): &(usize, &mut ChannelScore)| input.window.held.contains(*channel);
-                let channels = self.scores.channels[first..].iter_mut().enumerate();
-                channels.filter(held).for_each(|(_, score)| score.liveliness = f64::INFINITY);
-                if !loss.is_finite() {
-                    return Err(ScoreError::Loss { pump: input.window.pump.clone(), at: input.window.at });
-                }
-                self.scores.losses.push(loss);
+        self.scores.dynamics.clear();
+        let is_reconstructed = |input: &ScoreInput| matches!(input.network, NetworkInput::Window);
+        for same in inputs.chunk_by(|a, b| is_reconstructed(a) == is_reconstructed(b)) {
+            for batch in same.chunks(BATCH) {
+                self.score_batch(batch, is_reconstructed(&batch[0]))?;
             }
         }
         Ok(&self.scores)
     }
+
+    /// Scores some windows, with or without reconstructing them.
+    fn score_batch(&mut self, batch: &[ScoreInput], is_reconstructed: bool) -> Result<(), ScoreError> {
+        let shape = self.kernel.shape();
+        self.scaled.clear();
+        for input in batch {
+            input.scaler.scale(&input.window.values, &mut self.scaled);
+        }
+        let reconstructed = if is_reconstructed { self.kernel.reconstruct(&self.scaled) } else { &self.scaled };
+        let scaled = self.scaled.chunks_exact(shape.window_size());
+        for (input, (scaled, reconstruction)) in
+            batch.iter().zip(scaled.zip(reconstructed.chunks_exact(shape.window_size())))
+        {
+            let first = self.scores.channels.len();
+            let loss = score_window(scaled, reconstruction, shape.channels, &mut self.scores.channels);
+            let held = |(channel, _): &(usize, &mut ChannelScore)| input.window.held.contains(*channel);
+            let channels = self.scores.channels[first..].iter_mut().enumerate();
+            channels.filter(held).for_each(|(_, score)| score.liveliness = f64::INFINITY);
+            if !loss.is_finite() {
+                return Err(ScoreError::Loss { pump: input.window.pump.clone(), at: input.window.at });
+            }
+            self.scores.losses.push(loss);
+        }
+        Ok(())
+    }
 }
 
-fn check(ScoreInput { window, scaler }: &ScoreInput, size: usize, channels: usize) -> Result<(), ScoreError> {
+fn check(ScoreInput { window, scaler, network: _ }: &ScoreInput, size: usize, channels: usize) -> Result<(), ScoreError> {
     let Window { pump, at, values, held: _ } = window;
     if values.len() != size {
         return Err(ScoreError::Size { pump: pump.clone(), at: *at, found: values.len(), expected: size });
@@ -278,7 +345,7 @@ mod tests {
     }
 
     fn scores(autoencoder: &mut Autoencoder, scaler: &Scaler, windows: &[Window]) -> Result<Vec<Score>, ScoreError> {
-        let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput { window, scaler }).collect();
+        let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput::window(window, scaler)).collect();
         Ok(autoencoder.score(&inputs)?.iter().collect())
     }
 
@@ -343,7 +410,7 @@ mod tests {
         let wider = Scaler::try_from(wider).expect("a scaler");
         let windows = waves(2, 2);
         let inputs =
-            [ScoreInput { window: &windows[0], scaler: &scaler }, ScoreInput { window: &windows[0], scaler: &wider }];
+            [ScoreInput::window(&windows[0], &scaler), ScoreInput::window(&windows[0], &wider)];
         let mixed: Vec<Score> = autoencoder.score(&inputs).expect("scores").iter().collect();
         assert_eq!(mixed[..1], scores(&mut autoencoder, &scaler, &windows[..1]).expect("a score"));
         assert_eq!(mixed[1..], scores(&mut autoencoder, &wider, &windows[..1]).expect("a score"));

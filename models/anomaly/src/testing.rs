@@ -67,6 +67,6 @@ pub(crate) fn model() -> &'static Model {
 /// Scores windows with the baseline of a one-pump model.
 pub(crate) fn scores(model: &Model, windows: &[Window]) -> Vec<Score> {
     let scaler = &model.baseline().expect("one pump's").scaler;
-    let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput { window, scaler }).collect();
+    let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput::window(window, scaler)).collect();
     Scorer::new(model).score(&inputs).expect("scores").iter().collect()
 }

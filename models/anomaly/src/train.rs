@@ -11,8 +11,9 @@ use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use volute_plant::{Profile, PumpId, Timestamp, Window};
 
 use crate::{
-    Baseline, Commissioning, CommissioningError, LossQuantiles, Manifest, Metrics, Model, Provenance, Recipe,
-    RecipeError, Scaler, ScalerError, ScoreError,
+    Baseline, Commissioning, CommissioningError, ConditionalBaseline, ConditionalState, DynamicsNetwork,
+    DynamicsTrainError, DynamicsTraining, HealthyStep, LossQuantiles, Manifest, Metrics, Model, Provenance, Recipe,
+    RecipeError, ResidualRun, Scaler, ScalerError, ScoreError, TimedSamples,
     commissioning::MIN_WINDOWS,
     hex::sha256,
     model::{ARCHITECTURE, FORMAT_VERSION, TUNING_SOURCE, shape},
@@ -36,6 +37,9 @@ pub struct Epoch {
     /// Whether its weights are the best so far.
     pub best: bool,
 }
+
+/// The network of residuals is trained on at least this many windows: with fewer, a pump's dynamics cannot be learned either.
+const MIN_RESIDUAL_WINDOWS: usize = 1_000;
 
 /// The model cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,9 @@ pub enum TrainError {
     /// The pump's baseline could not be learned.
     #[error(transparent)]
     Commissioning(#[from] CommissioningError),
+    /// The network of residuals cannot be trained.
+    #[error("the network of residuals: {0}")]
+    Residuals(#[from] DynamicsTrainError),
     /// The weights cannot be serialized. This is a defect of this crate.
     #[error("the weights cannot be written: {0}")]
     Encode(String),
@@ -111,7 +118,9 @@ pub fn train(
     let (best, epochs) = TrainingRun::new(shape, scaled.inputs(windows), recipe)?.run(progress)?;
     let mut losses = losses(&best.weights, &scaled.inputs(windows), best.epoch.number)?;
     losses.sort_by(f64::total_cmp);
-    let bytes = best.weights.to_bytes().map_err(|error| TrainError::Encode(error.to_string()))?;
+    let dynamics = train_dynamics(profile, windows, recipe)?;
+    let second = dynamics.as_ref().map(DynamicsNetwork::weights);
+    let bytes = best.weights.to_bytes_with(second).map_err(|error| TrainError::Encode(error.to_string()))?;
     let mut manifest = Manifest {
         format_version: FORMAT_VERSION,
         id: String::new(),
@@ -142,13 +151,63 @@ pub fn train(
         },
     };
     manifest.id = manifest.expected_id();
-    let model = Model::new(manifest, best.weights);
+    let model = Model::new(manifest, best.weights, dynamics);
     if scaled.scalers.len() > 1 {
         return Ok(model);
     }
     let settings = Commissioning { own_network: true, ..recipe.commissioning() };
     let baseline = Baseline::learn(&model, profile, windows, &settings)?;
     Ok(model.with_baseline(baseline))
+}
+
+/// Trains the network of residuals, on those that each pump's own conditional baseline leaves. None if there are too few.
+fn train_dynamics(
+    profile: &Profile,
+    windows: &[Window],
+    recipe: &Recipe,
+) -> Result<Option<DynamicsNetwork>, TrainError> {
+    if windows.len() < MIN_RESIDUAL_WINDOWS {
+        return Ok(None);
+    }
+    let mut of_pump: BTreeMap<&PumpId, Vec<Window>> = BTreeMap::new();
+    for window in windows {
+        of_pump.entry(&window.pump).or_default().push(window.clone());
+    }
+    let mut runs = Vec::new();
+    for windows in of_pump.into_values() {
+        let steps: Vec<TimedSamples> = HealthyStep::of_windows(profile, windows).map(|step| step.samples).collect();
+        // A pump whose readings are too few or too odd for a conditional baseline has no residuals.
+        if let Ok(baseline) = ConditionalBaseline::learn(profile, &steps) {
+            runs.extend(residual_runs(profile, &baseline, &steps));
+        }
+    }
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    let default = DynamicsTraining::default();
+    // As many windows as the other network sees, and no more than are of use.
+    let steps = (recipe.epochs * windows.len() / recipe.batch).clamp(1, default.steps);
+    let settings = DynamicsTraining { steps, seed: recipe.seed, ..default };
+    Ok(Some(DynamicsNetwork::train(profile.channels().len(), &runs, &settings, &mut |_, _| ())?))
+}
+
+/// Returns a pump's residuals, without gaps, stops, or times outside of its known range.
+fn residual_runs(profile: &Profile, baseline: &ConditionalBaseline, steps: &[TimedSamples]) -> Vec<ResidualRun> {
+    let channels = profile.channels().len();
+    let mut runs = vec![ResidualRun::new(channels)];
+    let mut last = None;
+    ConditionalState::after_observing(baseline, steps, |at, residuals| {
+        let gap = last.is_some_and(|last: Timestamp| 2 * at.since_ms(last) > 3 * profile.interval_ms());
+        if gap || residuals.is_none() {
+            runs.push(ResidualRun::new(channels));
+        }
+        if let (Some(residuals), Some(run)) = (residuals, runs.last_mut()) {
+            run.push(residuals);
+        }
+        last = Some(at);
+    });
+    runs.retain(|run| run.windows() > 0);
+    runs
 }
 
 fn check(profile: &Profile, shape: Shape, windows: &[Window]) -> Result<(), TrainError> {
@@ -187,7 +246,7 @@ impl<'a> PumpScalers<'a> {
     }
 
     fn inputs<'b>(&'b self, windows: &'b [Window]) -> Vec<ScoreInput<'b>> {
-        let input = |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| ScoreInput { window, scaler });
+        let input = |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| ScoreInput::window(window, scaler));
         windows.iter().filter_map(input).collect()
     }
 }

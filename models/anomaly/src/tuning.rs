@@ -16,21 +16,25 @@ pub enum Detector {
     /// The recipe's method: a window is anomalous while its reconstruction loss is above a quantile of the training windows'
     /// losses.
     LstmAutoencoder,
-    /// The default: compares each channel's reconstruction error and level with those of the pump while it was healthy. An
-    /// episode remembers what has changed.
-    #[default]
+    /// Compares each channel's reconstruction error and level with those of the pump while it was healthy. An episode remembers
+    /// what has changed.
     Fused,
+    /// The default: judges each channel given the operating point and the other channels, at every step, whether or not the
+    /// step has a whole window.
+    #[default]
+    Conditional,
 }
 
 impl Detector {
     /// All detectors.
-    pub const ALL: [Detector; 2] = [Detector::LstmAutoencoder, Detector::Fused];
+    pub const ALL: [Detector; 3] = [Detector::LstmAutoencoder, Detector::Fused, Detector::Conditional];
 
     /// Returns its name in configurations, manifests and detections.
     pub fn name(self) -> &'static str {
         match self {
             Detector::LstmAutoencoder => "lstm-autoencoder",
             Detector::Fused => "fused",
+            Detector::Conditional => "conditional",
         }
     }
 }
@@ -43,7 +47,7 @@ impl fmt::Display for Detector {
 
 /// No detector has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no detector is named {0:?}; allowed: lstm-autoencoder, fused")]
+#[error("no detector is named {0:?}; allowed: lstm-autoencoder, fused, conditional")]
 pub struct UnknownDetector(String);
 
 impl FromStr for Detector {

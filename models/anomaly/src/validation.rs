@@ -62,7 +62,7 @@ impl<'a> ValidationSet<'a> {
         for windows in self.windows.chunks(SCORE_BATCH) {
             let known = windows.iter().filter_map(|window| Some((*window, self.pumps.get(&window.pump)?)));
             let known: Vec<(&Window, &PumpScale)> = known.collect();
-            let input = |&(window, scale): &(&'a Window, &'a PumpScale)| ScoreInput { window, scaler: &scale.scaler };
+            let input = |&(window, scale): &(&'a Window, &'a PumpScale)| ScoreInput::window(window, &scale.scaler);
             let inputs: Vec<ScoreInput> = known.iter().map(input).collect();
             for ((_, channels), (_, scale)) in scorer.score(&inputs)?.views().zip(&known) {
                 total +=

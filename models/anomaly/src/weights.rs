@@ -86,6 +86,9 @@ impl Part {
     }
 }
 
+/// Before the names of the arrays of a file's second network.
+const SECOND_PREFIX: &str = "residual.";
+
 /// All arrays of one network: finite, and of the sizes of its shape.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Weights {
@@ -147,10 +150,25 @@ impl Weights {
 
     /// Parses the bytes of a safetensors file.
     pub(crate) fn from_bytes(shape: Shape, bytes: &[u8]) -> Result<Weights, WeightsError> {
+        Weights::with_prefix("", shape, &SafeTensors::deserialize(bytes)?)
+    }
+
+    /// Parses the bytes of a file of two networks. The second one is optional.
+    pub(crate) fn pair_from_bytes(
+        shape: Shape,
+        second: Shape,
+        bytes: &[u8],
+    ) -> Result<(Weights, Option<Weights>), WeightsError> {
         let file = SafeTensors::deserialize(bytes)?;
+        let has_second = file.names().iter().any(|name| name.starts_with(SECOND_PREFIX));
+        let second = if has_second { Some(Weights::with_prefix(SECOND_PREFIX, second, &file)?) } else { None };
+        Ok((Weights::with_prefix("", shape, &file)?, second))
+    }
+
+    fn with_prefix(prefix: &str, shape: Shape, file: &SafeTensors) -> Result<Weights, WeightsError> {
         let mut arrays = Vec::with_capacity(Part::ALL.len());
         for part in Part::ALL {
-            let tensor = file.tensor(part.name())?;
+            let tensor = file.tensor(&format!("{prefix}{}", part.name()))?;
             let dims = part.dims(shape);
             if tensor.dtype() != Dtype::F32 || tensor.shape() != dims {
                 let found = format!("{:?} of {:?}", tensor.shape(), tensor.dtype());
@@ -165,10 +183,22 @@ impl Weights {
 
     /// Returns the bytes of a safetensors file. The same weights always give the same bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SafeTensorError> {
-        let bytes = Part::ALL.map(|part| self.array(part).iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
-        let mut views = Vec::with_capacity(bytes.len());
-        for (part, bytes) in Part::ALL.into_iter().zip(&bytes) {
-            views.push((part.name(), TensorView::new(Dtype::F32, part.dims(self.shape), bytes)?));
+        self.to_bytes_with(None)
+    }
+
+    /// Returns the bytes of a file of two networks; see [`Weights::pair_from_bytes`].
+    pub(crate) fn to_bytes_with(&self, second: Option<&Weights>) -> Result<Vec<u8>, SafeTensorError> {
+        let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (prefix, weights) in [("", Some(self)), (SECOND_PREFIX, second)] {
+            let Some(weights) = weights else { continue };
+            for part in Part::ALL {
+                let bytes = weights.array(part).iter().flat_map(|value| value.to_le_bytes()).collect();
+                arrays.push((format!("{prefix}{}", part.name()), part.dims(weights.shape), bytes));
+            }
+        }
+        let mut views = Vec::with_capacity(arrays.len());
+        for (name, dims, bytes) in &arrays {
+            views.push((name, TensorView::new(Dtype::F32, dims.clone(), bytes)?));
         }
         safetensors::serialize(views, None)
     }

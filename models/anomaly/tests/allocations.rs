@@ -65,7 +65,7 @@ fn a_warm_scorer_allocates_nothing() {
     };
     let windows: Vec<Window> = (0..512).map(window).collect();
     let scaler = volute_anomaly::Scaler::learn(profile.channels(), &windows).expect("a scaler");
-    let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput { window, scaler: &scaler }).collect();
+    let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput::window(window, &scaler)).collect();
     let mut scorer = Scorer::new(&model);
     scorer.score(&inputs).expect("scores");
     let warm = ALLOCATIONS.get();

@@ -7,11 +7,14 @@
 //!
 //! Does not select the windows; the caller does.
 
-use volute_plant::{Profile, Timestamp, Window};
+use volute_plant::{Profile, Sample, StepRow, StepState, Timestamp, Window};
 
-use super::{CommissioningError, HealthyStatistics, MIN_WINDOWS};
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{CommissioningError, HealthyStatistics};
 use crate::{
-    ChannelScore, LearnedFrom, Model, Scaler, ScoreError, Scorer,
+    ChannelScore, LearnedFrom, Model, Scaler, ScoreError, Scorer, StepInput, TimedSamples,
+    conditional::without_outputs,
     scaler::Extremes,
     score::{self, ScoreInput},
 };
@@ -23,8 +26,58 @@ const MAX_SCORED_WINDOWS: usize = 20_000;
 /// third and so on is kept.
 pub const MAX_LEVEL_WINDOWS: usize = 259_200;
 
+/// The most steps that are kept, the newest of all: three days at one a second.
+const MAX_STEPS: usize = 259_200;
+
 /// Windows per scoring call.
 const SCORE_BATCH: usize = 512;
+
+/// A step of a pump in commissioning, healthy as far as is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthyStep {
+    /// Its samples.
+    pub samples: TimedSamples,
+    /// The window that ends with it. None if the pump does not run or has not settled, or if a value is missing.
+    pub window: Option<Window>,
+}
+
+impl HealthyStep {
+    /// Returns a step as the windower placed it. Of a pump that starts or stops only the inputs are learned from.
+    pub fn new(profile: &Profile, at: Timestamp, row: &StepRow, window: Option<Window>) -> HealthyStep {
+        let samples = StepInput::of(at, row).samples();
+        let samples = match row.state {
+            StepState::Starting { .. } | StepState::Stopping => without_outputs(profile, samples),
+            StepState::Running | StepState::Unknown | StepState::Off => samples,
+        };
+        HealthyStep { samples: TimedSamples { at, samples: samples.into() }, window }
+    }
+
+    /// Returns the steps that these windows are made of, oldest first, each once. Each window is with its last step.
+    pub fn of_windows(profile: &Profile, windows: impl IntoIterator<Item = Window>) -> impl Iterator<Item = HealthyStep> {
+        let (channels, interval_ms) = (profile.channels().len(), profile.interval_ms());
+        let mut last: Option<Timestamp> = None;
+        windows.into_iter().flat_map(move |window| {
+            let rows = window.values.len() / channels;
+            if last.is_some_and(|last| window.at <= last) {
+                // The times went back, as between two recordings.
+                last = None;
+            }
+            let mut steps = Vec::new();
+            for (row, values) in window.values.chunks_exact(channels).enumerate() {
+                let at = window.at.plus_ms(-((rows - 1 - row) as i64) * interval_ms);
+                if last.is_none_or(|last| at.since_ms(last) > interval_ms / 2) {
+                    let samples = values.iter().map(|value| Sample::Good(*value)).collect::<Arc<[Sample]>>();
+                    steps.push(HealthyStep { samples: TimedSamples { at, samples }, window: None });
+                    last = Some(at);
+                }
+            }
+            if let Some(step) = steps.last_mut() {
+                step.window = Some(window);
+            }
+            steps
+        })
+    }
+}
 
 /// The first pass over a pump's windows: counts them and finds the range of each channel.
 #[derive(Debug)]
@@ -32,7 +85,11 @@ pub struct Survey<'a> {
     profile: &'a Profile,
     max_levels: usize,
     found: usize,
+    /// Of the windows.
     extremes: Extremes,
+    steps: usize,
+    /// Of the steps, for a pump without windows because a channel is missing.
+    step_extremes: Extremes,
 }
 
 /// The second pass over the same windows, in the pump's own scale.
@@ -50,18 +107,31 @@ pub struct StatisticsCollector {
     levels: Vec<ChannelScore>,
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
+    steps: VecDeque<TimedSamples>,
 }
 
 impl<'a> Survey<'a> {
     /// Creates a survey without windows.
     pub fn new(profile: &'a Profile) -> Survey<'a> {
-        Survey { profile, max_levels: MAX_LEVEL_WINDOWS, found: 0, extremes: Extremes::new(profile.channels().len()) }
+        let extremes = Extremes::new(profile.channels().len());
+        Survey {
+            profile,
+            max_levels: MAX_LEVEL_WINDOWS,
+            found: 0,
+            step_extremes: extremes.clone(),
+            extremes,
+            steps: 0,
+        }
     }
 
-    /// Adds a window.
-    pub fn take(&mut self, window: &Window) {
-        self.found += 1;
-        self.extremes.include(window);
+    /// Adds a step.
+    pub fn take(&mut self, step: &HealthyStep) {
+        self.steps += 1;
+        self.step_extremes.include_samples(&step.samples.samples);
+        if let Some(window) = &step.window {
+            self.found += 1;
+            self.extremes.include(window);
+        }
     }
 
     /// Returns the number of windows so far.
@@ -71,15 +141,16 @@ impl<'a> Survey<'a> {
 
     /// Learns the pump's scaler and starts the second pass.
     pub fn collect(self, model: &Model) -> Result<StatisticsCollector, CommissioningError> {
-        let Survey { profile, max_levels, found, extremes } = self;
-        if found < MIN_WINDOWS {
+        let Survey { profile, max_levels, found, extremes, steps, step_extremes } = self;
+        if steps == 0 {
             return Err(CommissioningError::TooFew { found });
         }
-        let level_stride = found.div_ceil(max_levels);
+        let extremes = if found == 0 { step_extremes } else { extremes };
+        let level_stride = found.div_ceil(max_levels).max(1);
         Ok(StatisticsCollector {
             scorer: Scorer::new(model),
             scaler: extremes.scaler(profile.channels())?,
-            score_stride: found.div_ceil(MAX_SCORED_WINDOWS),
+            score_stride: found.div_ceil(MAX_SCORED_WINDOWS).max(1),
             level_stride,
             found: 0,
             span: None,
@@ -88,13 +159,23 @@ impl<'a> Survey<'a> {
             levels: Vec::with_capacity(found.div_ceil(level_stride) * profile.channels().len()),
             errors: Vec::new(),
             losses: Vec::new(),
+            steps: VecDeque::new(),
         })
     }
 }
 
 impl StatisticsCollector {
-    /// Adds a window. They come oldest first.
-    pub fn take(&mut self, window: Window) -> Result<(), CommissioningError> {
+    /// Adds a step. They come oldest first.
+    pub fn take(&mut self, step: HealthyStep) -> Result<(), CommissioningError> {
+        let HealthyStep { samples, window } = step;
+        if self.steps.len() == MAX_STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(samples);
+        window.map_or(Ok(()), |window| self.take_window(window))
+    }
+
+    fn take_window(&mut self, window: Window) -> Result<(), CommissioningError> {
         let number = self.found;
         self.found += 1;
         self.span = Some((self.span.map_or(window.at, |(from, _)| from), window.at));
@@ -120,16 +201,19 @@ impl StatisticsCollector {
     /// Returns the statistics.
     pub fn finish(mut self) -> Result<HealthyStatistics, CommissioningError> {
         self.score()?;
-        let StatisticsCollector { scorer, scaler, level_stride, found, span, levels, errors, losses, .. } = self;
-        let (from, to) = span.filter(|_| found >= MIN_WINDOWS).ok_or(CommissioningError::TooFew { found })?;
+        let StatisticsCollector { scorer, scaler, level_stride, found, span, levels, errors, losses, steps, .. } = self;
+        let ends = steps.front().zip(steps.back()).map(|(first, last)| (first.at, last.at));
+        let (from, to) = span.or(ends).ok_or(CommissioningError::TooFew { found })?;
         let learned = LearnedFrom { from, to, windows: found, scored: losses.len(), own_network: false };
         let network = scorer.model().network_id().to_owned();
-        Ok(HealthyStatistics { network, scaler, stride: level_stride, levels, errors, losses, learned })
+        let steps = steps.into();
+        let dynamics = scorer.model().dynamics().cloned();
+        Ok(HealthyStatistics { network, dynamics, scaler, stride: level_stride, levels, errors, losses, steps, learned })
     }
 
     fn score(&mut self) -> Result<(), ScoreError> {
         let inputs: Vec<ScoreInput> =
-            self.batch.iter().map(|window| ScoreInput { window, scaler: &self.scaler }).collect();
+            self.batch.iter().map(|window| ScoreInput::window(window, &self.scaler)).collect();
         for (loss, channels) in self.scorer.score(&inputs)?.views() {
             self.losses.push(loss);
             self.errors.extend_from_slice(channels);
@@ -140,23 +224,23 @@ impl StatisticsCollector {
 }
 
 impl HealthyStatistics {
-    /// Collects the statistics of windows, oldest first. `windows` is called twice, so that they need not be in memory.
-    pub fn of<I: Iterator<Item = Window>>(
+    /// Collects the statistics of steps, oldest first. `steps` is called twice, so that they need not be in memory.
+    pub fn of<I: Iterator<Item = HealthyStep>>(
         model: &Model,
         profile: &Profile,
-        windows: impl Fn() -> I,
+        steps: impl Fn() -> I,
     ) -> Result<HealthyStatistics, CommissioningError> {
-        HealthyStatistics::collect(Survey::new(profile), model, windows)
+        HealthyStatistics::collect(Survey::new(profile), model, steps)
     }
 
-    fn collect<I: Iterator<Item = Window>>(
+    fn collect<I: Iterator<Item = HealthyStep>>(
         mut survey: Survey,
         model: &Model,
-        windows: impl Fn() -> I,
+        steps: impl Fn() -> I,
     ) -> Result<HealthyStatistics, CommissioningError> {
-        windows().for_each(|window| survey.take(&window));
+        steps().for_each(|step| survey.take(&step));
         let mut collector = survey.collect(model)?;
-        windows().try_for_each(|window| collector.take(window))?;
+        steps().try_for_each(|step| collector.take(step))?;
         collector.finish()
     }
 }
@@ -165,7 +249,7 @@ impl HealthyStatistics {
 mod tests {
     use super::*;
     use crate::{
-        Baseline, Commissioning,
+        Baseline, Commissioning, Detector,
         testing::{model, profile, waves},
     };
 
@@ -175,14 +259,16 @@ mod tests {
         let (profile, windows) = (profile(2), waves(2, 4000));
         let collect = |max_levels: usize| {
             let survey = Survey { max_levels, ..Survey::new(&profile) };
-            HealthyStatistics::collect(survey, model(), || windows.iter().cloned()).expect("statistics")
+            HealthyStatistics::collect(survey, model(), || HealthyStep::of_windows(&profile, windows.iter().cloned()))
+                .expect("statistics")
         };
         let (all, thinned) = (collect(4000), collect(400));
         assert_eq!((all.stride, all.levels.len()), (1, 2 * 4000));
         assert_eq!((thinned.stride, thinned.levels.len()), (10, 2 * 400), "the limit holds");
         assert_eq!((&thinned.scaler, &thinned.learned), (&all.scaler, &all.learned));
-        let [all, thinned] = [all, thinned].map(|of| Baseline::of(&profile, &of, &Commissioning::default()));
-        let learned = Baseline::learn(model(), &profile, &windows, &Commissioning::default());
+        let settings = Commissioning { detector: Detector::Fused, ..Commissioning::default() };
+        let [all, thinned] = [all, thinned].map(|of| Baseline::of(&profile, &of, &settings).expect("a baseline"));
+        let learned = Baseline::learn(model(), &profile, &windows, &settings);
         assert_eq!(all, learned.expect("a baseline"), "the same baseline if all windows are kept");
         let close = |a: f64, b: f64| (a / b - 1.0).abs() < 0.2;
         for (a, b) in all.channels.iter().zip(&thinned.channels) {

@@ -19,6 +19,7 @@ use volute_plant::{Sample, Timestamp};
 use super::{
     averages::Averages,
     baseline::{ConditionalBaseline, OutputBaseline},
+    channels::Group,
     episode::{OperatingPointKnown, Phase, Step},
     features::{InputFilter, share},
     judgement::{Judgement, judge},
@@ -108,12 +109,23 @@ impl Detector {
         self.last
     }
 
-    /// Follows the readings that the baseline was learned from. Offsets follow; weights do not learn a second time.
-    pub(super) fn follow_learned(&mut self, baseline: &ConditionalBaseline, rows: &[TimedSamples]) {
+    /// Follows the readings that the baseline was learned from. Offsets follow; weights do not learn a second time. Passes
+    /// the residuals of each reading to `observe`; none of a pump that does not run, or that runs outside of its known range.
+    pub(super) fn follow_learned(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        rows: &[TimedSamples],
+        mut observe: impl FnMut(Timestamp, Option<&[Option<f64>]>),
+    ) {
         for row in rows {
-            if let Some(reading) = self.follow(baseline, row.at, &row.samples) {
-                self.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
-            }
+            let Some(reading) = self.follow(baseline, row.at, &row.samples) else {
+                observe(row.at, None);
+                continue;
+            };
+            let residuals = self.standardized(baseline, &reading);
+            let is_known = !self.guard.is_outside() && residuals.iter().any(Option::is_some);
+            observe(row.at, is_known.then_some(&residuals));
+            self.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
         }
     }
 
@@ -256,7 +268,12 @@ impl Detector {
             let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
             information.push(baseline.information * certainty);
             if !residual.is_nan() {
-                regression.follow(output, residual, follow * certainty);
+                let share = follow * certainty;
+                let anchor_share = match baseline.channels.outputs[index].group {
+                    Group::Thermal => TUNING.thermal_anchor_share * share,
+                    Group::Loaded | Group::Flow | Group::Other => 0.0,
+                };
+                regression.follow(output, residual, share, anchor_share);
             }
         }
         if what == Learn::All {

@@ -58,9 +58,10 @@ pub(super) fn judge(
         let share = baseline.scales.share(scale);
         let squared_guard = averages.squared_guard(scale).max(guard.level().powi(2));
         for (output, extra) in extra.iter_mut().enumerate() {
+            let guard_share = guard.share(baseline.channels.outputs[output].group, means[output].unwrap_or(0.0));
             *extra = variances[output]
                 + of_scale.ramp_factors[output] * averages.ramp(scale)
-                + squared_guard * baseline.outputs[output].magnitude.powi(2)
+                + squared_guard * (guard_share * baseline.outputs[output].magnitude).powi(2)
                 + noises[output].excess(baseline.outputs[output].noise, share);
         }
         if !leave_one_out.judge(&of_scale.covariance, &means, &extra, &mut all_z) {

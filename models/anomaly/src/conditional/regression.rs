@@ -3,7 +3,8 @@
 //! Two things learn. The weights, by recursive least squares: with the gain g = P φ / (1/w + φ' P φ), the weights move by g
 //! times the residual, and P becomes P - g φ' P. It is the fit of all readings so far, so a single reading changes little where
 //! much was seen, and much where little was. And an offset, which follows the residual within 3 spreads of its
-//! *anchor*, so that slow drift is no anomaly, and drift without end is one.
+//! *anchor*, so that slow drift is no anomaly, and drift without end is one. Only a temperature's anchor follows too, within a
+//! day: what a pump conveys gets warmer with the season.
 //!
 //! P is shared (`factor.rs`). Each output's gain has its own information w, which is none without a value; P learns the mean of
 //! its outputs' information. So an output that was missing for a month is thought to know as much as the others, and is not
@@ -11,7 +12,8 @@
 //!
 //! Example: a bearing's offset after a commissioning of a day follows with 12 h. After an hour that is 0.4 K too warm, the
 //! offset is at 0.03 K. With a spread of 0.2 K it never goes beyond 0.6 K, so a fault of 12 K in three days, which is 0.17
-//! K per hour, is hidden by 0.6 K at most.
+//! K per hour, is hidden by 0.6 K at first. The anchor follows with a day, so such a fault is never followed for good: the
+//! offset lags it by 2 K.
 //!
 //! Does not decide whether the pump is normal.
 
@@ -136,9 +138,11 @@ impl Regression {
     }
 
     /// Lets the offset take a share of a normal pump's residual.
-    pub(super) fn follow(&mut self, baseline: &OutputBaseline, residual: f64, share: f64) {
+    /// Then lets the anchor take a share of its distance to the offset.
+    pub(super) fn follow(&mut self, baseline: &OutputBaseline, residual: f64, share: f64, anchor_share: f64) {
         let max_drift = TUNING.max_drift * baseline.spread;
         let offset = self.offset + share * residual;
+        self.anchor += anchor_share * (offset - self.anchor);
         self.offset = offset.clamp(self.anchor - max_drift, self.anchor + max_drift);
     }
 
@@ -208,7 +212,7 @@ mod tests {
         let mut regression = Regression::new(&baseline);
         for _ in 0..10_000 {
             let residual = 50.0 - regression.expected(&[1.0]);
-            regression.follow(&baseline, residual, 0.01);
+            regression.follow(&baseline, residual, 0.01, 0.0);
         }
         assert_eq!(regression.expected(&[1.0]), 13.0);
         for nth in 1..=10 {

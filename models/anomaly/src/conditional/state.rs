@@ -85,8 +85,18 @@ impl ConditionalState {
     /// Creates the state of a pump after the readings that its baseline was learned from, so that the averages of its inputs
     /// are known. Offsets follow; weights do not learn a second time.
     pub fn after(baseline: &ConditionalBaseline, rows: &[TimedSamples]) -> ConditionalState {
+        ConditionalState::after_observing(baseline, rows, |_, _| ())
+    }
+
+    /// The same, and passes the residuals of each reading to `observe`; none of a pump that does not run, or that runs outside of
+    /// its known range.
+    pub(crate) fn after_observing(
+        baseline: &ConditionalBaseline,
+        rows: &[TimedSamples],
+        observe: impl FnMut(Timestamp, Option<&[Option<f64>]>),
+    ) -> ConditionalState {
         let mut state = ConditionalState::new(baseline);
-        state.detector.follow_learned(baseline, rows);
+        state.detector.follow_learned(baseline, rows, observe);
         state
     }
 

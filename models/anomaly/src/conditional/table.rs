@@ -106,8 +106,9 @@ impl OperatingRange {
             (Some(range), Some(speed)) => range.is_running(speed),
             _ => true,
         };
-        let flows: Vec<f64> = inputs.iter().filter(is_running).filter_map(|inputs| inputs.flow).collect();
-        let load = (2 * flows.len() > rows.len() / 2).then(|| load_range(&flows));
+        let running = inputs.iter().filter(is_running);
+        let flows: Vec<f64> = running.clone().filter_map(|inputs| inputs.flow).collect();
+        let load = (4 * flows.len() > running.count()).then(|| load_range(&flows));
         let forgotten_s =
             [|inputs: &Inputs| inputs.speed, |inputs: &Inputs| inputs.ambient, |inputs: &Inputs| inputs.flow]
                 .map(|of| forgotten_s(rows, &inputs.iter().filter(is_running).map(of).collect::<Vec<_>>()));

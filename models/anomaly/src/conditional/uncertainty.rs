@@ -6,7 +6,9 @@
 //! three times the excess, as the cube of the speed is, which is the steepest law of a pump. Example: a pump that
 //! was commissioned at 800 to 1200 rpm runs at 1260 rpm, 5 % of its highest speed beyond. Of these 1 % is free; each channel
 //! may be off by 3 · 4 % = 12 % of its mean, and nothing is learned. Back at 1200 rpm, an hour later, the guard falls with a
-//! time constant of 600 s, because heat remembers; an average over an hour remembers it for an hour.
+//! time constant of 600 s, because heat remembers; an average over an hour remembers it for an hour. Flow and load follow the
+//! speed: against its direction they may be off by a third of that. So a motor whose speed falls while its current rises is
+//! seen at once.
 //!
 //! **Noise**: example of a flow sensor with a noise of 1 L/min (variance 1) whose noise grows to 3 (variance 9). The
 //! excess over 1.3 is 7.7; an average whose readings weigh a = 0.18 gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. One
@@ -15,6 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    channels::Group,
     features::{SpeedRange, share},
     tuning::TUNING,
 };
@@ -25,6 +28,8 @@ use super::{
 pub(super) struct Guard {
     now: f64,
     remembered: f64,
+    /// Whether the last speed that was not seen is below the known ones.
+    is_below: bool,
 }
 
 impl Guard {
@@ -34,12 +39,23 @@ impl Guard {
             (Some(range), Some(speed)) => TUNING.guard * (range.excess(speed) - TUNING.guard_free).max(0.0),
             _ => 0.0,
         };
+        if self.now > 0.0 {
+            self.is_below = range.zip(speed).is_some_and(|(range, speed)| speed < range.low);
+        }
         self.remembered += share(elapsed_s, TUNING.guard_span_s) * (self.now - self.remembered);
     }
 
     /// Returns by which share of its mean a channel may be off.
     pub(super) fn level(self) -> f64 {
         self.now.max(self.remembered)
+    }
+
+    /// Returns the share of the level that applies to an output whose average is off by `mean`.
+    pub(super) fn share(self, group: Group, mean: f64) -> f64 {
+        match group {
+            Group::Flow | Group::Loaded if (mean < 0.0) != self.is_below => TUNING.guard_against_speed,
+            Group::Flow | Group::Loaded | Group::Thermal | Group::Other => 1.0,
+        }
     }
 
     /// Whether the pump runs where it was not seen before.
@@ -104,6 +120,23 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flow_and_load_may_be_off_in_the_direction_of_the_speed() {
+        let range = Some(SpeedRange { low: 800.0, high: 1200.0 });
+        let mut guard = Guard::default();
+        guard.advance(range, Some(700.0), 1.0);
+        let against = TUNING.guard_against_speed;
+        for (group, share_of_more, share_of_less) in
+            [(Group::Loaded, against, 1.0), (Group::Flow, against, 1.0), (Group::Thermal, 1.0, 1.0), (Group::Other, 1.0, 1.0)]
+        {
+            assert_eq!((guard.share(group, 2.0), guard.share(group, -2.0)), (share_of_more, share_of_less), "{group:?}");
+        }
+        guard.advance(range, Some(1000.0), 60.0);
+        assert_eq!(guard.share(Group::Loaded, 2.0), against, "it is remembered");
+        guard.advance(range, Some(1300.0), 60.0);
+        assert_eq!((guard.share(Group::Loaded, 2.0), guard.share(Group::Loaded, -2.0)), (1.0, against));
+    }
 
     #[test]
     fn an_unknown_speed_widens_the_judgement_and_is_remembered() {

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decider, Fused, Phase, State};
-use crate::{Baseline, Detector, levels::LevelTracker};
+use super::{
+    Decider, Fused, Phase, State,
+    conditional::{ConditionalDecider, ConditionalMemory, StepState},
+};
+use crate::{Baseline, ConditionalMemoryError, Detector, DynamicsError, levels::LevelTracker};
 
 /// The version of the stored form. Other versions are refused.
 const VERSION: u32 = 1;
@@ -23,6 +26,9 @@ pub struct DeciderMemory {
     baseline: String,
     /// None if the detector has no state.
     fused: Option<FusedMemory>,
+    /// The state of [`Detector::Conditional`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conditional: Option<Box<ConditionalMemory>>,
 }
 
 /// The stored state of [`Detector::Fused`].
@@ -54,23 +60,39 @@ pub enum MemoryError {
         /// The decider's baseline.
         expected: String,
     },
+    /// Its conditional part cannot be used.
+    #[error("stored decider state: {0}")]
+    Conditional(#[from] ConditionalMemoryError),
+    /// Its dynamics cannot be used.
+    #[error("stored decider state: {0}")]
+    Dynamics(#[from] DynamicsError),
     /// It has values that no decider of this baseline can have.
     #[error("stored decider state: {0}")]
     Shape(&'static str),
 }
 
 impl Decider {
-    /// Returns its current state. [`Decider::with_memory`] continues from it.
-    pub fn memory(&self) -> DeciderMemory {
-        let fused = match &self.state {
-            State::LstmAutoencoder => None,
-            State::Fused(Fused { tracker, phase }) => Some(FusedMemory {
-                levels: tracker.levels().to_vec(),
-                anchors: tracker.anchors().to_vec(),
-                phase: phase.clone(),
-            }),
-        };
-        DeciderMemory { version: VERSION, baseline: self.baseline.id.clone(), fused }
+    /// Returns its state after its last decision. [`Decider::with_memory`] continues from it.
+    ///
+    /// Of the conditional detector, which runs ahead of its decisions, `step_state` is the state after the step that was last
+    /// decided on ([`Decider::step_state`]); if it is none, nothing may be followed that is not decided yet.
+    pub fn memory(&self, step_state: Option<StepState>) -> DeciderMemory {
+        let (mut fused, mut conditional) = (None, None);
+        match &self.state {
+            State::LstmAutoencoder => {}
+            State::Fused(Fused { tracker, phase }) => {
+                fused = Some(FusedMemory {
+                    levels: tracker.levels().to_vec(),
+                    anchors: tracker.anchors().to_vec(),
+                    phase: phase.clone(),
+                });
+            }
+            State::Conditional(decider) => {
+                let state = step_state.unwrap_or_else(|| decider.state().clone());
+                conditional = Some(Box::new(decider.memory(state)));
+            }
+        }
+        DeciderMemory { version: VERSION, baseline: self.baseline.id.clone(), fused, conditional }
     }
 
     /// Creates a decider that continues from a stored state. Its decisions are the same, bit for bit, as those of the decider
@@ -78,16 +100,19 @@ impl Decider {
     ///
     /// Refuses a state of another baseline or version, or one that does not fit the baseline.
     pub fn with_memory(baseline: Arc<Baseline>, memory: DeciderMemory) -> Result<Decider, MemoryError> {
-        let DeciderMemory { version, baseline: found, fused } = memory;
+        let DeciderMemory { version, baseline: found, fused, conditional } = memory;
         if version != VERSION {
             return Err(MemoryError::Version { found: version });
         }
         if found != baseline.id {
             return Err(MemoryError::Baseline { found, expected: baseline.id.clone() });
         }
-        let state = match (baseline.detector, fused) {
-            (Detector::LstmAutoencoder, None) => State::LstmAutoencoder,
-            (Detector::Fused, Some(fused)) => State::Fused(fused.restore(&baseline)?),
+        let state = match (baseline.detector, fused, conditional) {
+            (Detector::LstmAutoencoder, None, None) => State::LstmAutoencoder,
+            (Detector::Fused, Some(fused), None) => State::Fused(fused.restore(&baseline)?),
+            (Detector::Conditional, None, Some(memory)) => {
+                State::Conditional(Box::new(ConditionalDecider::restore(&baseline, *memory)?))
+            }
             _ => return Err(MemoryError::Shape("it is of another detector")),
         };
         Ok(Decider { model: baseline.model_name(), baseline, state })
@@ -95,7 +120,11 @@ impl Decider {
 
     /// Whether an episode is open. Always false if the detector has no state.
     pub fn in_episode(&self) -> bool {
-        matches!(&self.state, State::Fused(Fused { phase: Phase::Episode(_), .. }))
+        match &self.state {
+            State::LstmAutoencoder => false,
+            State::Fused(Fused { phase, .. }) => matches!(phase, Phase::Episode(_)),
+            State::Conditional(decider) => decider.in_episode(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The network, and the scoring of windows with it.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use safetensors::SafeTensorError;
 
@@ -38,12 +38,12 @@ pub struct DynamicsScorer {
 }
 
 /// Returns the shape of a network for a profile with this many channels.
-pub(super) fn shape(channels: usize) -> Shape {
+pub(crate) fn shape(channels: usize) -> Shape {
     Shape { channels, len: DYNAMICS_WINDOW, units: UNITS }
 }
 
 impl DynamicsNetwork {
-    pub(super) fn new(weights: Weights) -> Result<DynamicsNetwork, SafeTensorError> {
+    pub(crate) fn new(weights: Weights) -> Result<DynamicsNetwork, SafeTensorError> {
         let id = sha256(&weights.to_bytes()?)[..12].to_owned();
         Ok(DynamicsNetwork(Arc::new(NetworkData { id, weights })))
     }
@@ -56,6 +56,10 @@ impl DynamicsNetwork {
     /// Returns the number of channels of its profile.
     pub fn channels(&self) -> usize {
         self.0.weights.shape().channels
+    }
+
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.0.weights
     }
 
     /// Returns the bytes of a safetensors file.
@@ -89,19 +93,19 @@ impl DynamicsScorer {
     }
 
     /// Scores windows of any pumps of the profile, in their order. A window's measures do not depend on the others.
-    pub fn score(&mut self, windows: &[ResidualWindow]) -> Result<Vec<WindowDynamics>, DynamicsError> {
+    pub fn score<W: Borrow<ResidualWindow>>(&mut self, windows: &[W]) -> Result<Vec<WindowDynamics>, DynamicsError> {
         let channels = self.network.channels();
-        if let Some(window) = windows.iter().find(|window| window.channels() != channels) {
+        if let Some(window) = windows.iter().map(Borrow::borrow).find(|window| window.channels() != channels) {
             return Err(DynamicsError::Channels { found: window.channels(), expected: channels });
         }
         let mut measured = Vec::with_capacity(windows.len());
         for batch in windows.chunks(BATCH) {
             self.values.clear();
-            for window in batch {
+            for window in batch.iter().map(Borrow::borrow) {
                 self.values.extend(window.values().iter().map(|value| if value.is_nan() { 0.0 } else { *value }));
             }
             let reconstructed = self.kernel.reconstruct(&self.values);
-            for (window, reconstruction) in batch.iter().zip(reconstructed.chunks_exact(DYNAMICS_WINDOW * channels)) {
+            for (window, reconstruction) in batch.iter().map(Borrow::borrow).zip(reconstructed.chunks_exact(DYNAMICS_WINDOW * channels)) {
                 let measure = |channel| measure(window.values(), reconstruction, channels, channel);
                 measured.push((0..channels).map(measure).collect());
             }

@@ -81,7 +81,7 @@ impl ResidualRun {
     }
 
     /// Returns the number of windows.
-    fn windows(&self) -> usize {
+    pub(crate) fn windows(&self) -> usize {
         let rows = self.values.len().checked_div(self.channels).unwrap_or(0);
         (rows + 1).saturating_sub(DYNAMICS_WINDOW)
     }

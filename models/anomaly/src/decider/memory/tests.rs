@@ -58,7 +58,7 @@ fn stretches() -> impl Strategy<Value = Vec<Score>> {
                     long: levels[place] - wobble / 2.0,
                     liveliness: livelinesses[place],
                 };
-                scores.push(Score { loss: errors[0] + errors[1], channels: [channel(0), channel(1)].into() });
+                scores.push(Score { loss: errors[0] + errors[1], channels: [channel(0), channel(1)].into(), dynamics: None });
             }
         }
         scores
@@ -67,20 +67,20 @@ fn stretches() -> impl Strategy<Value = Vec<Score>> {
 
 fn decide(decider: &mut Decider, second: usize, score: &Score) -> Detection {
     let window = window(second, Vec::new());
-    decider.decide(&window.pump, window.at, score)
+    decider.decide(&window.pump, window.at, None, Some(score)).expect("a detection")
 }
 
 /// Restores a decider from its stored form.
 fn restarted(decider: &Decider) -> Decider {
-    let text = serde_json::to_string(&decider.memory()).expect("JSON");
+    let text = serde_json::to_string(&decider.memory(None)).expect("JSON");
     let memory: DeciderMemory = serde_json::from_str(&text).expect("the same");
-    assert_eq!(memory, decider.memory());
+    assert_eq!(memory, decider.memory(None));
     Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
 }
 
 /// Restores a decider from the state of an older version, which did not have the held loss.
 fn restored_by_older_version(decider: &Decider) -> Decider {
-    let mut memory = serde_json::to_value(decider.memory()).expect("JSON");
+    let mut memory = serde_json::to_value(decider.memory(None)).expect("JSON");
     if let Some(episode) = memory.pointer_mut("/fused/phase/episode").and_then(|episode| episode.as_object_mut()) {
         episode.remove("held").expect("it is stored now");
     }
@@ -123,7 +123,7 @@ proptest! {
             prop_assert_eq!(bits(&expected), bits(&found), "at {}", second);
             prop_assert_eq!(expected, found);
         }
-        prop_assert_eq!(uninterrupted.memory(), interrupted.memory());
+        prop_assert_eq!(uninterrupted.memory(None), interrupted.memory(None));
         prop_assert_eq!(uninterrupted.in_episode(), interrupted.in_episode());
     }
 
@@ -172,7 +172,7 @@ proptest! {
 /// A score with the second channel `spreads` away from normal.
 fn at(spreads: f64) -> Score {
     let channel = |level| ChannelScore { error: 0.05, short: level, long: level, liveliness: 0.2 };
-    Score { loss: 0.1, channels: [channel(NORMAL), channel(NORMAL + spreads * SPREAD)].into() }
+    Score { loss: 0.1, channels: [channel(NORMAL), channel(NORMAL + spreads * SPREAD)].into(), dynamics: None }
 }
 
 /// Checks that state is really restored: the properties above would also hold for a decider without state.
@@ -203,10 +203,10 @@ fn a_state_that_does_not_fit_is_refused() {
     let memory = || {
         let mut decider = Decider::new(own.clone());
         assert!(decide(&mut decider, 0, &at(20.0)).is_anomaly);
-        decider.memory()
+        decider.memory(None)
     };
     let refuse = |memory: DeciderMemory| Decider::with_memory(own.clone(), memory).expect_err("must be refused");
-    let state_of = |baseline: &Arc<Baseline>| Decider::new(baseline.clone()).memory();
+    let state_of = |baseline: &Arc<Baseline>| Decider::new(baseline.clone()).memory(None);
     let expected = MemoryError::Baseline { found: other.id.clone(), expected: own.id.clone() };
     assert_eq!(refuse(state_of(&other)), expected);
     assert_eq!(refuse(DeciderMemory { version: 2, ..memory() }), MemoryError::Version { found: 2 });
@@ -246,9 +246,9 @@ fn the_stored_form_is_small() {
     let mut baseline = Baseline::clone(&baseline(Detector::Fused, 1, 45));
     baseline.channels = vec![baseline.channels[0]; 10];
     let channel = ChannelScore { error: 0.05, short: 1.234_567_890_123, long: 9.0, liveliness: 0.2 };
-    let score = Score { loss: 0.1, channels: vec![channel; 10].into() };
+    let score = Score { loss: 0.1, channels: vec![channel; 10].into(), dynamics: None };
     let mut decider = Decider::new(Arc::new(baseline));
     assert!(decide(&mut decider, 0, &score).is_anomaly);
-    let text = serde_json::to_string(&decider.memory()).expect("JSON");
+    let text = serde_json::to_string(&decider.memory(None)).expect("JSON");
     assert!(text.len() < 1024, "{} bytes: {text}", text.len());
 }

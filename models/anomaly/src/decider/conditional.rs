@@ -1,0 +1,233 @@
+//! The conditional detector's part of the decider: each step is judged as it is placed, and the detection is made when the
+//! score of the step's window has arrived, or will not arrive.
+//!
+//! An example: a pump at one reading per second, whose vibration sensor freezes while the pump runs at constant speed.
+//!
+//! 1. [`ConditionalDecider::follow`] takes each step in order. The frozen vibration is at a usual level, so its anomaly score
+//!    stays below 1.
+//! 2. [`ConditionalDecider::decide`] takes the step's judgement and the score of its window. In the 30 steps of the window the
+//!    vibration has not changed at all. Its `stuck_score` is 4: the window is anomalous, and the vibration has the whole
+//!    contribution.
+//! 3. When the sensor changes again the stuck score falls below `quiet` (0.35 with the default tuning), and after
+//!    `clear_after` (2) such windows the window is normal.
+//!
+//! The same window has the residuals of its steps, which the network of residuals reconstructs ([`crate::DynamicsState`]): so a flow
+//! that hunts around its usual level is seen. The largest of the three scores is the step's.
+//!
+//! A step without a score, because a channel is missing or the workers are overloaded, is decided by its judgement alone.
+//!
+//! The judgements run ahead of the decisions, by the windows that wait for their scores. So a checkpoint needs the state after
+//! its step, which [`ConditionalDecider::state`] returns when the step is followed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{MemoryError, StepInput, THRESHOLD, with_deadband};
+use crate::{
+    Baseline, ChannelDeviation, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult, DynamicsState,
+    ResidualHistory, ResidualWindow, Score, TimedSamples,
+};
+
+/// An episode of the conditional detector ends below this anomaly score.
+const QUIET: f64 = 0.5;
+/// An episode of the dynamics ends below this score.
+const DYNAMICS_QUIET: f64 = 0.95;
+
+/// The judgement of one step by the operating point and the other channels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepJudgement {
+    result: ConditionalResult,
+    residuals: Option<ResidualWindow>,
+}
+
+impl StepJudgement {
+    /// Whether an episode is open after the step.
+    pub fn in_episode(&self) -> bool {
+        self.result.in_episode
+    }
+
+    /// Whether the pump runs at a speed that was not seen in commissioning, and is judged less strictly.
+    pub fn outside_known_range(&self) -> bool {
+        self.result.outside_known_range
+    }
+
+    /// Returns the residuals of the last steps, for the network of residuals.
+    pub fn take_residuals(&mut self) -> Option<ResidualWindow> {
+        self.residuals.take()
+    }
+}
+
+/// The state of the conditional detector of one pump.
+#[derive(Debug, Clone)]
+pub(super) struct ConditionalDecider {
+    steps: StepState,
+    stuck: StuckPhase,
+    dynamics: Option<DynamicsState>,
+}
+
+/// What follows the steps, ahead of the decisions. Stored in this form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepState {
+    conditional: ConditionalState,
+    residuals: ResidualHistory,
+}
+
+/// Whether a channel is stuck. Stored in this form.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StuckPhase {
+    is_stuck: bool,
+    /// Successive windows without a stuck channel.
+    quiet_windows: usize,
+}
+
+/// The stored state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConditionalMemory {
+    steps: StepState,
+    stuck: StuckPhase,
+    dynamics: Option<DynamicsState>,
+}
+
+impl ConditionalDecider {
+    pub(super) fn new(baseline: &Baseline, conditional: &ConditionalBaseline) -> ConditionalDecider {
+        ConditionalDecider::with_state(baseline, ConditionalState::new(conditional))
+    }
+
+    /// Starts after the steps that the baseline was learned from.
+    pub(super) fn after(
+        baseline: &Baseline,
+        conditional: &ConditionalBaseline,
+        steps: &[TimedSamples],
+    ) -> ConditionalDecider {
+        ConditionalDecider::with_state(baseline, ConditionalState::after(conditional, steps))
+    }
+
+    fn with_state(baseline: &Baseline, conditional: ConditionalState) -> ConditionalDecider {
+        let residuals = ResidualHistory::new(baseline.channels.len());
+        let dynamics = baseline.dynamics.as_ref().map(DynamicsState::new);
+        ConditionalDecider { steps: StepState { conditional, residuals }, stuck: StuckPhase::default(), dynamics }
+    }
+
+    /// Follows a step. Returns its judgement; none if the pump does not run or has not settled, if no channel can be judged
+    /// yet, or if the step is not later than the one before.
+    pub(super) fn follow(&mut self, conditional: &ConditionalBaseline, step: &StepInput) -> Option<StepJudgement> {
+        let samples = step.samples();
+        let StepState { conditional: state, residuals } = &mut self.steps;
+        if !step.is_settled {
+            state.observe(conditional, step.at, &samples);
+            residuals.interrupt();
+            return None;
+        }
+        let Some(result) = state.step(conditional, step.at, &samples) else {
+            residuals.interrupt();
+            return None;
+        };
+        if result.outside_known_range {
+            residuals.interrupt();
+            return Some(StepJudgement { result, residuals: None });
+        }
+        let window = if self.dynamics.is_some() { residuals.push(&result.residuals) } else { None };
+        Some(StepJudgement { result, residuals: window })
+    }
+
+    /// Returns the state after the last step that was followed.
+    pub(super) fn state(&self) -> &StepState {
+        &self.steps
+    }
+
+    pub(super) fn in_episode(&self) -> bool {
+        self.stuck.is_stuck
+            || self.steps.conditional.in_episode()
+            || self.dynamics.as_ref().is_some_and(DynamicsState::in_episode)
+    }
+
+    /// Returns a step's loss, and each channel's contribution before it is normalised.
+    pub(super) fn decide(
+        &mut self,
+        baseline: &Baseline,
+        StepJudgement { result, .. }: &StepJudgement,
+        score: Option<&Score>,
+    ) -> (f64, Vec<f64>) {
+        let stuck: Vec<f64> = match score {
+            Some(score) => {
+                let channels = baseline.channels.iter().zip(score.channels.iter());
+                channels.map(|(channel, score)| channel.stuck_score(score)).collect()
+            }
+            None => Vec::new(),
+        };
+        let most_stuck = stuck.iter().copied().fold(0.0, f64::max);
+        if !stuck.is_empty() {
+            self.stuck.advance(baseline, most_stuck);
+        }
+        let dynamics = self.decide_dynamics(baseline, score);
+        let above = THRESHOLD.next_up();
+        let mut loss = match result.in_episode {
+            true => with_deadband(result.anomaly_score, QUIET).max(above),
+            false => result.anomaly_score.min(THRESHOLD),
+        };
+        let deviation = |channel: &Option<ChannelDeviation>| {
+            channel.map_or(0.0, |deviation| (deviation.z / deviation.threshold).powi(2))
+        };
+        let mut parts: Vec<f64> = result.channels.iter().map(deviation).collect();
+        // An episode of another kind is named for its own channel, unless a level deviates more.
+        if self.stuck.is_stuck {
+            let of_stuck = with_deadband(most_stuck, baseline.tuning.quiet).max(above);
+            if !result.in_episode || of_stuck > loss {
+                parts = stuck;
+            }
+            loss = loss.max(of_stuck);
+        }
+        if let Some(DynamicsResult { score, suspect: Some(suspect), in_episode: true }) = dynamics {
+            let of_dynamics = with_deadband(score, DYNAMICS_QUIET).max(above);
+            if loss <= THRESHOLD || of_dynamics > loss {
+                parts.fill(0.0);
+                if let Some(part) = parts.get_mut(suspect.channel) {
+                    *part = 1.0;
+                }
+            }
+            loss = loss.max(of_dynamics);
+        }
+        (loss, parts)
+    }
+
+    fn decide_dynamics(&mut self, baseline: &Baseline, score: Option<&Score>) -> Option<DynamicsResult> {
+        let (baseline, state) = (baseline.dynamics.as_ref()?, self.dynamics.as_mut()?);
+        Some(state.step(baseline, score?.dynamics.as_ref()?))
+    }
+
+    pub(super) fn memory(&self, steps: StepState) -> ConditionalMemory {
+        ConditionalMemory { steps, stuck: self.stuck, dynamics: self.dynamics.clone() }
+    }
+
+    pub(super) fn restore(baseline: &Arc<Baseline>, memory: ConditionalMemory) -> Result<ConditionalDecider, MemoryError> {
+        let conditional = baseline.conditional.as_ref().ok_or(MemoryError::Shape("the baseline has no conditional part"))?;
+        let ConditionalMemory { steps, stuck, dynamics } = memory;
+        steps.conditional.check(conditional)?;
+        if !steps.residuals.is_valid(baseline.channels.len()) {
+            return Err(MemoryError::Shape("the residuals are not one row of channels after the other"));
+        }
+        let dynamics = match (&baseline.dynamics, dynamics) {
+            (Some(baseline), Some(state)) => {
+                state.check(baseline)?;
+                Some(state)
+            }
+            (baseline, _) => baseline.as_ref().map(DynamicsState::new),
+        };
+        Ok(ConditionalDecider { steps, stuck, dynamics })
+    }
+}
+
+impl StuckPhase {
+    fn advance(&mut self, baseline: &Baseline, most_stuck: f64) {
+        if most_stuck > THRESHOLD {
+            *self = StuckPhase { is_stuck: true, quiet_windows: 0 };
+        } else if self.is_stuck {
+            self.quiet_windows = if most_stuck < baseline.tuning.quiet { self.quiet_windows + 1 } else { 0 };
+            self.is_stuck = self.quiet_windows < baseline.tuning.clear_after;
+        }
+    }
+}
