@@ -83,7 +83,7 @@ pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
     folder.mark()?;
     for (seed, runs) in scored {
         for run in &runs {
-            let predictions = run.predict(&evaluation.recipe.commissioning());
+            let predictions = run.predict(&evaluation.recipe.commissioning())?;
             let stretches = Stretches::of(run.test_rows(), &predictions);
             report.add(seed, run.name.clone(), ConfusionMatrix::of(run.test_rows(), &predictions), stretches);
             if seed == evaluation.recipe.seed {

@@ -9,6 +9,7 @@
 use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::{Context, Result, bail};
+use volute_anomaly::HealthyStep;
 use volute_data::{Row, ordered_segments};
 use volute_plant::{
     Cadence, INTERVAL_RANGE_MS, Profile, PumpId, Reading, Window, WindowConfig, WindowedReading, Windower,
@@ -87,6 +88,13 @@ pub fn windowed_readings(profile: &Profile, pump: &PumpId, rows: &[Row]) -> Vec<
         readings.extend(windower.flush());
     }
     readings
+}
+
+/// Returns the steps to learn a baseline from. Rows that are labelled as not normal are left out.
+pub fn healthy_steps(profile: &Profile, pump: &PumpId, rows: &[Row]) -> Vec<HealthyStep> {
+    let normal = rows.split(|row| row.normal == Some(false));
+    let readings = normal.flat_map(|rows| windowed_readings(profile, pump, rows));
+    readings.map(|WindowedReading { reading, step, window }| HealthyStep::new(profile, reading.at, &step, window.ok())).collect()
 }
 
 /// Returns every nth window to train on. No window has a row that is labelled as not normal.

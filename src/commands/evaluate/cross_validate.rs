@@ -32,12 +32,12 @@ struct Candidate {
 /// Measures all candidates, and prints the figures of the current constants, of the best candidates, and cross-validated.
 pub fn run(scored: &[(u64, Vec<ScoredRecording>)], candidates: usize, output: &mut dyn Write) -> Result<()> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-    let measure = |tuning: Tuning| Candidate { runs: confusion_by_run(scored, &tuning), tuning };
-    let current = measure(Tuning::default());
+    let measure = |tuning: Tuning| Ok::<_, anyhow::Error>(Candidate { runs: confusion_by_run(scored, &tuning)?, tuning });
+    let current = measure(Tuning::default())?;
     let count = current.runs.len();
     let mut pool = vec![current];
     for _ in 1..candidates {
-        pool.push(measure(random_tuning(&mut rng)));
+        pool.push(measure(random_tuning(&mut rng))?);
     }
     let all: Vec<usize> = (0..count).collect();
     line(output, "the current constants", pooled(&pool[0], &all))?;
@@ -91,16 +91,16 @@ fn random_tuning(rng: &mut Xoshiro256PlusPlus) -> Tuning {
 }
 
 /// Returns the confusion matrix of each run with these constants, summed over all seeds.
-fn confusion_by_run(scored: &[(u64, Vec<ScoredRecording>)], tuning: &Tuning) -> Vec<ConfusionMatrix> {
+fn confusion_by_run(scored: &[(u64, Vec<ScoredRecording>)], tuning: &Tuning) -> Result<Vec<ConfusionMatrix>> {
     let commissioning = Commissioning { detector: Detector::Fused, tuning: *tuning, ..Commissioning::default() };
     let mut runs: Vec<ConfusionMatrix> = Vec::new();
     for (_, of_seed) in scored {
         runs.resize(of_seed.len(), ConfusionMatrix::default());
         for (sum, run) in runs.iter_mut().zip(of_seed) {
-            *sum = sum.plus(ConfusionMatrix::of(run.test_rows(), &run.predict(&commissioning)));
+            *sum = sum.plus(ConfusionMatrix::of(run.test_rows(), &run.predict(&commissioning)?));
         }
     }
-    runs
+    Ok(runs)
 }
 
 fn pooled(candidate: &Candidate, runs: &[usize]) -> ConfusionMatrix {

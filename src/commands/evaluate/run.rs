@@ -5,10 +5,10 @@ use std::{collections::HashMap, num::NonZeroUsize, path::Path, sync::Arc};
 
 use anyhow::{Result, ensure};
 use volute_anomaly::{
-    Baseline, Commissioning, Decider, HealthyStatistics, Provenance, Recipe, Score, ScoreInput, Scorer,
+    Baseline, Commissioning, Decider, HealthyStatistics, Provenance, Recipe, Score, ScoreInput, Scorer, StepInput,
 };
 use volute_data::{Dialect, Prediction, Row};
-use volute_plant::{Clock, Detection, Profile, PumpId, SystemClock, Timestamp};
+use volute_plant::{Clock, Detection, Profile, PumpId, StepRow, SystemClock, Timestamp};
 
 use super::{
     confusion::label,
@@ -18,12 +18,19 @@ use crate::{
     cli::Damage,
     commands::{
         notes::print_notes,
-        windows::{explain_no_window, training_windows, windowed_readings, with_interval_of},
+        windows::{explain_no_window, healthy_steps, training_windows, windowed_readings, with_interval_of},
     },
 };
 
 /// The first rows of a run, which it is trained on, by the benchmark's protocol (SKAB 0.9).
 pub const TRAINING_ROWS: usize = 400;
+
+/// A step of a recording, with the score of its window.
+struct ScoredStep {
+    at: Timestamp,
+    row: StepRow,
+    score: Option<Score>,
+}
 
 /// A recording with the scores of its windows by a network that was trained on its first rows.
 pub struct ScoredRecording {
@@ -34,7 +41,7 @@ pub struct ScoredRecording {
     pump: PumpId,
     rows: Vec<Row>,
     healthy: HealthyStatistics,
-    scores: Vec<(Timestamp, Score)>,
+    steps: Vec<ScoredStep>,
 }
 
 impl ScoredRecording {
@@ -64,16 +71,21 @@ impl ScoredRecording {
         let (sources, trained_at) = (vec![name.clone()], SystemClock.now());
         let provenance = Provenance { data_hash: recording.sha256, rows: TRAINING_ROWS, sources, trained_at };
         let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut |_| ())?;
-        let healthy = HealthyStatistics::of(&model, profile, || windows.iter().cloned())?;
+        let healthy_steps = healthy_steps(profile, &pump, first);
+        let healthy = HealthyStatistics::of(&model, profile, || healthy_steps.iter().cloned())?;
 
         let readings = windowed_readings(profile, &pump, &rows);
-        let windows: Vec<_> = readings.into_iter().filter_map(|reading| reading.window.ok()).collect();
+        let windows = readings.iter().filter_map(|reading| reading.window.as_ref().ok());
         let scaler = healthy.scaler();
-        let inputs: Vec<ScoreInput> = windows.iter().map(|window| ScoreInput { window, scaler }).collect();
+        let inputs: Vec<ScoreInput> = windows.map(|window| ScoreInput::window(window, scaler)).collect();
         let mut scorer = Scorer::new(&model);
-        let times = windows.iter().map(|window| window.at);
-        let scores = times.zip(scorer.score(&inputs)?.iter()).collect();
-        Ok(Some(Self { name, profile: profile.clone(), pump, rows, healthy, scores }))
+        let mut scores = scorer.score(&inputs)?.iter();
+        let scored = readings.iter().map(|reading| {
+            let score = reading.window.is_ok().then(|| scores.next()).flatten();
+            ScoredStep { at: reading.reading.at, row: reading.step.clone(), score }
+        });
+        let steps = scored.collect();
+        Ok(Some(Self { name, profile: profile.clone(), pump, rows, healthy, steps }))
     }
 
     /// Returns the rows after the training rows.
@@ -82,11 +94,14 @@ impl ScoredRecording {
     }
 
     /// Returns a live node's decisions on the test rows.
-    pub fn predict(&self, commissioning: &Commissioning) -> Vec<Prediction> {
-        let baseline =
-            Baseline::of(&self.profile, &self.healthy, &Commissioning { own_network: true, ..*commissioning });
-        let mut decider = Decider::new(Arc::new(baseline));
-        let decisions = self.scores.iter().map(|(at, score)| (*at, decider.decide(&self.pump, *at, score)));
+    pub fn predict(&self, commissioning: &Commissioning) -> Result<Vec<Prediction>> {
+        let settings = Commissioning { own_network: true, ..*commissioning };
+        let baseline = Baseline::of(&self.profile, &self.healthy, &settings)?;
+        let mut decider = Decider::after(Arc::new(baseline), self.healthy.steps());
+        let decisions = self.steps.iter().filter_map(|ScoredStep { at, row, score }| {
+            let judgement = decider.follow(&StepInput::of(*at, row));
+            Some((*at, decider.decide(&self.pump, *at, judgement.as_ref(), score.as_ref())?))
+        });
         let detections: HashMap<Timestamp, Detection> = decisions.collect();
         let threshold = detections.values().next().map_or(f64::NAN, |detection| detection.threshold);
         let mut anomaly = false;
@@ -95,6 +110,6 @@ impl ScoredRecording {
             anomaly = detection.map_or(anomaly, |detection| detection.is_anomaly);
             Prediction { recorded_at: row.recorded_at.clone(), score: detection.map(|d| d.loss), threshold, anomaly }
         };
-        self.test_rows().iter().map(predict).collect()
+        Ok(self.test_rows().iter().map(predict).collect())
     }
 }

@@ -9,11 +9,11 @@
 //!
 //! Does not check the name of a diagnosis.
 
-use std::{collections::BTreeMap, io::Write, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, io::Write, num::NonZeroUsize};
 
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
-use volute_anomaly::{Baseline, Commissioning, HealthyStatistics, Model};
+use volute_anomaly::{Commissioning, Model};
 use volute_plant::{NoWindow, Profile, PumpId, Quantity, Sample, Timestamp};
 use volute_simulator::{Design, Episode, Fault, LoadPlan, SensorFault, Severity, Simulator};
 
@@ -117,16 +117,18 @@ fn evaluate_pump(simulated: &Simulated, number: u64, hours: f64) -> Result<PumpR
     let pump = Simulator::new(Design::drawn(seed), load, seed, start);
     let commissioning_s = (hours * HOUR_S as f64) as usize;
     let steps = || windows(simulated, pump.clone(), commissioning_s);
-    let healthy =
-        HealthyStatistics::of(&simulated.model, &simulated.profile, || steps().filter_map(|step| step.window.ok()))?;
-    let baseline = Arc::new(Baseline::of(&simulated.profile, &healthy, &simulated.commissioning));
+    let profile = &simulated.profile;
+    let healthy_steps = || steps().map(|step| step.into_healthy(profile));
+    let Simulated { model, commissioning, id, .. } = simulated;
+    let mut tracker = DetectionTracker::commission(model, profile, commissioning, id.clone(), healthy_steps)?;
     let mut commissioned = pump.clone();
     for _ in 0..commissioning_s {
         commissioned.step(1.0);
     }
 
     let mut result = PumpResult::default();
-    let mut tracker = DetectionTracker::new(&simulated.model, baseline.clone(), simulated.id.clone());
+    // The faults begin where the commissioning ends.
+    let at_end = tracker.fork();
     let healthy_days = windows(simulated, commissioned.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
     let mut was_anomaly = false;
     tracker.run(healthy_days, |step, outcome| {
@@ -151,7 +153,7 @@ fn evaluate_pump(simulated: &Simulated, number: u64, hours: f64) -> Result<PumpR
     })?;
     for fault in if simulated.healthy_only { Vec::new() } else { faults(number) } {
         for severity in SEVERITIES {
-            let mut tracker = DetectionTracker::new(&simulated.model, baseline.clone(), simulated.id.clone());
+            let mut tracker = at_end.fork();
             result.trials.push(trial(simulated, &commissioned, fault, severity, &mut tracker)?);
         }
     }
@@ -209,7 +211,9 @@ fn trial(
         if since_s <= 0.0 {
             return;
         }
+        let is_missing = |channel: usize| step.row.values[channel].is_nan();
         let is_found = match outcome {
+            _ if channel.is_some_and(is_missing) => true,
             Ok(detection) => {
                 if let Some(channel) = channel.filter(|_| detection.is_anomaly) {
                     let top = largest(&detection.contributions);

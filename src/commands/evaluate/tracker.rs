@@ -1,20 +1,40 @@
 //! Windows and detections of a simulated pump, as a live node makes them.
+//!
+//! A pump whose baseline has seen less than a day is refined as on a node: at the running times of [`RefitSchedule`] its baseline
+//! is learned again, from all steps so far but anomalous ones.
 
 use std::sync::Arc;
 
 use anyhow::Result;
-use volute_anomaly::{Baseline, Decider, Model, Score, ScoreInput, Scorer};
-use volute_plant::{Detection, NoWindow, Profile, PumpId, Reading, Sample, Timestamp, Window, Windower};
+use volute_anomaly::{
+    Baseline, Commissioning, Decider, HealthyStatistics, HealthyStep, Model, RefitSchedule, Score, ScoreInput, Scorer,
+    ResidualWindow, StepInput, StepJudgement,
+};
+use volute_plant::{Detection, NoWindow, Profile, PumpId, Reading, Sample, StepRow, Timestamp, Window, Windower};
 
-/// Windows per scoring batch.
-const BATCH_WINDOWS: usize = 512;
+/// Steps per scoring batch.
+const BATCH_STEPS: usize = 512;
+/// The same while a baseline is refined, which happens between batches.
+const REFINED_BATCH_STEPS: usize = 32;
 
 /// A reading of a simulated pump, with its window.
+#[derive(Clone)]
 pub struct SimulatedStep {
     /// The number of readings so far.
     pub number: usize,
+    /// Its time.
+    pub at: Timestamp,
+    /// Its values.
+    pub row: StepRow,
     /// Its window, or why there is none.
     pub window: Result<Window, NoWindow>,
+}
+
+impl SimulatedStep {
+    /// Returns the step as commissioning takes it.
+    pub fn into_healthy(self, profile: &Profile) -> HealthyStep {
+        HealthyStep::new(profile, self.at, &self.row, self.window.ok())
+    }
 }
 
 /// The windows of a simulated pump's readings, by a live node's windower.
@@ -47,7 +67,12 @@ impl<I: Iterator<Item = (Timestamp, Vec<Sample>)>> Iterator for SimulatedWindows
             let number = self.number;
             let reading = Reading { pump: self.id.clone(), at, received: at, samples: samples.into(), late: false };
             let readings = self.windower.push(reading).into_iter();
-            let steps = readings.map(|reading| SimulatedStep { number, window: reading.window });
+            let steps = readings.map(|windowed| SimulatedStep {
+                number,
+                at: windowed.reading.at,
+                row: windowed.step,
+                window: windowed.window,
+            });
             self.pending = steps.collect::<Vec<_>>().into_iter();
         }
     }
@@ -58,17 +83,70 @@ pub struct DetectionTracker {
     scorer: Scorer,
     decider: Decider,
     id: PumpId,
+    refinement: Option<Refinement>,
+}
+
+/// What a baseline is refined from.
+struct Refinement {
+    profile: Profile,
+    settings: Commissioning,
+    /// The healthy steps so far.
+    steps: Vec<HealthyStep>,
+    running_s: f64,
+    /// The running time at which the baseline is learned again.
+    next_s: f64,
+}
+
+impl Refinement {
+    /// Returns none if the baseline has seen enough.
+    fn of(baseline: &Baseline, profile: Profile, settings: Commissioning, steps: Vec<HealthyStep>) -> Option<Self> {
+        let running_s = baseline.conditional.as_ref()?.learned().running_s;
+        Some(Self { next_s: RefitSchedule::next_s(running_s)?, profile, settings, steps, running_s })
+    }
+
+    fn take(&mut self, step: &SimulatedStep) {
+        if StepInput::of(step.at, &step.row).is_settled {
+            self.running_s += self.profile.interval_ms() as f64 / 1e3;
+        }
+        self.steps.push(step.clone().into_healthy(&self.profile));
+    }
 }
 
 impl DetectionTracker {
-    /// Returns the tracker of a pump that was just commissioned.
-    pub fn new(model: &Model, baseline: Arc<Baseline>, id: PumpId) -> Self {
-        Self { scorer: Scorer::new(model), decider: Decider::new(baseline), id }
+    /// Commissions a pump on these steps. `steps` is called repeatedly, so that they need not be in memory.
+    pub fn commission<I: Iterator<Item = HealthyStep>>(
+        model: &Model,
+        profile: &Profile,
+        settings: &Commissioning,
+        id: PumpId,
+        steps: impl Fn() -> I,
+    ) -> Result<Self> {
+        let healthy = HealthyStatistics::of(model, profile, &steps)?;
+        let baseline = Arc::new(Baseline::of(profile, &healthy, settings)?);
+        let mut refinement = Refinement::of(&baseline, profile.clone(), *settings, Vec::new());
+        if let Some(refinement) = &mut refinement {
+            refinement.steps.extend(steps());
+        }
+        Ok(Self { scorer: Scorer::new(model), decider: Decider::after(baseline, healthy.steps()), id, refinement })
     }
 
-    /// Returns a tracker that continues from this one's state.
+    /// Returns a tracker that continues from this one's state. It does not refine the baseline.
     pub fn fork(&self) -> Self {
-        Self { scorer: Scorer::new(self.scorer.model()), decider: self.decider.clone(), id: self.id.clone() }
+        let scorer = Scorer::new(self.scorer.model());
+        Self { scorer, decider: self.decider.clone(), id: self.id.clone(), refinement: None }
+    }
+
+    /// Learns the baseline again if that is due.
+    fn refine(&mut self) -> Result<()> {
+        let Some(refinement) = self.refinement.take_if(|refinement| refinement.running_s >= refinement.next_s) else {
+            return Ok(());
+        };
+        let Refinement { profile, settings, steps, .. } = refinement;
+        let healthy = HealthyStatistics::of(self.scorer.model(), &profile, || steps.iter().cloned())?;
+        let baseline = Arc::new(Baseline::of(&profile, &healthy, &settings)?);
+        self.decider = Decider::after(baseline.clone(), healthy.steps());
+        self.refinement = Refinement::of(&baseline, profile, settings, steps);
+        Ok(())
     }
 
     /// Scores all steps, and calls `observe` for each, in order, with its detection, or why it has no window.
@@ -79,20 +157,30 @@ impl DetectionTracker {
     ) -> Result<()> {
         let mut steps = steps.peekable();
         while steps.peek().is_some() {
-            let batch: Vec<SimulatedStep> = steps.by_ref().take(BATCH_WINDOWS).collect();
+            self.refine()?;
+            let size = if self.refinement.is_some() { REFINED_BATCH_STEPS } else { BATCH_STEPS };
+            let batch: Vec<SimulatedStep> = steps.by_ref().take(size).collect();
             let baseline = self.decider.baseline().clone();
-            let windows = batch.iter().filter_map(|step| step.window.as_ref().ok());
+            let mut judgements: Vec<Option<StepJudgement>> =
+                batch.iter().map(|step| self.decider.follow(&StepInput::of(step.at, &step.row))).collect();
+            let residuals: Vec<Option<ResidualWindow>> =
+                judgements.iter_mut().map(|judgement| judgement.as_mut()?.take_residuals()).collect();
+            let scored = batch.iter().zip(&residuals).filter_map(|(step, residuals)| Some((step.window.as_ref().ok()?, residuals)));
             let inputs: Vec<ScoreInput> =
-                windows.map(|window| ScoreInput { window, scaler: &baseline.scaler }).collect();
+                scored.map(|(window, residuals)| ScoreInput::of(window, &baseline, residuals.as_ref())).collect();
             let scores: Vec<Score> = self.scorer.score(&inputs)?.iter().collect();
             let mut scores = scores.into_iter();
-            for step in &batch {
-                match (&step.window, step.window.is_ok().then(|| scores.next()).flatten()) {
-                    (Ok(window), Some(score)) => {
-                        observe(step, Ok(&self.decider.decide(&self.id, window.at, &score)));
-                    }
-                    (Err(reason), _) => observe(step, Err(reason)),
-                    (Ok(_), None) => {}
+            for (step, judgement) in batch.iter().zip(&judgements) {
+                let score = step.window.is_ok().then(|| scores.next()).flatten();
+                let detection = self.decider.decide(&self.id, step.at, judgement.as_ref(), score.as_ref());
+                let is_anomaly = detection.as_ref().is_some_and(|detection| detection.is_anomaly);
+                if let Some(refinement) = self.refinement.as_mut().filter(|_| !is_anomaly) {
+                    refinement.take(step);
+                }
+                match (detection, &step.window) {
+                    (Some(detection), _) => observe(step, Ok(&detection)),
+                    (None, Err(reason)) => observe(step, Err(reason)),
+                    (None, Ok(_)) => {}
                 }
             }
         }

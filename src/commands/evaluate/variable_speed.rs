@@ -16,10 +16,10 @@
 mod report;
 mod trial;
 
-use std::{io::Write, num::NonZeroUsize, sync::Arc};
+use std::{io::Write, num::NonZeroUsize};
 
 use anyhow::{Context, Result};
-use volute_anomaly::{Baseline, Commissioning, HealthyStatistics, MIN_WINDOWS, Model, Provenance, Recipe};
+use volute_anomaly::{Commissioning, Model, Provenance, Recipe, min_steps};
 use volute_plant::{Profile, PumpId, Sample, Timestamp, Window};
 use volute_simulator::variable_speed::{Design, Plan, Pump};
 
@@ -182,7 +182,7 @@ impl VariableSpeed {
         let mut result = PumpResult::new(&self.profile, seed);
         let mut steps = self.windows(pump.clone(), readings, "simulated")?;
         let commissioned = steps.by_ref().filter(|step| step.window.is_ok()).take(needed).last();
-        let (Some(last), true) = (commissioned, needed >= MIN_WINDOWS) else { return Ok(result) };
+        let (Some(last), true) = (commissioned, needed >= min_steps(self.recipe.detector)) else { return Ok(result) };
         let Some(mut tracker) = self.commission(seed, &pump, last.number, needed, shared)? else { return Ok(result) };
         result.first_detection_days = Some(last.number as f64 * self.interval_s() / DAY_S);
 
@@ -241,11 +241,12 @@ impl VariableSpeed {
                 self.train(seed, &windows()?.step_by(every).collect::<Vec<_>>())?
             }
         };
-        let passes = || windows().into_iter().flatten();
-        let healthy = HealthyStatistics::of(&model, &self.profile, passes)?;
+        let passes = || {
+            let steps = self.windows(pump.clone(), readings, "simulated").into_iter().flatten();
+            steps.map(|step| step.into_healthy(&self.profile))
+        };
         let settings = Commissioning { own_network, ..self.recipe.commissioning() };
-        let baseline = Arc::new(Baseline::of(&self.profile, &healthy, &settings));
-        Ok(Some(DetectionTracker::new(&model, baseline, "simulated".parse()?)))
+        DetectionTracker::commission(&model, &self.profile, &settings, "simulated".parse()?, passes).map(Some)
     }
 
     /// Scores healthy steps, and counts what is anomalous in them.
@@ -265,6 +266,16 @@ impl VariableSpeed {
             half.days += window_days;
             half.windows += 1;
             half.anomalous += usize::from(detection.is_anomaly);
+            if detection.is_anomaly != *was_anomaly {
+                tracing::info!(
+                    day = step.number as f64 * window_days,
+                    begins = detection.is_anomaly,
+                    channel = self.profile.channels()[largest(&detection.contributions)].name.as_str(),
+                    loss = detection.loss,
+                    values = ?step.row.values,
+                    "false episode"
+                );
+            }
             if detection.is_anomaly && !*was_anomaly {
                 half.episodes += 1;
                 result.named[largest(&detection.contributions)] += 1;
