@@ -14,20 +14,22 @@ pub(crate) mod mode;
 mod orders;
 pub(crate) mod versions;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use volute_anomaly::{Baseline, CommissioningError, HealthyStatistics, MAX_LEVEL_WINDOWS, Model, Survey};
+use volute_anomaly::{
+    Baseline, CommissioningError, Decider, HealthyStatistics, HealthyStep, MAX_LEVEL_WINDOWS, Model, Survey,
+};
 use volute_data::{NewBaseline, PageRange, Store};
-use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp, Window};
+use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp, WindowConfig};
 use volute_runtime::Envelope;
 
 use crate::{
     counters::{Counters, add},
     kind::PumpKind,
-    protocol::commissioning::{CommissionJob, TrainingData},
+    protocol::commissioning::{CommissionJob, LearnedBaseline, TrainingData},
 };
-use collection::NormalWindows;
+use collection::HealthySteps;
 use errors::LearnError;
 
 /// At most this many jobs wait. A pump that finds the queue full tries again later.
@@ -54,14 +56,19 @@ impl Commissioner {
         kind: &PumpKind,
         why: String,
         data: TrainingData,
-    ) -> Result<(Baseline, NewBaseline), LearnError> {
+    ) -> Result<LearnedBaseline, LearnError> {
         let detection = kind.detection.as_ref().ok_or(LearnError::NoModel)?;
         let model = &detection.model;
         // Windows are built by the pump's own interval.
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
         let (statistics, why, range) = match data {
             TrainingData::Stored(from, to) => {
-                let (statistics, every) = self.observe_stored(model, profile, pump, (from, to)).await?;
+                let (statistics, every) = self.observe_stored(model, profile, pump, (from, to), &BTreeSet::new()).await?;
+                (statistics, with_sampling_note(why, every), Some((from, to)))
+            }
+            TrainingData::Judged(from, to) => {
+                let anomalies = self.anomalies(pump, (from, to)).await?;
+                let (statistics, every) = self.observe_stored(model, profile, pump, (from, to), &anomalies).await?;
                 (statistics, with_sampling_note(why, every), Some((from, to)))
             }
             TrainingData::Generated(make) => {
@@ -72,7 +79,7 @@ impl Commissioner {
                 (observe_generated(model, profile, &runs)?, why, ends)
             }
         };
-        let baseline = Baseline::of(profile, &statistics, &detection.how);
+        let baseline = Arc::new(Baseline::of(profile, &statistics, &detection.how)?);
         let (from, to) = range.unwrap_or((baseline.learned.from, baseline.learned.to));
         let new = NewBaseline {
             created_at: self.clock.now(),
@@ -81,40 +88,68 @@ impl Commissioner {
             from,
             to,
             reason: why,
-            document: serde_json::to_string(&baseline)?,
+            document: serde_json::to_string(&*baseline)?,
         };
-        Ok((baseline, new))
+        // Generated readings are of another day than the pump's own, so their inputs are not the pump's.
+        let decider = if range.is_some() { Decider::after(baseline, statistics.steps()) } else { Decider::new(baseline) };
+        Ok(LearnedBaseline { decider, new })
     }
 
-    /// Observes the normal windows of a stored range. Also returns n if only every nth window was used.
+    /// Returns the times of the anomalous detections of a range.
+    async fn anomalies(&self, pump: &PumpId, (from, to): (Timestamp, Timestamp)) -> Result<BTreeSet<Timestamp>, LearnError> {
+        let (mut anomalies, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page_range =
+                PageRange { from: Some(from), to: Some(to), limit: PAGE_READINGS, after, ..PageRange::default() };
+            let page = self.store.detections(Some(pump), &page_range).await?.into_complete()?;
+            let Some(last) = page.last() else { return Ok(anomalies) };
+            after = Some(last.at);
+            anomalies.extend(page.iter().filter(|detection| detection.is_anomaly).map(|detection| detection.at));
+        }
+    }
+
+    /// Observes the healthy steps of a stored range, without those at the times of `anomalies`. Also returns n if only every nth
+    /// window was used.
     async fn observe_stored(
         &self,
         model: &Model,
         profile: &Profile,
         pump: &PumpId,
         range: (Timestamp, Timestamp),
+        anomalies: &BTreeSet<Timestamp>,
     ) -> Result<(HealthyStatistics, usize), LearnError> {
         let mut survey = Survey::new(profile);
-        let count = |window: Window| {
-            survey.take(&window);
+        let window_ms = WindowConfig::LEN as i64 * profile.interval_ms();
+        let without_anomalies = |step: HealthyStep| {
+            let at = step.samples.at;
+            let mut in_window = anomalies.range(at.plus_ms(-window_ms)..=at).peekable();
+            match in_window.peek() {
+                None => Some(step),
+                Some(_) if anomalies.contains(&at) => None,
+                Some(_) => Some(HealthyStep { window: None, ..step }),
+            }
+        };
+        let count = |step: HealthyStep| {
+            without_anomalies(step).iter().for_each(|step| survey.take(step));
             Ok(())
         };
-        self.for_each_window(profile, pump, range, count).await?;
+        self.for_each_step(profile, pump, range, count).await?;
         let mut observation = survey.collect(model)?;
-        self.for_each_window(profile, pump, range, |window| Ok(observation.take(window)?)).await?;
+        let observe = |step| Ok(without_anomalies(step).map_or(Ok(()), |step| observation.take(step))?);
+        self.for_each_step(profile, pump, range, observe).await?;
         let every = observation.stride();
         Ok((observation.finish()?, every))
     }
 
-    /// Reads a range page by page and passes its windows of normal running to `take`, oldest first.
-    async fn for_each_window(
+    /// Reads a range page by page and passes its healthy steps to `take`, oldest first.
+    async fn for_each_step(
         &self,
         profile: &Profile,
         pump: &PumpId,
         (from, to): (Timestamp, Timestamp),
-        mut take: impl FnMut(Window) -> Result<(), LearnError>,
+        mut take: impl FnMut(HealthyStep) -> Result<(), LearnError>,
     ) -> Result<(), LearnError> {
-        let mut normal = NormalWindows::new(profile);
+        let mut healthy = HealthySteps::new(profile);
         let mut after = None;
         loop {
             let page_range =
@@ -122,24 +157,24 @@ impl Commissioner {
             let page = self.store.readings(pump, &page_range).await?.into_complete()?;
             let Some(last) = page.last() else { break };
             after = Some(last.at);
-            page.into_iter().flat_map(|reading| normal.take(Some(reading))).try_for_each(&mut take)?;
+            page.into_iter().flat_map(|reading| healthy.take(Some(reading))).try_for_each(&mut take)?;
         }
-        normal.take(None).try_for_each(take)
+        healthy.take(None).try_for_each(take)
     }
 }
 
-/// Observes the normal windows of generated readings.
+/// Observes the healthy steps of generated readings.
 fn observe_generated(
     model: &Model,
     profile: &Profile,
     runs: &[Vec<Reading>],
 ) -> Result<HealthyStatistics, CommissioningError> {
-    let windows_of_run = |readings: &Vec<Reading>| {
-        let mut normal = NormalWindows::new(profile);
+    let steps_of_run = |readings: &Vec<Reading>| {
+        let mut healthy = HealthySteps::new(profile);
         let inputs = readings.iter().cloned().map(Some).chain([None]);
-        inputs.flat_map(move |next| normal.take(next)).collect::<Vec<_>>()
+        inputs.flat_map(move |next| healthy.take(next)).collect::<Vec<_>>()
     };
-    HealthyStatistics::of(model, profile, || runs.iter().flat_map(windows_of_run))
+    HealthyStatistics::of(model, profile, || runs.iter().flat_map(steps_of_run))
 }
 
 /// Returns the reason for a baseline, with the share of the windows that was used if not all were.

@@ -67,6 +67,7 @@ struct LivePumpState {
     /// When the status last changed.
     since: Timestamp,
     detection: Option<Detection>,
+    note: Option<Arc<str>>,
     feed: Option<LiveFeedState>,
     trend: Trend,
     readings: u64,
@@ -163,6 +164,7 @@ impl LiveActor {
             clock: state.clock,
             since: state.simulation_ended_at.or(silent_since).unwrap_or(state.since),
             detection: state.detection.clone(),
+            note: state.note.clone(),
             trend: state.trend.points(),
             feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
             readings: state.readings,
@@ -269,7 +271,7 @@ impl Handler<Envelope<LiveDetection>> for LiveActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<LiveDetection>, _: &mut Self::Context) {
-        let LiveDetection(detection) = message.into_inner();
+        let LiveDetection { detection, note } = message.into_inner();
         let now = self.clock.now();
         if let Some(unsent) = self.unsent(&detection.pump) {
             unsent.detections.push(&detection);
@@ -280,6 +282,7 @@ impl Handler<Envelope<LiveDetection>> for LiveActor {
         state.set_status(if detection.is_anomaly { Status::Anomaly } else { Status::Normal }, now);
         state.trend.push(detection.at, detection.loss as f32);
         state.detection = Some(detection);
+        state.note = note;
     }
 }
 
@@ -392,6 +395,7 @@ impl LivePumpState {
             status: Status::Unknown { reason: "no reading has been judged yet".into() },
             since: now,
             detection: None,
+            note: None,
             feed: None,
             trend: Trend::default(),
             readings: 0,

@@ -19,6 +19,7 @@ mod feed;
 pub(crate) mod handle;
 mod judge;
 pub(crate) mod launch;
+mod note;
 mod orders;
 mod pending;
 mod recovery;

@@ -38,6 +38,7 @@ pub(crate) fn last_known(last: Reading) -> LivePump {
         status: Status::Stale,
         clock: None,
         detection: None,
+        note: None,
         trend: Vec::new(),
         feed: None,
         readings: 0,

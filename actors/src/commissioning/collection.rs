@@ -4,15 +4,20 @@
 //! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress is
 //! stored once per minute of normal running, so after a crash at most one minute has to be collected again.
 //!
+//! A detector that judges steps counts steps instead of windows, so that a pump with a channel that is always missing is
+//! commissioned too. Its baseline is usable after an hour, and is then *refined*: learned again from all healthy running so far,
+//! until it has a day ([`volute_anomaly::RefitSchedule`]). A refinement's progress is not stored: after a restart it is counted
+//! again from the baseline in use.
+//!
 //! An example at one reading per second, with 3 s of normal running needed: the windows that end at 100 s, 101 s and 500 s are
 //! normal. The training range starts with the first reading of the first window, at 71 s, and includes the reading at 500 s.
 //! Later windows are not counted.
 
 use std::sync::Arc;
 
-use volute_anomaly::MIN_WINDOWS;
+use volute_anomaly::{Baseline, Detector, HealthyStep, RefitSchedule, min_steps};
 use volute_data::CommissioningRecord;
-use volute_plant::{Profile, Reading, Timestamp, Window, WindowConfig, Windower};
+use volute_plant::{Profile, Reading, StepRow, StepState, Timestamp, Window, WindowConfig, WindowedReading, Windower};
 
 /// The progress of a commissioning.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,10 +35,27 @@ pub(crate) struct CollectionProgress {
 /// Milliseconds of normal running after which the progress is stored.
 const PERSIST_INTERVAL_MS: i64 = 60_000;
 
+/// How much normal running a baseline needs, and how it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CollectionGoal {
+    /// In milliseconds.
+    pub needed_ms: i64,
+    pub counted: Counted,
+}
+
+/// What is counted as normal running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Windows,
+    Steps,
+}
+
 /// The normal running collected for one pump's baseline.
 #[derive(Debug)]
 pub(crate) struct BaselineCollection {
-    needed_ms: i64,
+    goal: CollectionGoal,
+    /// Whether the pump has a baseline already, which is to be refined.
+    is_refinement: bool,
     record: CommissioningRecord,
     /// The progress that is stored.
     persisted: Option<CommissioningRecord>,
@@ -42,26 +64,55 @@ pub(crate) struct BaselineCollection {
 
 impl BaselineCollection {
     /// Creates a collection of which nothing is stored.
-    pub(crate) fn new(needed_ms: i64, record: CommissioningRecord) -> Self {
-        Self { needed_ms, record, persisted: None, last_error: None }
+    pub(crate) fn new(goal: CollectionGoal, record: CommissioningRecord) -> Self {
+        Self { goal, is_refinement: false, record, persisted: None, last_error: None }
     }
 
     /// Continues a collection that is stored.
-    pub(crate) fn stored(needed_ms: i64, record: CommissioningRecord) -> Self {
-        Self { persisted: Some(record.clone()), ..Self::new(needed_ms, record) }
+    pub(crate) fn stored(goal: CollectionGoal, record: CommissioningRecord) -> Self {
+        Self { persisted: Some(record.clone()), ..Self::new(goal, record) }
     }
 
-    /// Counts a window if it is normal and more running is needed.
-    pub(crate) fn take(&mut self, profile: &Profile, window: &Window) {
-        if self.record.to.is_some() || !is_normal(profile, window) {
-            return;
+    /// Returns the collection with which a baseline is refined. None if it has seen enough.
+    pub(crate) fn refining(baseline: &Baseline) -> Option<Self> {
+        let learned = baseline.conditional.as_ref()?.learned();
+        let next_s = RefitSchedule::next_s(learned.running_s)?;
+        let goal = CollectionGoal { needed_ms: (next_s * 1e3) as i64, counted: Counted::Steps };
+        let record = CommissioningRecord {
+            reason: format!("refined after {} of running", format_hours(next_s)),
+            requested: false,
+            from: Some(learned.from),
+            to: None,
+            running_ms: (learned.running_s * 1e3) as i64,
+        };
+        Some(Self { is_refinement: true, ..Self::new(goal, record) })
+    }
+
+    /// Whether the pump has a baseline already, which is to be refined.
+    pub(crate) fn is_refinement(&self) -> bool {
+        self.is_refinement
+    }
+
+    /// Counts a step if it is of normal running, by itself or with its window, and if more is needed. Returns whether it is of
+    /// normal running.
+    pub(crate) fn take(&mut self, profile: &Profile, at: Timestamp, row: &StepRow, window: Option<&Window>) -> bool {
+        let is_normal = match self.goal.counted {
+            Counted::Windows => window.is_some_and(|window| is_normal(profile, &window.values)),
+            Counted::Steps => is_running(row) && is_normal(profile, &row.values),
+        };
+        if is_normal && self.record.to.is_none() {
+            self.count(profile, at);
         }
+        is_normal
+    }
+
+    fn count(&mut self, profile: &Profile, at: Timestamp) {
         let config = WindowConfig::for_profile(profile);
         let span_ms = (config.len as i64 - 1) * config.interval_ms;
-        self.record.from.get_or_insert(window.at.plus_ms(-span_ms));
+        self.record.from.get_or_insert(at.plus_ms(-span_ms));
         self.record.running_ms += config.interval_ms;
-        if self.record.running_ms >= self.needed_ms {
-            self.record.to = Some(window.at.plus_ms(1));
+        if self.record.running_ms >= self.goal.needed_ms {
+            self.record.to = Some(at.plus_ms(1));
         }
     }
 
@@ -82,6 +133,9 @@ impl BaselineCollection {
 
     /// Returns the progress if it is to be stored now.
     pub(crate) fn due(&self) -> Option<&CommissioningRecord> {
+        if self.is_refinement {
+            return None;
+        }
         let (persisted_ms, persisted_to) =
             self.persisted.as_ref().map_or((0, None), |persisted| (persisted.running_ms, persisted.to));
         let due = self.record.to != persisted_to || self.record.running_ms - persisted_ms >= PERSIST_INTERVAL_MS;
@@ -109,51 +163,84 @@ impl BaselineCollection {
     pub(crate) fn progress(&self) -> CollectionProgress {
         CollectionProgress {
             is_complete: self.record.to.is_some(),
-            running_ms: self.record.running_ms.min(self.needed_ms),
-            needed_ms: self.needed_ms,
+            running_ms: self.record.running_ms.min(self.goal.needed_ms),
+            needed_ms: self.goal.needed_ms,
             last_error: self.last_error.clone(),
         }
     }
 }
 
-/// Returns the normal running needed, in milliseconds: the configured time, but at least what every baseline needs.
-pub(crate) fn needed_ms(profile: &Profile, running_ms: i64) -> i64 {
-    let min_ms = (MIN_WINDOWS + WindowConfig::LEN) as i64 * profile.interval_ms();
-    running_ms.max(min_ms)
+/// Milliseconds of running after which the baseline of a detector that judges steps is first used.
+const FIRST_STEPS_MS: i64 = 3_600_000;
+
+/// Returns the normal running needed by a detector: the configured time, but at least what every baseline needs. A detector
+/// that judges steps needs an hour at most, since its baseline is refined later.
+pub(crate) fn goal(profile: &Profile, detector: Detector, running_ms: i64) -> CollectionGoal {
+    let min_ms = |steps: usize| steps as i64 * profile.interval_ms();
+    match detector {
+        Detector::LstmAutoencoder | Detector::Fused => CollectionGoal {
+            needed_ms: running_ms.max(min_ms(min_steps(detector) + WindowConfig::LEN)),
+            counted: Counted::Windows,
+        },
+        Detector::Conditional => CollectionGoal {
+            needed_ms: running_ms.min(FIRST_STEPS_MS).max(min_ms(min_steps(detector))),
+            counted: Counted::Steps,
+        },
+    }
 }
 
-/// Selects the windows of normal running from a pump's readings, oldest first.
-pub(crate) struct NormalWindows<'a> {
+/// Selects the steps to learn from of a pump's readings, oldest first: all but those beyond the alarm limits.
+pub(crate) struct HealthySteps<'a> {
     profile: &'a Profile,
     windower: Windower,
 }
 
-impl<'a> NormalWindows<'a> {
+impl<'a> HealthySteps<'a> {
     pub(crate) fn new(profile: &'a Profile) -> Self {
         Self { profile, windower: Windower::new(profile) }
     }
 
-    /// Takes the next reading, or none after the last one. Returns the normal windows that it completes.
-    pub(crate) fn take(&mut self, next: Option<Reading>) -> impl Iterator<Item = Window> + use<'a> {
+    /// Takes the next reading, or none after the last one. Returns the steps that it completes, each with its window if all of
+    /// that is normal.
+    pub(crate) fn take(&mut self, next: Option<Reading>) -> impl Iterator<Item = HealthyStep> + use<'a> {
         let windowed = match next {
             Some(reading) if reading.late => Vec::new(),
             Some(reading) => self.windower.push(reading),
             None => self.windower.flush(),
         };
         let profile = self.profile;
-        windowed.into_iter().filter_map(|windowed| windowed.window.ok()).filter(|window| is_normal(profile, window))
+        windowed.into_iter().filter_map(|WindowedReading { reading, step, window }| {
+            // A pump that stands is below some limits, and shows how it cools.
+            if is_running(&step) && !is_normal(profile, &step.values) {
+                return None;
+            }
+            let window = window.ok().filter(|window| is_normal(profile, &window.values));
+            Some(HealthyStep::new(profile, reading.at, &step, window))
+        })
     }
 }
 
-/// Returns whether every value is within its channel's alarm limits.
-fn is_normal(profile: &Profile, window: &Window) -> bool {
+fn is_running(row: &StepRow) -> bool {
+    matches!(row.state, StepState::Running | StepState::Unknown)
+}
+
+/// Returns whether every value that is there is within its channel's alarm limits.
+fn is_normal(profile: &Profile, values: &[f64]) -> bool {
     let channels = profile.channels();
-    window.values.chunks_exact(channels.len()).all(|row| {
+    values.chunks_exact(channels.len()).all(|row| {
         row.iter().zip(channels).all(|(&value, channel)| {
             let limits = &channel.limits;
-            limits.low_alarm.is_none_or(|low| value >= low) && limits.high_alarm.is_none_or(|high| value <= high)
+            // Not a number is no value, and within all limits.
+            let is_below = limits.low_alarm.is_some_and(|low| value < low);
+            let is_above = limits.high_alarm.is_some_and(|high| value > high);
+            !is_below && !is_above
         })
     })
+}
+
+/// Returns seconds as "12 h" or "0.5 h".
+fn format_hours(seconds: f64) -> String {
+    format!("{} h", (seconds / 360.0).round() / 10.0)
 }
 
 #[cfg(test)]
@@ -198,38 +285,50 @@ mod tests {
         Window { pump: "P-1".parse().expect("a name"), at: at(s), values: values.into(), held: Default::default() }
     }
 
+    fn windows_ms(needed_ms: i64) -> CollectionGoal {
+        CollectionGoal { needed_ms, counted: Counted::Windows }
+    }
+
+    fn row(state: StepState) -> StepRow {
+        StepRow { values: [50.0].into(), held: Default::default(), state }
+    }
+
+    fn take(collection: &mut BaselineCollection, window: &Window) -> bool {
+        collection.take(&profile(), window.at, &row(StepState::Running), Some(window))
+    }
+
     #[test]
     fn only_running_within_the_alarm_limits_counts() {
         for (value, counted) in [(9.9, 0), (10.0, 1000), (85.0, 1000), (85.1, 0)] {
-            let mut collection = BaselineCollection::new(60_000, record());
-            collection.take(&profile(), &window(100, value));
+            let mut collection = BaselineCollection::new(windows_ms(60_000), record());
+            take(&mut collection, &window(100, value));
             assert_eq!(collection.record.running_ms, counted, "{value}");
         }
     }
 
     #[test]
     fn enough_running_gives_a_training_range() {
-        let mut collection = BaselineCollection::new(3000, record());
+        let mut collection = BaselineCollection::new(windows_ms(3000), record());
         for s in [100, 101] {
-            collection.take(&profile(), &window(s, 50.0));
+            take(&mut collection, &window(s, 50.0));
             assert_eq!(collection.training_range(), None);
         }
-        collection.take(&profile(), &window(500, 50.0));
+        take(&mut collection, &window(500, 50.0));
         let range = (at(71), at(500).plus_ms(1));
         assert_eq!(collection.training_range(), Some(range), "from the first reading of the first window");
-        collection.take(&profile(), &window(501, 50.0));
+        take(&mut collection, &window(501, 50.0));
         assert_eq!(collection.training_range(), Some(range), "later windows are not counted");
         collection.start_over("too few windows");
-        collection.take(&profile(), &window(900, 50.0));
+        take(&mut collection, &window(900, 50.0));
         assert_eq!((collection.training_range(), collection.record.from), (None, Some(at(871))));
     }
 
     #[test]
     fn progress_is_due_once_a_minute_of_running_and_when_complete() {
-        let mut collection = BaselineCollection::new(150_000, record());
+        let mut collection = BaselineCollection::new(windows_ms(150_000), record());
         let mut stored = Vec::new();
         for s in 1..=200 {
-            collection.take(&profile(), &window(s, 50.0));
+            take(&mut collection, &window(s, 50.0));
             if let Some(record) = collection.due().cloned() {
                 stored.push(s);
                 collection.persisted(record);
@@ -240,8 +339,11 @@ mod tests {
 
     #[test]
     fn at_least_the_windows_that_every_baseline_needs_are_collected() {
-        assert_eq!(needed_ms(&profile(), 1), 130_000);
-        assert_eq!(needed_ms(&profile(), 3_600_000), 3_600_000);
+        let needed = |detector, running_ms| goal(&profile(), detector, running_ms).needed_ms;
+        assert_eq!(needed(Detector::Fused, 1), 130_000);
+        assert_eq!(needed(Detector::Fused, 7_200_000), 7_200_000);
+        assert_eq!(needed(Detector::Conditional, 1), 60_000);
+        assert_eq!(needed(Detector::Conditional, 86_400_000), 3_600_000, "the first baseline, which is refined");
     }
 
     proptest! {
@@ -254,16 +356,17 @@ mod tests {
             let profile = profile();
             let numbered = values.iter().zip(0..).filter(|(_, s)| !holes.contains(s));
             let readings: Vec<Reading> = numbered.map(|(value, s)| reading(s, *value)).collect();
-            let mut collection = BaselineCollection::new(i64::MAX, record());
+            let mut collection = BaselineCollection::new(windows_ms(i64::MAX), record());
             let mut windower = Windower::new(&profile);
             let mut windowed: Vec<_> = readings.iter().flat_map(|reading| windower.push(reading.clone())).collect();
             windowed.extend(windower.flush());
-            for window in windowed.iter().filter_map(|windowed| windowed.window.as_ref().ok()) {
-                collection.take(&profile, window);
+            for WindowedReading { reading, step, window } in &windowed {
+                collection.take(&profile, reading.at, step, window.as_ref().ok());
             }
-            let mut normal = NormalWindows::new(&profile);
+            let mut healthy = HealthySteps::new(&profile);
             let inputs = readings.into_iter().map(Some).chain([None]);
-            let training: usize = inputs.map(|next| normal.take(next).count()).sum();
+            let windows = inputs.flat_map(|next| healthy.take(next)).filter(|step| step.window.is_some());
+            let training = windows.count();
             prop_assert_eq!(collection.record.running_ms, training as i64 * 1000);
         }
     }

@@ -11,7 +11,7 @@ use volute_anomaly::{Baseline, BaselineError, Decider, Model};
 use volute_data::{BaselineRecord, BaselineStatus, CommissioningRecord};
 use volute_plant::Profile;
 
-use super::collection::{BaselineCollection, needed_ms};
+use super::collection::{BaselineCollection, CollectionGoal, goal};
 use crate::kind::DetectionContext;
 
 /// What happens to a pump's windows.
@@ -23,8 +23,34 @@ pub(crate) enum PumpMode {
     BaselineUnread,
     /// They are counted for the pump's baseline.
     Learning(BaselineCollection),
-    /// They are scored and judged.
-    Judged(Decider),
+    /// They are scored and judged. `refinement`: what is counted to learn the baseline again, until it has seen enough.
+    Judged { decider: Box<Decider>, refinement: Option<Box<BaselineCollection>> },
+}
+
+impl PumpMode {
+    /// Returns the mode of a pump with a baseline.
+    pub(crate) fn judged(decider: Decider) -> Self {
+        let refinement = BaselineCollection::refining(decider.baseline()).map(Box::new);
+        Self::Judged { decider: Box::new(decider), refinement }
+    }
+
+    /// Returns what is being collected for a baseline.
+    pub(crate) fn collection(&self) -> Option<&BaselineCollection> {
+        match self {
+            Self::Learning(collection) => Some(collection),
+            Self::Judged { refinement, .. } => refinement.as_deref(),
+            Self::NoModel | Self::BaselineUnread => None,
+        }
+    }
+
+    /// Returns what is being collected for a baseline.
+    pub(crate) fn collection_mut(&mut self) -> Option<&mut BaselineCollection> {
+        match self {
+            Self::Learning(collection) => Some(collection),
+            Self::Judged { refinement, .. } => refinement.as_deref_mut(),
+            Self::NoModel | Self::BaselineUnread => None,
+        }
+    }
 }
 
 /// Why a stored baseline cannot be used.
@@ -45,25 +71,25 @@ pub(crate) fn initial_mode(
     profile: &Profile,
     baseline_status: Option<BaselineStatus>,
 ) -> PumpMode {
-    let Some(DetectionContext { model, running_ms, .. }) = detection else { return PumpMode::NoModel };
+    let Some(DetectionContext { model, how, running_ms }) = detection else { return PumpMode::NoModel };
     let Some(baseline_status) = baseline_status else { return PumpMode::BaselineUnread };
-    let needed_ms = needed_ms(profile, *running_ms);
+    let goal = goal(profile, how.detector, *running_ms);
     let from_model =
-        || model_baseline(model, profile).cloned().map(|baseline| PumpMode::Judged(Decider::new(baseline)));
-    let learning = |record| PumpMode::Learning(BaselineCollection::new(needed_ms, record));
+        || model_baseline(model, profile).cloned().map(|baseline| PumpMode::judged(Decider::new(baseline)));
+    let learning = |record| PumpMode::Learning(BaselineCollection::new(goal, record));
     match baseline_status {
         BaselineStatus::Active(record) => match usable_baseline(model, profile, &record) {
-            Ok(baseline) => PumpMode::Judged(Decider::new(Arc::new(baseline))),
+            Ok(baseline) => PumpMode::judged(Decider::new(Arc::new(baseline))),
             Err(error) => {
                 tracing::warn!(version = record.version, %error, "baseline not used");
-                from_model().unwrap_or_else(|| learning(relearn(&record, &error, needed_ms)))
+                from_model().unwrap_or_else(|| learning(relearn(&record, &error, goal)))
             }
         },
         BaselineStatus::Commissioning(record) if record.requested => {
-            PumpMode::Learning(BaselineCollection::stored(needed_ms, record))
+            PumpMode::Learning(BaselineCollection::stored(goal, record))
         }
         BaselineStatus::Commissioning(record) => {
-            from_model().unwrap_or_else(|| PumpMode::Learning(BaselineCollection::stored(needed_ms, record)))
+            from_model().unwrap_or_else(|| PumpMode::Learning(BaselineCollection::stored(goal, record)))
         }
         BaselineStatus::New => from_model().unwrap_or_else(|| learning(first_commissioning())),
     }
@@ -76,7 +102,7 @@ pub(crate) fn usable_baseline(
     record: &BaselineRecord,
 ) -> Result<Baseline, UnusableBaseline> {
     let baseline: Baseline = serde_json::from_str(&record.baseline.document)?;
-    baseline.check(model.id(), model.manifest().channels.len())?;
+    baseline.check(model.id(), profile)?;
     let of_network_ms = model.manifest().interval_ms;
     baseline.check_interval(profile.interval_ms(), of_network_ms).map_err(UnusableBaseline::Interval)?;
     Ok(baseline)
@@ -105,7 +131,7 @@ fn first_commissioning() -> CommissioningRecord {
     CommissioningRecord { reason: "first commissioning".into(), requested: false, from: None, to: None, running_ms: 0 }
 }
 
-fn relearn(record: &BaselineRecord, error: &UnusableBaseline, needed_ms: i64) -> CommissioningRecord {
+fn relearn(record: &BaselineRecord, error: &UnusableBaseline, goal: CollectionGoal) -> CommissioningRecord {
     let cause = if matches!(error, UnusableBaseline::Interval(_)) {
         "the interval was changed"
     } else {
@@ -113,5 +139,5 @@ fn relearn(record: &BaselineRecord, error: &UnusableBaseline, needed_ms: i64) ->
     };
     let why = format!("{cause}; the readings are those of version {}", record.version);
     let (from, to) = (Some(record.baseline.from), Some(record.baseline.to));
-    CommissioningRecord { reason: why, requested: false, from, to, running_ms: needed_ms }
+    CommissioningRecord { reason: why, requested: false, from, to, running_ms: goal.needed_ms }
 }

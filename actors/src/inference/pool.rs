@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use volute_anomaly::{Baseline, Model, Score};
+use volute_anomaly::{Baseline, Model, ResidualWindow, Score};
 use volute_plant::Window;
 use volute_runtime::{ActorSlot, Message, ReplyTo};
 
@@ -31,15 +31,22 @@ impl Message for WakeUp {}
 /// A window to be scored. If it is dropped without a score, its pump receives [`ScoreFailure::Failed`].
 pub(crate) struct Job {
     seq: u64,
-    pub window: Window,
-    /// The model that scores it.
-    pub model: Model,
-    /// Its pump's baseline.
-    pub baseline: Arc<Baseline>,
+    pub inputs: JobInputs,
     reply_to: ReplyTo<ScoreResult>,
     /// When it entered the pool, and later when a worker took it.
     since: Instant,
     replied: bool,
+}
+
+/// What a window is scored with.
+pub(crate) struct JobInputs {
+    pub window: Window,
+    /// The residuals of its steps, if its pump's detector has any.
+    pub residuals: Option<ResidualWindow>,
+    /// The model that scores it.
+    pub model: Model,
+    /// Its pump's baseline.
+    pub baseline: Arc<Baseline>,
 }
 
 /// The pool. Cheap to clone.
@@ -55,14 +62,8 @@ struct Inner {
 }
 
 impl Job {
-    pub(crate) fn new(
-        seq: u64,
-        window: Window,
-        model: Model,
-        baseline: Arc<Baseline>,
-        reply_to: ReplyTo<ScoreResult>,
-    ) -> Self {
-        Self { seq, window, model, baseline, reply_to, since: Instant::now(), replied: false }
+    pub(crate) fn new(seq: u64, inputs: JobInputs, reply_to: ReplyTo<ScoreResult>) -> Self {
+        Self { seq, inputs, reply_to, since: Instant::now(), replied: false }
     }
 
     /// Returns how long ago a worker took it.
@@ -109,7 +110,7 @@ impl Pool {
     pub(crate) fn put(&self, job: Job) {
         let skipped = {
             let mut dispatch = self.dispatch();
-            let (pump, since) = (job.window.pump.clone(), job.since);
+            let (pump, since) = (job.inputs.window.pump.clone(), job.since);
             let skipped = dispatch.put(pump, job, since);
             self.update_depth(&dispatch);
             skipped

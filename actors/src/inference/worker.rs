@@ -60,8 +60,8 @@ impl InferenceActor {
     /// Scores windows, grouped by model.
     fn score_all(&mut self, mut jobs: Vec<Job>) {
         while let Some(first) = jobs.first() {
-            let model = first.model.clone();
-            let (batch, remaining) = jobs.into_iter().partition(|job| job.model.is_same(&model));
+            let model = first.inputs.model.clone();
+            let (batch, remaining) = jobs.into_iter().partition(|job| job.inputs.model.is_same(&model));
             self.score_batch(&model, batch);
             jobs = remaining;
         }
@@ -93,7 +93,7 @@ impl InferenceActor {
             }
             Err(panic) => {
                 let Some(job) = jobs.pop() else { return };
-                let (pump, at) = (job.window.pump.clone(), job.window.at);
+                let (pump, at) = (job.inputs.window.pump.clone(), job.inputs.window.at);
                 add(&self.counters.score_failures, 1);
                 self.incarnation.inbox.slot().recovered(
                     "Window",
@@ -108,7 +108,7 @@ impl InferenceActor {
     /// Returns the windows' scores, or the message of a panic. A scorer that panicked is not used again.
     fn score(&mut self, model: &Model, jobs: &[Job]) -> Result<Result<Vec<Score>, ScoreError>, String> {
         let tasks: Vec<ScoreInput> =
-            jobs.iter().map(|job| ScoreInput { window: &job.window, scaler: &job.baseline.scaler }).collect();
+            jobs.iter().map(|job| ScoreInput::of(&job.inputs.window, &job.inputs.baseline, job.inputs.residuals.as_ref())).collect();
         let mut scorer = match self.scorers.iter().position(|scorer| scorer.model().is_same(model)) {
             Some(known) => self.scorers.remove(known),
             None => Scorer::new(model),

@@ -130,6 +130,8 @@ pub struct LivePump {
     pub since: Timestamp,
     /// The model's last detection.
     pub detection: Option<Detection>,
+    /// What is special about how the last detection was made, as text for users: a missing channel, for example.
+    pub note: Option<Arc<str>>,
     /// The losses of its last detections, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
     pub trend: Vec<(Timestamp, f32)>,
     /// The state of its feed; none if nothing is known yet.

@@ -1,7 +1,7 @@
 //! Messages to the commissioning actor, and its replies.
 
 use tokio::sync::oneshot;
-use volute_anomaly::Baseline;
+use volute_anomaly::Decider;
 use volute_data::NewBaseline;
 use volute_plant::{PumpId, Reading, Timestamp};
 use volute_runtime::{Message, ReplyTo, Subject};
@@ -33,6 +33,8 @@ pub(crate) struct JobReply {
 pub(crate) enum TrainingData {
     /// Stored readings from the first time up to, but not including, the second.
     Stored(Timestamp, Timestamp),
+    /// The same, without those whose detections are anomalous.
+    Judged(Timestamp, Timestamp),
     /// Readings that are generated when the job begins, as a list of runs. No window spans two runs.
     Generated(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
 }
@@ -45,9 +47,16 @@ pub(crate) enum Requester {
     Caller(oneshot::Sender<Result<u32, CommissionError>>),
 }
 
+/// A baseline to be stored and used.
+pub(crate) struct LearnedBaseline {
+    /// Its decider, after the readings that it was learned from.
+    pub decider: Decider,
+    pub new: NewBaseline,
+}
+
 /// The outcome of a job.
 pub(crate) struct BaselineLearned {
-    pub outcome: Result<(Baseline, NewBaseline), LearnError>,
+    pub outcome: Result<LearnedBaseline, LearnError>,
     pub requester: Requester,
 }
 
@@ -57,7 +66,7 @@ impl JobReply {
     }
 
     /// Sends the outcome. Does nothing if the pump's actor has stopped.
-    pub(crate) async fn send(mut self, outcome: Result<(Baseline, NewBaseline), LearnError>) {
+    pub(crate) async fn send(mut self, outcome: Result<LearnedBaseline, LearnError>) {
         if let Some(requester) = self.requester.take() {
             let _ = self.to.send(BaselineLearned { outcome, requester }).await;
         }

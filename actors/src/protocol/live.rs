@@ -83,7 +83,11 @@ impl Message for LiveProfileChanged {
 }
 
 /// A window was judged.
-pub(crate) struct LiveDetection(pub Detection);
+pub(crate) struct LiveDetection {
+    pub detection: Detection,
+    /// What is special about how it was judged, as text for users.
+    pub note: Option<Arc<str>>,
+}
 
 /// A pump was removed.
 pub(crate) struct LivePumpRemoved(pub PumpId);
@@ -135,7 +139,7 @@ impl Message for LiveNotScored {
 
 impl Message for LiveDetection {
     fn subject(&self) -> Option<Subject> {
-        Some(self.0.pump.shared())
+        Some(self.detection.pump.shared())
     }
 }
 

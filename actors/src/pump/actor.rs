@@ -22,9 +22,9 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
-use volute_anomaly::{Baseline, Model, Score, ScoreInput, Scorer};
+use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
 use volute_data::{PumpRecord, PumpSettings, StoreError};
-use volute_plant::{ClockFault, LookupResult, PumpId, Reading, Window};
+use volute_plant::{ClockFault, LookupResult, PumpId, Window};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
 
 use super::{
@@ -38,7 +38,7 @@ use super::{
 use crate::{
     commissioning::mode::initial_mode,
     counters::{Counters, add},
-    inference::pool::Job,
+    inference::pool::{Job, JobInputs},
     kind::PumpKind,
     protocol::{
         live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
@@ -316,15 +316,15 @@ impl PumpActor {
                 };
                 self.context.live.try_send(LiveNotScored { pump: self.pump.clone(), why }).is_ok()
             }
-            Effect::Score { seq, window, baseline } => {
+            Effect::Score { seq, window, residuals, baseline } => {
                 let Some(detection) = &self.kind.detection else { return };
                 let (model, reply_to) = (detection.model.clone(), self.scores.clone());
-                return self.context.pool.put(Job::new(seq, window, model, baseline, reply_to));
+                return self.context.pool.put(Job::new(seq, JobInputs { window, residuals, model, baseline }, reply_to));
             }
             Effect::ScoreLost => return add(score_failures, 1),
-            Effect::Detected { detection, received_at, is_current } => {
+            Effect::Detected { detection, note, received_at, is_current } => {
                 add(anomalies, usize::from(detection.is_anomaly));
-                let shown = !is_current || self.context.live.try_send(LiveDetection(detection.clone())).is_ok();
+                let shown = !is_current || self.context.live.try_send(LiveDetection { detection: detection.clone(), note }).is_ok();
                 let record = RecordDetection { detection, received_at, since: Instant::now() };
                 self.outbox.send_or_suspend(&self.context.recorder.results, record, ctx);
                 shown
@@ -344,7 +344,7 @@ impl PumpActor {
             return;
         }
         let mut effects = Vec::new();
-        self.judge.store_checkpoint(&mut effects);
+        self.judge.store_last_checkpoint(&mut effects);
         effects.into_iter().for_each(|effect| self.apply_effect(effect, ctx));
         for drain in mem::take(&mut self.drains) {
             let reply = async move {
@@ -400,7 +400,11 @@ impl PumpActor {
     pub(super) fn restore(&mut self, ctx: &mut Context<Self>) {
         let Some(detection) = self.kind.detection.clone() else { return };
         let (mut effects, counters) = (Vec::new(), self.context.counters.clone());
-        let score = |baseline: &Baseline, windows| score_inline(&detection.model, baseline, windows, &counters);
+        let mut scorer = None;
+        let score = |baseline: &Baseline, window: &Window, residuals: Option<&ResidualWindow>| {
+            let scorer = scorer.get_or_insert_with(|| Scorer::new(&detection.model));
+            score_inline(scorer, &ScoreInput::of(window, baseline, residuals), &counters)
+        };
         self.judge.restore(score, self.context.queued_windows_per_pump, &mut effects);
         self.apply_effects(effects, ctx);
     }
@@ -411,26 +415,16 @@ fn judge_context<'a>(context: &PumpContext, feed: &'a Feed) -> JudgeContext<'a> 
     JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed }
 }
 
-/// Scores windows of before the start on this thread. Windows that cannot be scored are left out.
-fn score_inline(
-    model: &Model,
-    baseline: &Baseline,
-    windows: Vec<(Reading, Window)>,
-    counters: &Counters,
-) -> Vec<(Reading, Score)> {
-    if windows.is_empty() {
-        return Vec::new();
-    }
-    let mut scorer = Scorer::new(model);
-    let mut score = |window: &Window| match scorer.score(&[ScoreInput { window, scaler: &baseline.scaler }]) {
+/// Scores a window of before the start on this thread. None if it cannot be scored.
+fn score_inline(scorer: &mut Scorer, input: &ScoreInput, counters: &Counters) -> Option<Score> {
+    match scorer.score(&[*input]) {
         Ok(scores) => scores.iter().next(),
         Err(error) => {
             tracing::error!(%error, "scoring failed");
             add(&counters.score_failures, 1);
             None
         }
-    };
-    windows.into_iter().filter_map(|(reading, window)| Some((reading, score(&window)?))).collect()
+    }
 }
 
 impl Actor for PumpActor {

@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError};
 use volute_data::PumpCheckpoint;
-use volute_plant::{PumpId, Reading, Timestamp, Window, WindowedReading};
+use volute_plant::{PumpId, Timestamp, WindowedReading};
 
 /// Milliseconds of window time between two checkpoints of a pump.
 pub(super) const CHECKPOINT_INTERVAL_MS: u16 = 60_000;
@@ -54,15 +54,15 @@ pub(super) struct Checkpoints {
     offset_ms: i64,
 }
 
-/// A stored checkpoint, and the later windows to repeat.
+/// A stored checkpoint, and the later steps to repeat, with their windows.
 pub(super) struct RecoveredCheckpoint {
     pub(super) stored: StoredCheckpoint,
-    pub(super) windows: Vec<(Reading, Window)>,
+    pub(super) steps: Vec<WindowedReading>,
 }
 
 impl Checkpoints {
     pub(super) fn new(pump: &PumpId, stored: Option<StoredCheckpoint>) -> Self {
-        let recovered = stored.map(|stored| RecoveredCheckpoint { stored, windows: Vec::new() });
+        let recovered = stored.map(|stored| RecoveredCheckpoint { stored, steps: Vec::new() });
         Self {
             recovered,
             decided_until: None,
@@ -71,16 +71,14 @@ impl Checkpoints {
         }
     }
 
-    /// Collects the windows of stored readings that are later than the checkpoint.
+    /// Collects the steps of stored readings that are later than the checkpoint.
     pub(super) fn replay(&mut self, windowed: Vec<WindowedReading>) {
-        let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided: Some(_) }, windows }) =
+        let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided: Some(_) }, steps }) =
             &mut self.recovered
         else {
             return;
         };
-        let later =
-            windowed.into_iter().filter_map(|WindowedReading { reading, window, .. }| Some((reading, window.ok()?)));
-        windows.extend(later.filter(|(_, window)| window.at > state.at));
+        steps.extend(windowed.into_iter().filter(|windowed| windowed.reading.at > state.at));
     }
 
     /// Returns whether a window of this time is decided already. After a restart that can be so for windows that were
@@ -124,7 +122,7 @@ impl Checkpoints {
     pub(super) fn set_recovered(&mut self, state: Option<PumpCheckpoint>) {
         if self.recovered.is_none() {
             let stored = |state| StoredCheckpoint { state, decided: None };
-            self.recovered = state.map(|state| RecoveredCheckpoint { stored: stored(state), windows: Vec::new() });
+            self.recovered = state.map(|state| RecoveredCheckpoint { stored: stored(state), steps: Vec::new() });
         }
     }
 

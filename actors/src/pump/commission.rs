@@ -9,6 +9,7 @@
 //! | baseline requested | the queue is full, or learning failed | request again after a pause |
 //! | baseline requested | there were too few windows | start collecting from the beginning |
 //! | baseline requested | the baseline is learned | judge windows by it |
+//! | judged, with less than a day of running | another step of the schedule is reached | request a refined baseline |
 //! | any | an order to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
 //!
 //! An example: 24 h of normal running are needed, and 23 h 59 min of them are stored. One minute later the whole range is
@@ -25,7 +26,7 @@ use volute_data::CommissioningRecord;
 use volute_plant::Timestamp;
 use volute_runtime::BackOff;
 
-use crate::commissioning::{errors::LearnError, mode::PumpMode};
+use crate::commissioning::{collection::BaselineCollection, errors::LearnError, mode::PumpMode};
 
 /// The pause before the next attempt, after one that failed or found the queue full.
 const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(5), longest: Duration::from_secs(600) };
@@ -42,6 +43,8 @@ pub(super) struct Commission {
     is_persisting: bool,
     /// Failed attempts in this mode.
     retries: u32,
+    /// The next attempt waits for the end of a pause.
+    is_paused: bool,
 }
 
 /// What the pump's actor does next.
@@ -52,8 +55,8 @@ pub(super) enum NextAction {
     /// Store this record, then report the outcome with [`Commission::persisted`].
     Persist(CommissioningRecord),
     /// Request a baseline from this range of readings, then call [`Commission::requested`], or [`Commission::deferred`] if
-    /// the queue is full.
-    Request { from: Timestamp, to: Timestamp, why: String },
+    /// the queue is full. `refines`: only from steps that the baseline in use does not call anomalous.
+    Request { from: Timestamp, to: Timestamp, why: String, refines: bool },
     /// Try again after a pause, unless the mode's number has changed by then.
     Retry { after: Duration, mode_number: u64 },
 }
@@ -61,7 +64,7 @@ pub(super) enum NextAction {
 impl Commission {
     /// Starts with the mode of this number.
     pub(super) fn new(mode_number: u64) -> Self {
-        Self { mode_number, requested_in: None, is_persisting: false, retries: 0 }
+        Self { mode_number, requested_in: None, is_persisting: false, retries: 0, is_paused: false }
     }
 
     /// Returns the number of the current mode.
@@ -73,11 +76,16 @@ impl Commission {
     pub(super) fn mode_changed(&mut self) {
         self.mode_number += 1;
         self.retries = 0;
+        self.is_paused = false;
     }
 
-    /// Returns the progress to persist if that is due and no earlier write is in flight.
+    /// Returns the progress to persist if that is due and no earlier write is in flight. A refinement has no progress to
+    /// persist, so its baseline is requested as soon as there is enough running.
     pub(super) fn due(&mut self, mode: &PumpMode) -> NextAction {
-        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
+        let Some(collection) = mode.collection() else { return NextAction::Idle };
+        if collection.is_refinement() {
+            return if self.is_paused { NextAction::Idle } else { self.request(collection) };
+        }
         match collection.due().cloned() {
             Some(record) if !self.is_persisting => {
                 self.is_persisting = true;
@@ -89,13 +97,19 @@ impl Commission {
 
     /// Returns the progress to persist if that is due, else the request for a baseline if there is enough running.
     pub(super) fn next_action(&mut self, mode: &PumpMode) -> NextAction {
-        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
+        let Some(collection) = mode.collection() else { return NextAction::Idle };
+        self.is_paused = false;
         if collection.due().is_some() {
             return self.due(mode);
         }
+        self.request(collection)
+    }
+
+    fn request(&self, collection: &BaselineCollection) -> NextAction {
         match collection.training_range() {
             Some((from, to)) if self.requested_in != Some(self.mode_number) => {
-                NextAction::Request { from, to, why: collection.why().to_owned() }
+                let refines = collection.is_refinement();
+                NextAction::Request { from, to, why: collection.why().to_owned(), refines }
             }
             _ => NextAction::Idle,
         }
@@ -109,7 +123,7 @@ impl Commission {
         is_stored: bool,
     ) -> NextAction {
         self.is_persisting = false;
-        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
+        let Some(collection) = mode.collection_mut() else { return NextAction::Idle };
         if !is_stored {
             collection.record_error("the progress could not be stored; trying again");
             return self.retry_later();
@@ -136,7 +150,7 @@ impl Commission {
     /// The pump's request has failed.
     pub(super) fn failed(&mut self, mode: &mut PumpMode, error: &LearnError) -> NextAction {
         self.requested_in = None;
-        let PumpMode::Learning(collection) = mode else { return NextAction::Idle };
+        let Some(collection) = mode.collection_mut() else { return NextAction::Idle };
         if let LearnError::Learning(CommissioningError::TooFew { .. }) = error {
             collection.start_over(&error.to_string());
             return self.due(mode);
@@ -147,6 +161,7 @@ impl Commission {
 
     fn retry_later(&mut self) -> NextAction {
         self.retries += 1;
+        self.is_paused = true;
         let after = BACK_OFF.pause(usize::try_from(self.retries).unwrap_or(usize::MAX), 0.0);
         NextAction::Retry { after, mode_number: self.mode_number }
     }

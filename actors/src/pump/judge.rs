@@ -8,6 +8,10 @@
 //! 2. [`Judge::score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
+//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in 1, when the step is placed. If the step has no
+//! whole window, because a channel is missing, or if the score of its window does not arrive, its judgement alone becomes the
+//! detection.
+//!
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
 //!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last detection
 //!    if that is near.
@@ -21,17 +25,18 @@
 
 use std::{sync::Arc, time::Instant};
 
-use volute_anomaly::{Baseline, Score};
+use volute_anomaly::{Baseline, Decider, ResidualWindow, Score, StepInput, StepState};
 use volute_data::PumpCheckpoint;
 use volute_plant::{
-    AdmittedReading, Detection, NoWindow, Profile, PumpId, Reading, Timestamp, TimestampLimits, Window, WindowConfig,
-    WindowedReading, Windower,
+    AdmittedReading, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, StepRow, Timestamp, TimestampLimits,
+    Window, WindowConfig, WindowedReading, Windower,
 };
 
 use super::{
     checkpoint::{Checkpoints, RecoveredCheckpoint, StoredCheckpoint, restore_decider},
     feed::Feed,
-    pending::{PendingWindow, PendingWindows, ReadyWindow},
+    note::note,
+    pending::{JudgedStep, PendingWindow, PendingWindows, ReadyWindow},
 };
 use crate::{
     commissioning::mode::PumpMode,
@@ -48,11 +53,11 @@ pub(super) enum Effect {
     /// Show a reading.
     Show(LiveReading),
     /// Have a window scored. The score is returned with this number.
-    Score { seq: u64, window: Window, baseline: Arc<Baseline> },
+    Score { seq: u64, window: Window, residuals: Option<ResidualWindow>, baseline: Arc<Baseline> },
     /// Show that there is no detection for a current reading, and why.
     NotScored(NotScoredReason),
     /// Record a detection, and show it if its reading is current.
-    Detected { detection: Detection, received_at: Timestamp, is_current: bool },
+    Detected { detection: Detection, note: Option<Arc<str>>, received_at: Timestamp, is_current: bool },
     /// Evaluate a current reading against its limits.
     Evaluate(EvaluateLimits),
     /// Store the decider's state.
@@ -229,41 +234,49 @@ impl Judge {
         self.checkpoints.take_recovered();
     }
 
-    /// Continues from the stored checkpoint if it belongs to the baseline in use. `score` scores the windows since the
-    /// checkpoint; windows without a score are skipped. At most `max_in_flight` windows can have been in flight when the node
-    /// ended.
+    /// Continues from the stored checkpoint if it belongs to the baseline in use. `score` scores a window since the
+    /// checkpoint; steps with neither a score nor a judgement are skipped. At most `max_in_flight` windows can have been in
+    /// flight when the node ended.
     pub(super) fn restore(
         &mut self,
-        score: impl FnOnce(&Baseline, Vec<(Reading, Window)>) -> Vec<(Reading, Score)>,
+        mut score: impl FnMut(&Baseline, &Window, Option<&ResidualWindow>) -> Option<Score>,
         max_in_flight: usize,
         effects: &mut Vec<Effect>,
     ) {
         // `decided`: the times of the windows since the checkpoint whose detections are stored already.
-        let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided }, windows }) =
+        let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided }, steps }) =
             self.checkpoints.take_recovered()
         else {
             return;
         };
-        let PumpMode::Judged(decider) = &mut self.mode else { return };
+        let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
         match restore_decider(decider.baseline(), &state) {
-            Ok(restored) => *decider = restored,
+            Ok(restored) => **decider = restored,
             Err(error) => return tracing::warn!(pump = self.pump.as_str(), %error, "checkpoint not used"),
         }
         self.checkpoints.mark_decided(state.at);
         self.checkpoints.mark_stored(state.at);
-        let (decided, scored) = (decided.unwrap_or_default(), score(decider.baseline(), windows));
+        let decided = decided.unwrap_or_default();
         let newest = decided.last().copied().unwrap_or(state.at);
-        let in_flight = scored.iter().filter(|(reading, _)| reading.at > newest).count();
+        let judges_steps = decider.step_state().is_some();
+        let is_decidable = |step: &&WindowedReading| {
+            step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
+        };
+        let in_flight = steps.iter().filter(|step| step.reading.at > newest).filter(is_decidable).count();
         // The windows after the newest stored detection are published if they were in flight when the node ended. They were not
         // if there are more than `max_in_flight` of them (the pump had no decider when they arrived), or if this actor has
         // numbered windows already (it has decided on these itself).
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
-        for (reading, score) in scored {
+        for WindowedReading { reading, step: row, window } in steps {
+            let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
             let at = reading.at;
+            let mut step = follow(decider, &self.profile, &self.checkpoints, at, &row);
+            let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
+            let score = window.ok().and_then(|window| score(decider.baseline(), &window, residuals.as_ref()));
             if decided.contains(&at) {
-                self.decide_silently(at, &score);
-            } else if at > newest && publish {
+                self.decide_silently(at, step.as_deref(), score.as_ref());
+            } else if at > newest && publish && (step.is_some() || score.is_some()) {
                 let (received_at, is_current) = (reading.received, self.is_current(&reading));
                 let shown = reading.clone();
                 effects.push(Effect::Show(LiveReading {
@@ -273,16 +286,26 @@ impl Judge {
                     is_late: false,
                     is_part: false,
                 }));
-                self.decide_on(reading, at, &score, effects);
+                self.decide_on(reading, at, step.as_deref(), score.as_ref(), effects);
             }
         }
         tracing::info!(pump = self.pump.as_str(), until = %state.at, decided_again = decided.len(), in_flight, "checkpoint restored");
     }
 
-    /// Stores the decider's state, after the detections that it includes.
-    pub(super) fn store_checkpoint(&mut self, effects: &mut Vec<Effect>) {
-        let (PumpMode::Judged(decider), Some(at)) = (&self.mode, self.checkpoints.decided_until()) else { return };
-        let document = match serde_json::to_string(&decider.memory()) {
+    /// Stores the decider's state at the end, after the detections that it includes. Of a decider that is ahead of its
+    /// detections, the last stored state stays.
+    pub(super) fn store_last_checkpoint(&mut self, effects: &mut Vec<Effect>) {
+        let PumpMode::Judged { decider, .. } = &self.mode else { return };
+        if decider.step_state().is_none() || self.pending.is_empty() {
+            self.store_checkpoint(None, effects);
+        }
+    }
+
+    /// Stores the decider's state, after the detections that it includes. `step_state`: that of a decider that judges steps,
+    /// after the step that was decided on last.
+    fn store_checkpoint(&mut self, step_state: Option<StepState>, effects: &mut Vec<Effect>) {
+        let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else { return };
+        let document = match serde_json::to_string(&decider.memory(step_state)) {
             Ok(document) => document,
             Err(error) => return tracing::error!(pump = self.pump.as_str(), %error, "checkpoint not stored"),
         };
@@ -306,27 +329,44 @@ impl Judge {
         if !context.has_workers {
             self.pending.fail_unscored();
         }
-        for WindowedReading { reading, displaced, window, .. } in windowed {
+        for WindowedReading { reading, displaced, step, window } in windowed {
             displaced.into_iter().for_each(|displaced| self.queue_not_windowed(displaced));
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
                 (_, PumpMode::BaselineUnread) => NotScoredReason::BaselineUnavailable,
-                (Err(why @ (NoWindow::Filling { .. } | NoWindow::Missing { .. })), _) => context
-                    .feed
-                    .too_sparse_reason(&self.profile)
-                    .map_or_else(|| why.into(), |why| NotScoredReason::TooSparse { why }),
-                (Err(why), _) => why.into(),
-                (Ok(window), PumpMode::Learning(collection)) => {
-                    collection.take(&self.profile, &window);
-                    NotScoredReason::Learning(collection.progress().into())
+                (Ok(_), PumpMode::Judged { .. }) if self.checkpoints.is_decided(reading.at) => continue,
+                (window, PumpMode::Judged { decider, refinement }) => {
+                    let at = reading.at;
+                    if let Some(refinement) = refinement.as_mut().filter(|_| !decider.in_episode()) {
+                        refinement.take(&self.profile, at, &step, window.as_ref().ok());
+                    }
+                    let mut step = follow(decider, &self.profile, &self.checkpoints, at, &step);
+                    match window {
+                        Ok(window) if context.has_workers && (step.is_some() || decider.step_state().is_none()) => {
+                            let (seq, baseline) = (self.pending.next_seq(), decider.baseline().clone());
+                            let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
+                            effects.push(Effect::Score { seq, window, residuals, baseline });
+                            self.pending.push(PendingWindow::Scoring { reading, at, step, since: context.now });
+                            continue;
+                        }
+                        _ if step.is_some() => {
+                            self.pending.push_ready(ReadyWindow::Decidable { reading, at, step, score: None });
+                            continue;
+                        }
+                        Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
+                        Ok(_) => {
+                            // The windower takes the pump as running, and the detector, by its speed, does not.
+                            NotScoredReason::NotRunning { state: OperatingState::Off, have: 0, need: 0 }
+                        }
+                        Err(why) => self.no_window_reason(why, context),
+                    }
                 }
-                (Ok(window), PumpMode::Judged(_)) if self.checkpoints.is_decided(window.at) => continue,
-                (Ok(_), PumpMode::Judged(_)) if !context.has_workers => NotScoredReason::ScoringFailed,
-                (Ok(window), PumpMode::Judged(decider)) => {
-                    let (seq, at, baseline) = (self.pending.next_seq(), window.at, decider.baseline().clone());
-                    effects.push(Effect::Score { seq, window, baseline });
-                    self.pending.push(PendingWindow::Scoring { reading, at, since: context.now });
-                    continue;
+                (window, PumpMode::Learning(collection)) => {
+                    let is_counted = collection.take(&self.profile, reading.at, &step, window.as_ref().ok());
+                    match window {
+                        Err(why) if !is_counted => self.no_window_reason(why, context),
+                        _ => NotScoredReason::Learning(collection.progress().into()),
+                    }
                 }
             };
             self.pending.push_ready(ReadyWindow::NotScored { reading, why });
@@ -334,13 +374,27 @@ impl Judge {
         self.decide(context.now, effects);
     }
 
+    fn no_window_reason(&self, why: NoWindow, context: JudgeContext<'_>) -> NotScoredReason {
+        let too_sparse = match why {
+            NoWindow::Filling { .. } | NoWindow::Missing { .. } => context.feed.too_sparse_reason(&self.profile),
+            NoWindow::NotRunning { .. } => None,
+        };
+        too_sparse.map_or_else(|| why.into(), |why| NotScoredReason::TooSparse { why })
+    }
+
     /// Decides on all windows that are ready.
     fn decide(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         while let Some(ready) = self.pending.pop_ready(now) {
             match ready {
-                ReadyWindow::Scored { reading, at, score } => self.decide_on(reading, at, &score, effects),
+                ReadyWindow::Decidable { reading, at, step, score } => {
+                    self.decide_on(reading, at, step.as_deref(), score.as_ref(), effects);
+                }
                 ReadyWindow::NotScored { reading, why } => self.continue_without_score(reading, why, effects),
-                ReadyWindow::Lost { reading } => {
+                ReadyWindow::Lost { reading, at, step: Some(step) } => {
+                    effects.push(Effect::ScoreLost);
+                    self.decide_on(reading, at, Some(&step), None, effects);
+                }
+                ReadyWindow::Lost { reading, step: None, .. } => {
                     effects.push(Effect::ScoreLost);
                     self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
                 }
@@ -353,25 +407,41 @@ impl Judge {
         }
     }
 
-    /// Decides on a window, publishes the detection, and stores the decider's state if that is due.
-    fn decide_on(&mut self, reading: Reading, at: Timestamp, score: &Score, effects: &mut Vec<Effect>) {
-        let PumpMode::Judged(decider) = &mut self.mode else { return };
+    /// Decides on a step, publishes the detection, and stores the decider's state if that is due.
+    fn decide_on(
+        &mut self,
+        reading: Reading,
+        at: Timestamp,
+        step: Option<&JudgedStep>,
+        score: Option<&Score>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
         let was_in_episode = decider.in_episode();
-        let detection = decider.decide(&self.pump, at, score);
-        let episode_changed = decider.in_episode() != was_in_episode;
+        let judgement = step.map(|step| &step.judgement);
+        let Some(detection) = decider.decide(&self.pump, at, judgement, score) else {
+            return self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
+        };
+        let episode_changed = match step {
+            Some(step) => step.episode_changed,
+            None => decider.in_episode() != was_in_episode,
+        };
         self.checkpoints.mark_decided(at);
         self.last_detection = Some(detection.clone());
         let (received_at, is_current) = (reading.received, self.is_current(&reading));
-        effects.push(Effect::Detected { detection: detection.clone(), received_at, is_current });
+        let note = step.and_then(|step| step.note.clone());
+        effects.push(Effect::Detected { detection: detection.clone(), note, received_at, is_current });
         self.evaluate(reading, Some(detection), effects);
-        if episode_changed || self.checkpoints.is_due(at) {
-            self.store_checkpoint(effects);
+        let can_be_stored = step.is_none_or(|step| step.state.is_some());
+        if can_be_stored && (episode_changed || self.checkpoints.is_due(at)) {
+            self.store_checkpoint(step.and_then(|step| step.state.clone()), effects);
         }
     }
 
-    fn decide_silently(&mut self, at: Timestamp, score: &Score) {
-        if let PumpMode::Judged(decider) = &mut self.mode {
-            decider.decide(&self.pump, at, score);
+    fn decide_silently(&mut self, at: Timestamp, step: Option<&JudgedStep>, score: Option<&Score>) {
+        if let PumpMode::Judged { decider, .. } = &mut self.mode
+            && decider.decide(&self.pump, at, step.map(|step| &step.judgement), score).is_some()
+        {
             self.checkpoints.mark_decided(at);
         }
     }
@@ -397,6 +467,23 @@ impl Judge {
         let is_near = |detection: &&Detection| config.is_near(detection.at, at);
         self.last_detection.as_ref().filter(is_near).cloned()
     }
+}
+
+/// Has the decider follow a step. Returns its judgement, if it judges steps and the pump runs.
+fn follow(
+    decider: &mut Decider,
+    profile: &Profile,
+    checkpoints: &Checkpoints,
+    at: Timestamp,
+    row: &StepRow,
+) -> Option<Box<JudgedStep>> {
+    let was_in_episode = decider.in_episode();
+    let judgement = decider.follow(&StepInput::of(at, row))?;
+    let episode_changed = judgement.in_episode() != was_in_episode;
+    let state = if episode_changed || checkpoints.is_due(at) { decider.step_state() } else { None };
+    let conditional = decider.baseline().conditional.as_ref();
+    let note = conditional.and_then(|conditional| note(profile, conditional, row, &judgement));
+    Some(Box::new(JudgedStep { judgement, note, episode_changed, state }))
 }
 
 #[cfg(test)]

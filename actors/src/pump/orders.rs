@@ -9,21 +9,21 @@ use std::sync::Arc;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, Decider};
-use volute_data::{CommissioningRecord, NewBaseline, PumpSettings, Store, StoreError};
+use volute_data::{CommissioningRecord, PumpSettings, Store, StoreError};
 use volute_plant::{INTERVAL_RANGE_MS, Profile, PumpId, Reading, WindowConfig, cadence::format_interval};
 use volute_runtime::{Envelope, TrySendError};
 
 use super::{actor::PumpActor, commission::NextAction, recovery};
 use crate::{
     commissioning::{
-        collection::{BaselineCollection, needed_ms},
+        collection::{BaselineCollection, goal},
         errors::{CommissionError, LearnError},
         mode::{PumpMode, initial_mode, model_baseline, requested, usable_baseline},
     },
     counters::add,
     kind::DetectionContext,
     protocol::{
-        commissioning::{BaselineLearned, CommissionJob, JobReply, Requester, TrainingData},
+        commissioning::{BaselineLearned, CommissionJob, JobReply, LearnedBaseline, Requester, TrainingData},
         live::LiveFeedChanged,
         pump::{PumpCommand, PumpOrder},
     },
@@ -45,7 +45,7 @@ impl PumpActor {
                 let next = self.commission.mode_read_failed();
                 self.run_commission_action(next, ctx);
             }
-            PumpMode::Judged(_) => self.restore(ctx),
+            PumpMode::Judged { .. } => self.restore(ctx),
         }
     }
 
@@ -54,7 +54,12 @@ impl PumpActor {
         match next {
             NextAction::Idle => {}
             NextAction::Persist(record) => self.persist(record, ctx),
-            NextAction::Request { from, to, why } => self.request(why, TrainingData::Stored(from, to), ctx),
+            NextAction::Request { from, to, why, refines: false } => {
+                self.request(why, TrainingData::Stored(from, to), ctx);
+            }
+            NextAction::Request { from, to, why, refines: true } => {
+                self.request(why, TrainingData::Judged(from, to), ctx);
+            }
             NextAction::Retry { after, mode_number } => {
                 ctx.run_later(after, move |actor, ctx| {
                     if actor.commission.mode_number() == mode_number {
@@ -137,7 +142,9 @@ impl PumpActor {
     }
 
     /// Stores a new baseline and uses it.
-    fn adopt(&mut self, baseline: Baseline, new: NewBaseline, requester: Requester, ctx: &mut Context<Self>) {
+    fn adopt(&mut self, learned: LearnedBaseline, requester: Requester, ctx: &mut Context<Self>) {
+        let LearnedBaseline { decider, new } = learned;
+        let baseline = decider.baseline().clone();
         if baseline.interval_ms != Some(self.judge.profile().interval_ms()) {
             return self.learning_failed(LearnError::IntervalChanged, requester, ctx);
         }
@@ -152,7 +159,7 @@ impl PumpActor {
                     windows = baseline.learned.windows,
                     "commissioned"
                 );
-                actor.set_mode(PumpMode::Judged(Decider::new(Arc::new(baseline))), ctx);
+                actor.set_mode(PumpMode::judged(decider), ctx);
                 if let Requester::Caller(reply) = requester {
                     // The caller may be gone, here and below.
                     let _ = reply.send(Ok(version));
@@ -182,12 +189,12 @@ impl PumpActor {
     fn recommission(&mut self, reply: Reply, ctx: &mut Context<Self>) {
         let Some(detection) = &self.kind.detection else { return drop(reply.send(Err(CommissionError::NoModel))) };
         let (store, pump) = (self.context.store.clone(), self.pump.clone());
-        let needed_ms = needed_ms(self.judge.profile(), detection.running_ms);
+        let goal = goal(self.judge.profile(), detection.how.detector, detection.running_ms);
         let note = async move { store.save_commissioning(&pump, &requested()).await };
         let then = move |outcome: Result<(), StoreError>, actor: &mut Self, ctx: &mut Context<Self>| {
             actor.finish_order(reply, outcome.map_err(Into::into), ctx, |actor, (), ctx| {
                 tracing::info!(pump = actor.pump.as_str(), "commissioning started anew");
-                actor.set_mode(PumpMode::Learning(BaselineCollection::stored(needed_ms, requested())), ctx);
+                actor.set_mode(PumpMode::Learning(BaselineCollection::stored(goal, requested())), ctx);
             });
         };
         ctx.wait(note.into_actor(self).map(then));
@@ -202,7 +209,7 @@ impl PumpActor {
         ctx.wait(activated.into_actor(self).map(move |outcome, actor, ctx| {
             actor.finish_order(reply, outcome, ctx, |actor, baseline, ctx| {
                 tracing::info!(pump = actor.pump.as_str(), version, baseline = baseline.id, "baseline version in use");
-                actor.set_mode(PumpMode::Judged(Decider::new(baseline)), ctx);
+                actor.set_mode(PumpMode::judged(Decider::new(baseline)), ctx);
             });
         }));
     }
@@ -306,7 +313,7 @@ impl Handler<Envelope<BaselineLearned>> for PumpActor {
             return;
         }
         match outcome {
-            Ok((baseline, new)) => self.adopt(baseline, new, requester, ctx),
+            Ok(learned) => self.adopt(learned, requester, ctx),
             Err(error) => self.learning_failed(error, requester, ctx),
         }
     }

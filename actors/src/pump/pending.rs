@@ -13,10 +13,11 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use volute_anomaly::Score;
+use volute_anomaly::{Score, StepJudgement, StepState};
 use volute_plant::{Reading, Timestamp};
 
 use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
@@ -26,16 +27,28 @@ pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A reading in the queue, with the state of its window.
 pub(super) enum PendingWindow {
-    /// It waits for its score. `at` is the time of the window.
-    Scoring { reading: Reading, at: Timestamp, since: Instant },
+    /// It waits for its score. `at` is the time of the window. `step`: what its last step says, if the detector judges steps.
+    Scoring { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, since: Instant },
     /// It can be decided on.
     Ready(ReadyWindow),
 }
 
+/// A step that its detector has judged.
+#[derive(Debug, Clone)]
+pub(super) struct JudgedStep {
+    pub judgement: StepJudgement,
+    /// What a page says about it; see [`super::note`].
+    pub note: Option<Arc<str>>,
+    /// Whether an episode began or ended with it.
+    pub episode_changed: bool,
+    /// The detector's state after it, if a checkpoint was due.
+    pub state: Option<StepState>,
+}
+
 /// A reading that is decided on as soon as it is the first of the queue.
 pub(super) enum ReadyWindow {
-    /// Its window has a score.
-    Scored { reading: Reading, at: Timestamp, score: Score },
+    /// Its window has a score, or its step is judged, or both.
+    Decidable { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, score: Option<Score> },
     /// Its window has no score, for this reason.
     NotScored { reading: Reading, why: NotScoredReason },
     /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in favour of
@@ -44,7 +57,7 @@ pub(super) enum ReadyWindow {
     /// It is not part of a window: it is late, or another reading of the same step was used.
     NotWindowed { reading: Reading },
     /// Its score did not arrive in time.
-    Lost { reading: Reading },
+    Lost { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>> },
 }
 
 /// The windows of one pump that are not decided yet.
@@ -87,30 +100,30 @@ impl PendingWindows {
     pub(super) fn score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) {
         let index = seq.checked_sub(self.first_seq).and_then(|n| usize::try_from(n).ok());
         let Some(window) = index.and_then(|index| self.windows.get_mut(index)) else { return };
-        let PendingWindow::Scoring { reading, at, .. } = window else { return };
-        let (reading, at) = (reading.clone(), *at);
-        *window = PendingWindow::Ready(match score {
-            Ok(score) => ReadyWindow::Scored { reading, at, score },
-            Err(ScoreFailure::Failed) => ReadyWindow::NotScored { reading, why: NotScoredReason::ScoringFailed },
-            Err(ScoreFailure::Skipped) => ReadyWindow::Skipped { reading },
+        let PendingWindow::Scoring { reading, at, step, .. } = window else { return };
+        let (reading, at, step) = (reading.clone(), *at, step.take());
+        *window = PendingWindow::Ready(match (score, step) {
+            (Ok(score), step) => ReadyWindow::Decidable { reading, at, step, score: Some(score) },
+            (Err(_), Some(step)) => ReadyWindow::Decidable { reading, at, step: Some(step), score: None },
+            (Err(ScoreFailure::Failed), None) => {
+                ReadyWindow::NotScored { reading, why: NotScoredReason::ScoringFailed }
+            }
+            (Err(ScoreFailure::Skipped), None) => ReadyWindow::Skipped { reading },
         });
     }
 
-    /// Marks all windows without a score as failed: no worker is left to score them.
+    /// Gives up all scores that have not arrived: no worker is left to make them.
     pub(super) fn fail_unscored(&mut self) {
-        for window in &mut self.windows {
-            if let PendingWindow::Scoring { reading, .. } = window {
-                let (reading, why) = (reading.clone(), NotScoredReason::ScoringFailed);
-                *window = PendingWindow::Ready(ReadyWindow::NotScored { reading, why });
-            }
+        for seq in self.first_seq..self.next_seq() {
+            self.score(seq, Err(ScoreFailure::Failed));
         }
     }
 
-    /// Skips all windows that are scored or wait for a score: the baseline or the mode has changed.
+    /// Skips all windows that are judged, scored or wait for a score: the baseline or the mode has changed.
     pub(super) fn skip_all(&mut self) {
         for window in &mut self.windows {
-            if let PendingWindow::Scoring { reading, .. } | PendingWindow::Ready(ReadyWindow::Scored { reading, .. }) =
-                window
+            if let PendingWindow::Scoring { reading, .. }
+            | PendingWindow::Ready(ReadyWindow::Decidable { reading, .. }) = window
             {
                 *window = PendingWindow::Ready(ReadyWindow::Skipped { reading: reading.clone() });
             }
@@ -121,8 +134,8 @@ impl PendingWindows {
     pub(super) fn pop_ready(&mut self, now: Instant) -> Option<ReadyWindow> {
         let ready = match self.windows.pop_front()? {
             PendingWindow::Ready(ready) => ready,
-            PendingWindow::Scoring { reading, since, .. } if now.duration_since(since) > SCORE_TIMEOUT => {
-                ReadyWindow::Lost { reading }
+            PendingWindow::Scoring { reading, at, step, since } if now.duration_since(since) > SCORE_TIMEOUT => {
+                ReadyWindow::Lost { reading, at, step }
             }
             waiting => {
                 self.windows.push_front(waiting);
@@ -148,11 +161,11 @@ mod tests {
     }
 
     fn scoring(n: u64, since: Instant) -> PendingWindow {
-        PendingWindow::Scoring { at: reading(n).at, reading: reading(n), since }
+        PendingWindow::Scoring { at: reading(n).at, reading: reading(n), step: None, since }
     }
 
     fn score() -> Score {
-        Score { loss: 0.5, channels: Default::default() }
+        Score { loss: 0.5, channels: Default::default(), dynamics: None }
     }
 
     /// Pops all ready windows. Returns each reading's number and its state.
@@ -160,11 +173,11 @@ mod tests {
         std::iter::from_fn(|| pending.pop_ready(now))
             .map(|ready| {
                 let (reading, how) = match ready {
-                    ReadyWindow::Scored { reading, .. } => (reading, "scored"),
+                    ReadyWindow::Decidable { reading, .. } => (reading, "scored"),
                     ReadyWindow::NotScored { reading, .. } => (reading, "not scored"),
                     ReadyWindow::Skipped { reading } => (reading, "skipped"),
                     ReadyWindow::NotWindowed { reading } => (reading, "not windowed"),
-                    ReadyWindow::Lost { reading } => (reading, "lost"),
+                    ReadyWindow::Lost { reading, .. } => (reading, "lost"),
                 };
                 ((reading.at.millis() - 1_773_050_400_000) / 1000, how)
             })

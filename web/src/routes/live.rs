@@ -39,7 +39,7 @@ pub(crate) struct LiveResponse {
     #[schema(value_type = Option<String>, required)]
     name: Option<PumpName>,
     status: PumpStatus,
-    /// Why there is no current detection; null if there is one.
+    /// Why there is no current detection, or what is special about it, such as a channel that is missing; null if neither.
     #[schema(required)]
     status_reason: Option<String>,
     /// The time since the pump's last reading was received, in milliseconds; null if none was received since the node started.

@@ -167,7 +167,7 @@ impl From<ClockFault> for ClockResponse {
     }
 }
 
-/// Returns why there is no current detection, if there is none.
+/// Returns why there is no current detection, or what is special about the one that there is.
 pub(crate) fn status_reason(live: &LivePump) -> Option<String> {
     match (&live.status, live.age_ms) {
         (status @ Status::Learning(_), _) => Learning::of(status).map(|learning| learning.description()),
@@ -182,6 +182,6 @@ pub(crate) fn status_reason(live: &LivePump) -> Option<String> {
                 None => format!("{clock}no reading has arrived since the node, or its live feed, was started"),
             })
         }
-        (Status::Normal | Status::Anomaly, _) => None,
+        (Status::Normal | Status::Anomaly, _) => live.note.as_deref().map(str::to_owned),
     }
 }

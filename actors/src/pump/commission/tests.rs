@@ -1,11 +1,11 @@
 //! Tests of what a pump's commissioning does next.
 
 use volute_data::StoreError;
-use volute_plant::Window;
+use volute_plant::{StepRow, StepState, Window};
 
 use super::*;
 use crate::{
-    commissioning::collection::BaselineCollection,
+    commissioning::collection::{BaselineCollection, CollectionGoal, Counted},
     testing::{at, profile},
 };
 
@@ -15,7 +15,7 @@ fn record() -> CommissioningRecord {
 
 /// A pump that needs `needed_s` seconds of running, of which nothing is stored.
 fn learning(needed_s: i64) -> PumpMode {
-    PumpMode::Learning(BaselineCollection::new(needed_s * 1000, record()))
+    PumpMode::Learning(BaselineCollection::new(CollectionGoal { needed_ms: needed_s * 1000, counted: Counted::Windows }, record()))
 }
 
 /// Adds one second of normal running for each of `seconds`.
@@ -23,7 +23,8 @@ fn run(mode: &mut PumpMode, seconds: std::ops::Range<i64>) {
     let PumpMode::Learning(collection) = mode else { panic!("not learning") };
     for s in seconds {
         let (pump, values) = ("P-1".parse().expect("a name"), vec![50.0; 30].into());
-        collection.take(&profile(), &Window { pump, at: at(s), values, held: Default::default() });
+        let row = StepRow { values: [50.0].into(), held: Default::default(), state: StepState::Running };
+        collection.take(&profile(), at(s), &row, Some(&Window { pump, at: at(s), values, held: Default::default() }));
     }
 }
 
@@ -55,7 +56,7 @@ fn a_baseline_is_requested_once_when_enough_running_is_stored() {
     run(&mut mode, 59..60);
     assert_eq!(persisted(&mut commission, &mut mode, true), NextAction::Idle, "a minute, which is not enough");
     run(&mut mode, 60..90);
-    let NextAction::Request { from, to, why } = persisted(&mut commission, &mut mode, true) else {
+    let NextAction::Request { from, to, why, refines: false } = persisted(&mut commission, &mut mode, true) else {
         panic!("no request")
     };
     assert_eq!((from, to, why.as_str()), (at(-29), at(89).plus_ms(1), "new"));

@@ -9,7 +9,7 @@ use volute_plant::Sample;
 
 use super::*;
 use crate::{
-    commissioning::collection::BaselineCollection,
+    commissioning::collection::{BaselineCollection, CollectionGoal, Counted},
     pump::pending::SCORE_TIMEOUT,
     testing::{TIMES, at, baseline, profile, pump, reading, score},
 };
@@ -31,7 +31,7 @@ impl Bench {
 
     /// Returns a bench of a pump with a baseline whose next reading completes a window.
     fn judged() -> Self {
-        let mut bench = Self::new(PumpMode::Judged(Decider::new(baseline())));
+        let mut bench = Self::new(PumpMode::judged(Decider::new(baseline())));
         bench.judge.replay((-29..0).map(reading).collect(), None);
         bench
     }
@@ -114,7 +114,7 @@ fn a_pump_without_a_baseline_shows_why_and_its_limits_are_evaluated() {
     let learning = || {
         let record =
             CommissioningRecord { reason: "new".into(), requested: false, from: None, to: None, running_ms: 0 };
-        PumpMode::Learning(BaselineCollection::new(86_400_000, record))
+        PumpMode::Learning(BaselineCollection::new(CollectionGoal { needed_ms: 86_400_000, counted: Counted::Windows }, record))
     };
     for (mode, why) in
         [(PumpMode::NoModel, "NoModel"), (PumpMode::BaselineUnread, "BaselineUnavailable"), (learning(), "Learning(")]
@@ -157,7 +157,7 @@ fn scores_in_flight_are_ignored_after_a_change_of_baseline() {
     let mut bench = Bench::judged();
     bench.take(reading(0));
     let mut effects = Vec::new();
-    bench.judge.set_mode(PumpMode::Judged(Decider::new(baseline())), bench.now, &mut effects);
+    bench.judge.set_mode(PumpMode::judged(Decider::new(baseline())), bench.now, &mut effects);
     assert_eq!(summarize(&effects), ["evaluate, None"]);
     assert_eq!(summarize(&bench.score(0, Ok(score(2.0)))), [""; 0]);
     assert_eq!(summarize(&bench.take(reading(1))), ["show", "score 1"]);
@@ -181,17 +181,17 @@ fn a_checkpoint_is_stored_once_a_minute_and_restored() {
     let last = stored.pop().expect("some");
 
     // A restart: readings up to 160 are stored, detections up to 155.
-    let mut again = Bench::new(PumpMode::Judged(Decider::new(baseline())));
+    let mut again = Bench::new(PumpMode::judged(Decider::new(baseline())));
     let decided = (last.at.since_ms(at(0)) / 1000 + 1..=155).map(at).collect();
     let since = last.at;
     let stored = StoredCheckpoint { state: last, decided: Some(decided) };
     again.judge.replay((100..=160).map(reading).collect(), Some(stored));
     let mut effects = Vec::new();
-    let score_all = |_: &Baseline, windows: Vec<(Reading, Window)>| {
-        assert!(windows.iter().all(|(_, window)| window.at > since), "windows in the checkpoint are not scored again");
-        windows.into_iter().map(|(reading, _)| (reading, score(0.5))).collect()
+    let score_one = |_: &Baseline, window: &Window, _: Option<&ResidualWindow>| {
+        assert!(window.at > since, "windows in the checkpoint are not scored again");
+        Some(score(0.5))
     };
-    again.judge.restore(score_all, 32, &mut effects);
+    again.judge.restore(score_one, 32, &mut effects);
     let published = summarize(&effects).iter().filter(|summary| *summary == "detected false").count();
     assert_eq!(published, 5, "156 to 160 were in flight: {:?}", summarize(&effects));
     assert_eq!(summarize(&again.take(reading(161))), ["show", "score 0"]);
