@@ -260,6 +260,7 @@ mod tests {
             status: Status::Anomaly,
             clock: None,
             since: reading.received,
+            note: None,
             detection: Some(detection),
             trend: Vec::new(),
             feed: None,
