@@ -23,7 +23,7 @@
 //!
 //! A pure library: no I/O, no clock, no threads. Does not select healthy readings, order readings, or know when a pump
 //! starts or stops; its caller does, and passes such readings to [`ConditionalState::observe`]. Does not see what leaves every level where it is, such as more noise or slow
-//! swinging. Not used by the node yet.
+//! swinging.
 
 mod averages;
 mod baseline;

@@ -51,7 +51,7 @@ pub(crate) struct BaselineResponse {
     network: String,
     /// The name of the model in its detections.
     model: String,
-    /// The detector: `fused` or `lstm-autoencoder`.
+    /// The detector: `conditional`, `fused` or `lstm-autoencoder`.
     detector: String,
     /// The time of the first reading that it was learned from.
     #[schema(format = DateTime)]
@@ -66,7 +66,8 @@ pub(crate) struct BaselineResponse {
     spans: Vec<SpanResponse>,
 }
 
-/// The thresholds above which a window is anomalous.
+/// The thresholds above which a window is anomalous. The detector `conditional` has one for each channel and time, and its own are not
+/// listed here: its loss is in multiples of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ThresholdsResponse {
     /// The threshold of the reconstruction loss; used by the detector `lstm-autoencoder`.
