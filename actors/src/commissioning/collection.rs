@@ -209,7 +209,7 @@ impl<'a> HealthySteps<'a> {
             None => self.windower.flush(),
         };
         let profile = self.profile;
-        windowed.into_iter().filter_map(|WindowedReading { reading, step, window }| {
+        windowed.into_iter().filter_map(|WindowedReading { reading, step, window, .. }| {
             // A pump that stands is below some limits, and shows how it cools.
             if is_running(&step) && !is_normal(profile, &step.values) {
                 return None;
@@ -360,7 +360,7 @@ mod tests {
             let mut windower = Windower::new(&profile);
             let mut windowed: Vec<_> = readings.iter().flat_map(|reading| windower.push(reading.clone())).collect();
             windowed.extend(windower.flush());
-            for WindowedReading { reading, step, window } in &windowed {
+            for WindowedReading { reading, step, window, .. } in &windowed {
                 collection.take(&profile, reading.at, step, window.as_ref().ok());
             }
             let mut healthy = HealthySteps::new(&profile);

@@ -268,7 +268,7 @@ impl Judge {
         // numbered windows already (it has decided on these itself).
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
-        for WindowedReading { reading, step: row, window } in steps {
+        for WindowedReading { reading, step: row, window, .. } in steps {
             let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
             let at = reading.at;
             let mut step = follow(decider, &self.profile, &self.checkpoints, at, &row);
