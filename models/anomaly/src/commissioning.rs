@@ -34,6 +34,8 @@ use crate::{
 /// The fewest windows for commissioning: with fewer, a 95th percentile is too uncertain.
 pub const MIN_WINDOWS: usize = 100;
 
+/// From fewer windows the conditional detector does not learn when a channel is stuck. As many as the dynamics need.
+const MIN_LIVELINESS_WINDOWS: usize = 1_180;
 /// The dynamics are learned from at most this many steps, the newest: a day at one a second.
 const MAX_DYNAMICS_STEPS: usize = 86_400;
 /// Windows of residuals per scoring call.
@@ -103,6 +105,10 @@ impl Baseline {
         let levels = statistics.level_norms(&mut channels, &settings.tuning);
         let errors = statistics.error_norms(&mut channels);
         statistics.learn_liveliness(&mut channels, &settings.tuning, &min_spreads(profile, &statistics.scaler));
+        if settings.detector == Detector::Conditional && statistics.learned.windows < MIN_LIVELINESS_WINDOWS {
+            // Windows overlap: these are too few to know how little a channel may change.
+            channels.iter_mut().for_each(|channel| channel.stuck_below = 0.0);
+        }
         let mut losses = statistics.losses.clone();
         losses.sort_by(f64::total_cmp);
         let error_margin =

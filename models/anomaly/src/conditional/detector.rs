@@ -314,7 +314,8 @@ impl Detector {
     fn standardized(&self, baseline: &ConditionalBaseline, reading: &FollowedReading) -> Vec<Option<f64>> {
         let mut residuals = vec![None; baseline.channels.count];
         for (index, output) in baseline.outputs.iter().enumerate() {
-            let guard = self.guard.level() * output.magnitude;
+            // Within the free excess a guard would only make residuals smaller than they are.
+            let guard = if self.guard.is_outside() { self.guard.level() * output.magnitude } else { 0.0 };
             let sd = (output.spread.powi(2) + reading.variances[index] + guard.powi(2)).sqrt();
             let residual = reading.residuals[index] / sd;
             let channel = baseline.channels.outputs[index].channel;
