@@ -156,7 +156,9 @@ pub fn train(
         return Ok(model);
     }
     let settings = Commissioning { own_network: true, ..recipe.commissioning() };
-    let baseline = Baseline::learn(&model, profile, windows, &settings)?;
+    let mut in_order = windows.to_vec();
+    in_order.sort_by_key(|window| window.at);
+    let baseline = Baseline::learn(&model, profile, &in_order, &settings)?;
     Ok(model.with_baseline(baseline))
 }
 
@@ -174,7 +176,8 @@ fn train_dynamics(
         of_pump.entry(&window.pump).or_default().push(window.clone());
     }
     let mut runs = Vec::new();
-    for windows in of_pump.into_values() {
+    for mut windows in of_pump.into_values() {
+        windows.sort_by_key(|window| window.at);
         let steps: Vec<TimedSamples> = HealthyStep::of_windows(profile, windows).map(|step| step.samples).collect();
         // A pump whose readings are too few or too odd for a conditional baseline has no residuals.
         if let Ok(baseline) = ConditionalBaseline::learn(profile, &steps) {
