@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Instant};
 use volute_anomaly::{Baseline, Decider, ResidualWindow, Score, StepInput, StepState};
 use volute_data::PumpCheckpoint;
 use volute_plant::{
-    AdmittedReading, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, StepRow, Timestamp, TimestampLimits,
+    AdmittedReading, Detection, NoWindow, Profile, PumpId, Reading, StepRow, Timestamp, TimestampLimits,
     Window, WindowConfig, WindowedReading, Windower,
 };
 
@@ -354,10 +354,8 @@ impl Judge {
                             continue;
                         }
                         Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
-                        Ok(_) => {
-                            // The windower takes the pump as running, and the detector, by its speed, does not.
-                            NotScoredReason::NotRunning { state: OperatingState::Off, have: 0, need: 0 }
-                        }
+                        // The detector is new and has followed too few steps.
+                        Ok(_) => NoWindow::Filling { have: 1, need: WindowConfig::LEN }.into(),
                         Err(why) => self.no_window_reason(why, context),
                     }
                 }

@@ -241,6 +241,7 @@ impl Detector {
     fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
         match step {
             Step::Hold => {}
+            Step::Forget => self.averages.clear(),
             Step::Learn => self.learn_normal(baseline, reading, what),
             Step::Relearn { nth, done } => {
                 for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {

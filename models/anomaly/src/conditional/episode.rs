@@ -4,7 +4,8 @@
 //!
 //! - The score is below 0.5.
 //! - Less than 10 % of the episode's greatest change is left, in its own direction, at the scale that raised it. The pump has
-//!   come back to near where it was, but not exactly; its levels are then learned for 90 s.
+//!   come back to near where it was, but not exactly; its levels are then learned for 90 s, or, if these are
+//!   too few readings, only the averages begin anew.
 //!
 //! Either must hold for two readings, and for half of the scale's time if a longer scale than the two shortest raised it.
 //! Judged at a shorter scale than that, noise would end a slow fault and begin it again many times. No episode
@@ -81,6 +82,8 @@ pub(super) enum Step {
     Learn,
     /// Relearn the offsets, of which this is the `nth` reading. `done`: the last.
     Relearn { nth: u32, done: bool },
+    /// The averages of the residuals begin anew: an episode has ended, and there are too few readings to relearn from.
+    Forget,
 }
 
 impl Phase {
@@ -130,8 +133,11 @@ impl Phase {
             } else {
                 Phase::Normal
             };
-            if self != &Phase::Normal {
-                return Step::Hold;
+            match self {
+                Phase::Relearning { .. } => return Step::Hold,
+                // Otherwise the memory of the longer scales would begin it again.
+                _ if !is_quiet => return Step::Forget,
+                _ => {}
             }
         }
         let is_normal = judgement.score < 1.0 && known != OperatingPointKnown::Outside;

@@ -1,17 +1,17 @@
-//! When a baseline is learned anew.
+//! When a baseline is learned again.
 //!
 //! A pump can be judged after minutes, though not yet as well as after a day: a short commissioning has seen few speeds, one
 //! part of the day, and little of what wanders slowly. So the baseline is learned again as the pump runs, from all healthy
 //! readings so far, until it has a day.
 //!
-//! Example: a pump is commissioned with 15 minutes. It is learned anew after 1, 2, 4, 8, 12 and 24 hours of running.
+//! Example: a pump is commissioned with 15 minutes. It is learned again after 1, 2, 4, 8, 12 and 24 hours of running.
 //! If it stands for a week after 5 hours, the next time is 3 hours of running later.
 //!
 //! Does not learn, and does not select healthy readings; the caller does.
 
 use super::baseline::ConditionalBaseline;
 
-/// The running times at which a baseline is learned anew.
+/// The running times at which a baseline is learned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefitSchedule;
 
@@ -25,14 +25,14 @@ const SLACK: f64 = 0.02;
 
 impl RefitSchedule {
     /// Returns the running time, in seconds since the first reading of commissioning, at which a baseline that was learned
-    /// from `learned_s` of running is to be learned anew. `None` if it has all that it needs.
+    /// from `learned_s` of running is to be learned again. `None` if it has all that it needs.
     pub fn next_s(learned_s: f64) -> Option<f64> {
         TIMES_S.into_iter().find(|time_s| learned_s < (1.0 - SLACK) * time_s)
     }
 }
 
 impl ConditionalBaseline {
-    /// Whether it is to be learned anew, because it was learned from less than a day of running.
+    /// Whether it is to be learned again, because it was learned from less than a day of running.
     pub fn is_provisional(&self) -> bool {
         RefitSchedule::next_s(self.learned().running_s).is_some()
     }

@@ -126,12 +126,15 @@ impl ConditionalDecider {
             residuals.interrupt();
             return None;
         };
+        let mut window = None;
         if result.outside_known_range {
             residuals.interrupt();
-            return Some(StepJudgement { result, residuals: None });
+        } else if self.dynamics.is_some() {
+            window = residuals.push(&result.residuals);
         }
-        let window = if self.dynamics.is_some() { residuals.push(&result.residuals) } else { None };
-        Some(StepJudgement { result, residuals: window })
+        // The first steps after a start or a gap are too few to judge any channel.
+        let is_judged = result.channels.iter().any(Option::is_some);
+        is_judged.then_some(StepJudgement { result, residuals: window })
     }
 
     /// Returns the state after the last step that was followed.
