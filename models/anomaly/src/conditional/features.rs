@@ -64,6 +64,11 @@ impl SpeedRange {
         ((self.high - self.low) / 2.0).max(TUNING.min_half_range * self.scale())
     }
 
+    /// Whether every law of a pump is a line over this range.
+    pub(super) fn is_narrow(self) -> bool {
+        self.high - self.low < 2.0 * TUNING.narrow_half_range * self.scale()
+    }
+
     /// Whether the pump runs at this speed.
     pub(super) fn is_running(self, speed: f64) -> bool {
         speed >= TUNING.running_share * self.scale()

@@ -152,7 +152,10 @@ impl Table {
     /// Passes the rows, which are in order, through the filter of the inputs.
     pub(super) fn new(channels: &Channels, range: &OperatingRange, rows: &[TimedSamples], interval_s: f64) -> Table {
         let load = range.load.is_some() && channels.outputs.iter().any(|output| output.group == Group::Loaded);
-        let terms = Term::all(range.speed.is_some(), range.ambient.is_some(), load, interval_s);
+        let mut terms = Term::all(range.speed.is_some(), range.ambient.is_some(), load, interval_s);
+        if range.speed.is_some_and(SpeedRange::is_narrow) {
+            terms.retain(|term| !term.is_curved());
+        }
         let outputs = channels.outputs.len();
         let mut table = Table {
             interval_s,

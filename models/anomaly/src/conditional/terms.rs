@@ -111,6 +111,12 @@ impl Term {
         terms
     }
 
+    /// Whether it bends the dependence on the speed. A pump of constant speed has none of these: over a few percent of the speed they
+    /// are not needed, and beyond it they would know nothing.
+    pub(super) fn is_curved(self) -> bool {
+        matches!(self, Term::SpeedPower(2..) | Term::SpeedBump(_))
+    }
+
     /// Returns what it is computed from.
     pub(super) fn source(self) -> Source {
         match self {

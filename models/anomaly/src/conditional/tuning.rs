@@ -20,6 +20,9 @@ pub(super) struct ConditionalTuning {
     /// The speed range is at least this share of the highest speed to both sides, so that a pump of constant speed has one.
     /// Chosen.
     pub min_half_range: f64,
+    /// A range of less than this share of the highest speed to both sides is one of constant speed. Physics: the cube of the speed
+    /// bends by less than a percent there.
+    pub narrow_half_range: f64,
     /// The number of bumps over the speed range. Chosen.
     pub bumps: u8,
     /// Time constants of the speed changes. Physics: inertia of shaft and fluid, filters of transmitters.
@@ -156,6 +159,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     running_share: 0.15,
     speed_quantiles: [0.005, 0.995],
     min_half_range: 0.02,
+    narrow_half_range: 0.05,
     bumps: 8,
     change_spans_s: [5.0, 15.0, 60.0],
     heat_spans_s: [300.0, 1_200.0, 4_800.0],
