@@ -16,12 +16,12 @@ pub enum Detector {
     /// The recipe's method: a window is anomalous while its reconstruction loss is above a quantile of the training windows'
     /// losses.
     LstmAutoencoder,
-    /// Compares each channel's reconstruction error and level with those of the pump while it was healthy. An episode remembers
-    /// what has changed.
-    Fused,
-    /// The default: judges each channel given the operating point and the other channels, at every step, whether or not the
-    /// step has a whole window.
+    /// The default: compares each channel's reconstruction error and level with those of the pump while it was healthy. An
+    /// episode remembers what has changed.
     #[default]
+    Fused,
+    /// Judges each channel given the operating point and the other channels, at every step, whether or not the step has a
+    /// whole window.
     Conditional,
 }
 

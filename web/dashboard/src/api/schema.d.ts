@@ -723,7 +723,7 @@ export interface components {
              * @description When it was learned.
              */
             created_at: string;
-            /** @description The detector: `fused` or `lstm-autoencoder`. */
+            /** @description The detector: `conditional`, `fused` or `lstm-autoencoder`. */
             detector: string;
             /**
              * Format: date-time
@@ -1583,7 +1583,7 @@ export interface components {
             received_at: string | null;
             simulation: components["schemas"]["PumpSimulation"] | null;
             status: components["schemas"]["PumpStatus"];
-            /** @description Why there is no current detection; null if there is one. */
+            /** @description Why there is no current detection, or what is special about it, such as a channel that is missing; null if neither. */
             status_reason: string | null;
             /**
              * Format: double
@@ -2150,7 +2150,10 @@ export interface components {
              */
             readings: number;
         };
-        /** @description The thresholds above which a window is anomalous. */
+        /**
+         * @description The thresholds above which a window is anomalous. The detector `conditional` has one for each channel and time, and its own are not
+         *     listed here: its loss is in multiples of them.
+         */
         ThresholdsResponse: {
             /**
              * Format: double
