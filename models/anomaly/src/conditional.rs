@@ -52,7 +52,7 @@ mod uncertainty;
 mod unknown;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalLearnedFrom, ConditionalMemoryError};
 pub use fit_error::ConditionalFitError;

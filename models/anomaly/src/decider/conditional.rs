@@ -234,3 +234,6 @@ impl StuckPhase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
