@@ -63,7 +63,8 @@ impl Commissioner {
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
         let (statistics, why, range) = match data {
             TrainingData::Stored(from, to) => {
-                let (statistics, every) = self.observe_stored(model, profile, pump, (from, to), &BTreeSet::new()).await?;
+                let (statistics, every) =
+                    self.observe_stored(model, profile, pump, (from, to), &BTreeSet::new()).await?;
                 (statistics, with_sampling_note(why, every), Some((from, to)))
             }
             TrainingData::Judged(from, to) => {
@@ -91,12 +92,17 @@ impl Commissioner {
             document: serde_json::to_string(&*baseline)?,
         };
         // Generated readings are of another day than the pump's own, so their inputs are not the pump's.
-        let decider = if range.is_some() { Decider::after(baseline, statistics.steps()) } else { Decider::new(baseline) };
+        let decider =
+            if range.is_some() { Decider::after(baseline, statistics.steps()) } else { Decider::new(baseline) };
         Ok(LearnedBaseline { decider, new })
     }
 
     /// Returns the times of the anomalous detections of a range.
-    async fn anomalies(&self, pump: &PumpId, (from, to): (Timestamp, Timestamp)) -> Result<BTreeSet<Timestamp>, LearnError> {
+    async fn anomalies(
+        &self,
+        pump: &PumpId,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<BTreeSet<Timestamp>, LearnError> {
         let (mut anomalies, mut after) = (BTreeSet::new(), None);
         loop {
             let page_range =

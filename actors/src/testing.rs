@@ -59,5 +59,9 @@ pub(crate) fn baseline() -> Arc<Baseline> {
 
 /// A window's score with this loss.
 pub(crate) fn score(loss: f64) -> Score {
-    Score { loss, channels: [ChannelScore { error: loss, short: 0.5, long: 0.5, liveliness: 0.2 }].into(), dynamics: None }
+    Score {
+        loss,
+        channels: [ChannelScore { error: loss, short: 0.5, long: 0.5, liveliness: 0.2 }].into(),
+        dynamics: None,
+    }
 }

@@ -94,7 +94,9 @@ pub fn windowed_readings(profile: &Profile, pump: &PumpId, rows: &[Row]) -> Vec<
 pub fn healthy_steps(profile: &Profile, pump: &PumpId, rows: &[Row]) -> Vec<HealthyStep> {
     let normal = rows.split(|row| row.normal == Some(false));
     let readings = normal.flat_map(|rows| windowed_readings(profile, pump, rows));
-    readings.map(|WindowedReading { reading, step, window, .. }| HealthyStep::new(profile, reading.at, &step, window.ok())).collect()
+    readings
+        .map(|WindowedReading { reading, step, window, .. }| HealthyStep::new(profile, reading.at, &step, window.ok()))
+        .collect()
 }
 
 /// Returns every nth window to train on. No window has a row that is labelled as not normal.

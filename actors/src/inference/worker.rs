@@ -107,8 +107,10 @@ impl InferenceActor {
 
     /// Returns the windows' scores, or the message of a panic. A scorer that panicked is not used again.
     fn score(&mut self, model: &Model, jobs: &[Job]) -> Result<Result<Vec<Score>, ScoreError>, String> {
-        let tasks: Vec<ScoreInput> =
-            jobs.iter().map(|job| ScoreInput::of(&job.inputs.window, &job.inputs.baseline, job.inputs.residuals.as_ref())).collect();
+        let tasks: Vec<ScoreInput> = jobs
+            .iter()
+            .map(|job| ScoreInput::of(&job.inputs.window, &job.inputs.baseline, job.inputs.residuals.as_ref()))
+            .collect();
         let mut scorer = match self.scorers.iter().position(|scorer| scorer.model().is_same(model)) {
             Some(known) => self.scorers.remove(known),
             None => Scorer::new(model),

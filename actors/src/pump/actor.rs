@@ -319,12 +319,17 @@ impl PumpActor {
             Effect::Score { seq, window, residuals, baseline } => {
                 let Some(detection) = &self.kind.detection else { return };
                 let (model, reply_to) = (detection.model.clone(), self.scores.clone());
-                return self.context.pool.put(Job::new(seq, JobInputs { window, residuals, model, baseline }, reply_to));
+                return self.context.pool.put(Job::new(
+                    seq,
+                    JobInputs { window, residuals, model, baseline },
+                    reply_to,
+                ));
             }
             Effect::ScoreLost => return add(score_failures, 1),
             Effect::Detected { detection, note, received_at, is_current } => {
                 add(anomalies, usize::from(detection.is_anomaly));
-                let shown = !is_current || self.context.live.try_send(LiveDetection { detection: detection.clone(), note }).is_ok();
+                let shown = !is_current
+                    || self.context.live.try_send(LiveDetection { detection: detection.clone(), note }).is_ok();
                 let record = RecordDetection { detection, received_at, since: Instant::now() };
                 self.outbox.send_or_suspend(&self.context.recorder.results, record, ctx);
                 shown

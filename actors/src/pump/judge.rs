@@ -28,8 +28,8 @@ use std::{sync::Arc, time::Instant};
 use volute_anomaly::{Baseline, Decider, ResidualWindow, Score, StepInput, StepState};
 use volute_data::PumpCheckpoint;
 use volute_plant::{
-    AdmittedReading, Detection, NoWindow, Profile, PumpId, Reading, StepRow, Timestamp, TimestampLimits,
-    Window, WindowConfig, WindowedReading, Windower,
+    AdmittedReading, Detection, NoWindow, Profile, PumpId, Reading, StepRow, Timestamp, TimestampLimits, Window,
+    WindowConfig, WindowedReading, Windower,
 };
 
 use super::{
@@ -304,7 +304,9 @@ impl Judge {
     /// Stores the decider's state, after the detections that it includes. `step_state`: that of a decider that judges steps,
     /// after the step that was decided on last.
     fn store_checkpoint(&mut self, step_state: Option<StepState>, effects: &mut Vec<Effect>) {
-        let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else { return };
+        let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
+            return;
+        };
         let document = match serde_json::to_string(&decider.memory(step_state)) {
             Ok(document) => document,
             Err(error) => return tracing::error!(pump = self.pump.as_str(), %error, "checkpoint not stored"),

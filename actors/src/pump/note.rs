@@ -21,14 +21,20 @@ pub(super) fn note(
     row: &StepRow,
     judgement: &StepJudgement,
 ) -> Option<Arc<str>> {
-    let notes: Vec<String> =
-        [missing(profile, row), outside(profile, baseline, row, judgement), provisional(baseline)].into_iter().flatten().collect();
+    let notes: Vec<String> = [missing(profile, row), outside(profile, baseline, row, judgement), provisional(baseline)]
+        .into_iter()
+        .flatten()
+        .collect();
     if notes.is_empty() { None } else { Some(notes.join("; ").into()) }
 }
 
 fn missing(profile: &Profile, row: &StepRow) -> Option<String> {
-    let missing: Vec<&str> =
-        profile.channel_names().zip(row.values.iter()).filter(|(_, value)| value.is_nan()).map(|(name, _)| name).collect();
+    let missing: Vec<&str> = profile
+        .channel_names()
+        .zip(row.values.iter())
+        .filter(|(_, value)| value.is_nan())
+        .map(|(name, _)| name)
+        .collect();
     let (count, all) = (missing.len(), profile.channels().len());
     match count {
         0 => None,
@@ -50,7 +56,9 @@ fn outside(
     let speed = profile.channels().iter().position(|channel| channel.quantity == Quantity::RotationalSpeed)?;
     let (name, now) = (&profile.channels()[speed].name, row.values.get(speed)?);
     Some(if (low..=high).contains(now) {
-        format!("{name} was outside of {low:.0} to {high:.0} minutes ago, which was not seen before: judged less strictly")
+        format!(
+            "{name} was outside of {low:.0} to {high:.0} minutes ago, which was not seen before: judged less strictly"
+        )
     } else {
         format!("{name} of {now:.0} was not seen before ({low:.0} to {high:.0}): judged less strictly")
     })

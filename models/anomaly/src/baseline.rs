@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use volute_plant::{Profile, Timestamp, cadence::format_interval};
 
 use crate::{
-    ChannelScore, ConditionalBaseline, Detector, DynamicsBaseline, Scaler, Tuning, deviation::deviation, hex::hex, tuning::MAX_DEVIATION,
+    ChannelScore, ConditionalBaseline, Detector, DynamicsBaseline, Scaler, Tuning, deviation::deviation, hex::hex,
+    tuning::MAX_DEVIATION,
 };
 
 /// What is normal for one pump.

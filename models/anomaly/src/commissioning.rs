@@ -23,8 +23,8 @@ pub use observation::{HealthyStep, MAX_LEVEL_WINDOWS, StatisticsCollector, Surve
 
 use crate::{
     Baseline, ChannelBaseline, ChannelScore, Commissioning, ConditionalBaseline, ConditionalFitError, ConditionalState,
-    Detector, DynamicsBaseline, DynamicsError, DynamicsNetwork, DynamicsScorer, LearnedFrom, ResidualHistory,
-    ResidualWindow, Model, Scaler, ScalerError, ScoreError, Thresholds, TimedSamples, Tuning,
+    Detector, DynamicsBaseline, DynamicsError, DynamicsNetwork, DynamicsScorer, LearnedFrom, Model, ResidualHistory,
+    ResidualWindow, Scaler, ScalerError, ScoreError, Thresholds, TimedSamples, Tuning,
     deviation::{deviation, norm},
     levels::LevelTracker,
     quantile::{median, quantile},
@@ -343,7 +343,12 @@ mod tests {
     };
 
     fn learn(windows: &[Window]) -> Result<Baseline, CommissioningError> {
-        Baseline::learn(model(), &profile(2), windows, &Commissioning { detector: Detector::Fused, ..Commissioning::default() })
+        Baseline::learn(
+            model(),
+            &profile(2),
+            windows,
+            &Commissioning { detector: Detector::Fused, ..Commissioning::default() },
+        )
     }
 
     #[test]
@@ -370,7 +375,9 @@ mod tests {
         let mut scorer = Scorer::new(model());
         let scores: Vec<_> = scorer.score(&inputs).expect("scores").iter().collect();
         let pairs = windows.iter().zip(&scores);
-        let anomalous = pairs.filter(|(window, score)| decider.decide(&window.pump, window.at, None, Some(score)).is_some_and(|detection| detection.is_anomaly));
+        let anomalous = pairs.filter(|(window, score)| {
+            decider.decide(&window.pump, window.at, None, Some(score)).is_some_and(|detection| detection.is_anomaly)
+        });
         assert!(anomalous.count() <= 4);
     }
 

@@ -464,7 +464,9 @@ mod tests {
         let window = window(3, Vec::new());
         for (loss, anomalous) in [(0.0, false), (threshold, false), (threshold.next_up(), true), (1e6, true)] {
             let channels = [ChannelScore { error: 0.3, ..at(NORMAL) }, ChannelScore { error: 0.1, ..at(NORMAL) }];
-            let detection = decider.decide(&window.pump, window.at, None, Some(&Score { loss, channels: channels.into(), dynamics: None })).expect("a detection");
+            let detection = decider
+                .decide(&window.pump, window.at, None, Some(&Score { loss, channels: channels.into(), dynamics: None }))
+                .expect("a detection");
             assert_eq!(detection.is_anomaly, anomalous, "a loss of {loss}");
             assert_eq!((&detection.model, detection.threshold, detection.at), (&name, threshold, window.at));
             assert!((detection.contributions[0] - 0.75).abs() < 1e-9, "{detection:?}");

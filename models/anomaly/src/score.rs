@@ -271,7 +271,11 @@ impl Autoencoder {
     }
 }
 
-fn check(ScoreInput { window, scaler, network: _ }: &ScoreInput, size: usize, channels: usize) -> Result<(), ScoreError> {
+fn check(
+    ScoreInput { window, scaler, network: _ }: &ScoreInput,
+    size: usize,
+    channels: usize,
+) -> Result<(), ScoreError> {
     let Window { pump, at, values, held: _ } = window;
     if values.len() != size {
         return Err(ScoreError::Size { pump: pump.clone(), at: *at, found: values.len(), expected: size });
@@ -409,8 +413,7 @@ mod tests {
         wider[0].max += 100.0;
         let wider = Scaler::try_from(wider).expect("a scaler");
         let windows = waves(2, 2);
-        let inputs =
-            [ScoreInput::window(&windows[0], &scaler), ScoreInput::window(&windows[0], &wider)];
+        let inputs = [ScoreInput::window(&windows[0], &scaler), ScoreInput::window(&windows[0], &wider)];
         let mixed: Vec<Score> = autoencoder.score(&inputs).expect("scores").iter().collect();
         assert_eq!(mixed[..1], scores(&mut autoencoder, &scaler, &windows[..1]).expect("a score"));
         assert_eq!(mixed[1..], scores(&mut autoencoder, &wider, &windows[..1]).expect("a score"));

@@ -249,7 +249,8 @@ impl<'a> PumpScalers<'a> {
     }
 
     fn inputs<'b>(&'b self, windows: &'b [Window]) -> Vec<ScoreInput<'b>> {
-        let input = |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| ScoreInput::window(window, scaler));
+        let input =
+            |window: &'b Window| self.scalers.get(&window.pump).map(|scaler| ScoreInput::window(window, scaler));
         windows.iter().filter_map(input).collect()
     }
 }

@@ -32,7 +32,8 @@ struct Candidate {
 /// Measures all candidates, and prints the figures of the current constants, of the best candidates, and cross-validated.
 pub fn run(scored: &[(u64, Vec<ScoredRecording>)], candidates: usize, output: &mut dyn Write) -> Result<()> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-    let measure = |tuning: Tuning| Ok::<_, anyhow::Error>(Candidate { runs: confusion_by_run(scored, &tuning)?, tuning });
+    let measure =
+        |tuning: Tuning| Ok::<_, anyhow::Error>(Candidate { runs: confusion_by_run(scored, &tuning)?, tuning });
     let current = measure(Tuning::default())?;
     let count = current.runs.len();
     let mut pool = vec![current];

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use volute_anomaly::{
-    Baseline, Commissioning, Decider, HealthyStatistics, HealthyStep, Model, RefitSchedule, Score, ScoreInput, Scorer,
-    ResidualWindow, StepInput, StepJudgement,
+    Baseline, Commissioning, Decider, HealthyStatistics, HealthyStep, Model, RefitSchedule, ResidualWindow, Score,
+    ScoreInput, Scorer, StepInput, StepJudgement,
 };
 use volute_plant::{Detection, NoWindow, Profile, PumpId, Reading, Sample, StepRow, Timestamp, Window, Windower};
 
@@ -165,7 +165,10 @@ impl DetectionTracker {
                 batch.iter().map(|step| self.decider.follow(&StepInput::of(step.at, &step.row))).collect();
             let residuals: Vec<Option<ResidualWindow>> =
                 judgements.iter_mut().map(|judgement| judgement.as_mut()?.take_residuals()).collect();
-            let scored = batch.iter().zip(&residuals).filter_map(|(step, residuals)| Some((step.window.as_ref().ok()?, residuals)));
+            let scored = batch
+                .iter()
+                .zip(&residuals)
+                .filter_map(|(step, residuals)| Some((step.window.as_ref().ok()?, residuals)));
             let inputs: Vec<ScoreInput> =
                 scored.map(|(window, residuals)| ScoreInput::of(window, &baseline, residuals.as_ref())).collect();
             let scores: Vec<Score> = self.scorer.score(&inputs)?.iter().collect();

@@ -15,7 +15,10 @@ fn record() -> CommissioningRecord {
 
 /// A pump that needs `needed_s` seconds of running, of which nothing is stored.
 fn learning(needed_s: i64) -> PumpMode {
-    PumpMode::Learning(BaselineCollection::new(CollectionGoal { needed_ms: needed_s * 1000, counted: Counted::Windows }, record()))
+    PumpMode::Learning(BaselineCollection::new(
+        CollectionGoal { needed_ms: needed_s * 1000, counted: Counted::Windows },
+        record(),
+    ))
 }
 
 /// Adds one second of normal running for each of `seconds`.

@@ -114,7 +114,10 @@ fn a_pump_without_a_baseline_shows_why_and_its_limits_are_evaluated() {
     let learning = || {
         let record =
             CommissioningRecord { reason: "new".into(), requested: false, from: None, to: None, running_ms: 0 };
-        PumpMode::Learning(BaselineCollection::new(CollectionGoal { needed_ms: 86_400_000, counted: Counted::Windows }, record))
+        PumpMode::Learning(BaselineCollection::new(
+            CollectionGoal { needed_ms: 86_400_000, counted: Counted::Windows },
+            record,
+        ))
     };
     for (mode, why) in
         [(PumpMode::NoModel, "NoModel"), (PumpMode::BaselineUnread, "BaselineUnavailable"), (learning(), "Learning(")]

@@ -53,7 +53,10 @@ impl HealthyStep {
     }
 
     /// Returns the steps that these windows are made of, oldest first, each once. Each window is with its last step.
-    pub fn of_windows(profile: &Profile, windows: impl IntoIterator<Item = Window>) -> impl Iterator<Item = HealthyStep> {
+    pub fn of_windows(
+        profile: &Profile,
+        windows: impl IntoIterator<Item = Window>,
+    ) -> impl Iterator<Item = HealthyStep> {
         let (channels, interval_ms) = (profile.channels().len(), profile.interval_ms());
         let mut last: Option<Timestamp> = None;
         windows.into_iter().flat_map(move |window| {
@@ -114,14 +117,7 @@ impl<'a> Survey<'a> {
     /// Creates a survey without windows.
     pub fn new(profile: &'a Profile) -> Survey<'a> {
         let extremes = Extremes::new(profile.channels().len());
-        Survey {
-            profile,
-            max_levels: MAX_LEVEL_WINDOWS,
-            found: 0,
-            step_extremes: extremes.clone(),
-            extremes,
-            steps: 0,
-        }
+        Survey { profile, max_levels: MAX_LEVEL_WINDOWS, found: 0, step_extremes: extremes.clone(), extremes, steps: 0 }
     }
 
     /// Adds a step.
@@ -208,7 +204,17 @@ impl StatisticsCollector {
         let network = scorer.model().network_id().to_owned();
         let steps = steps.into();
         let dynamics = scorer.model().dynamics().cloned();
-        Ok(HealthyStatistics { network, dynamics, scaler, stride: level_stride, levels, errors, losses, steps, learned })
+        Ok(HealthyStatistics {
+            network,
+            dynamics,
+            scaler,
+            stride: level_stride,
+            levels,
+            errors,
+            losses,
+            steps,
+            learned,
+        })
     }
 
     fn score(&mut self) -> Result<(), ScoreError> {

@@ -60,12 +60,12 @@ impl ConditionalBaseline {
         let mut channels = Channels::of(profile, operating_point);
         let range = OperatingRange::of(&mut channels, rows);
         // Rows of a pump that starts or stops have the inputs only.
-        let has = |row: &TimedSamples, output: &Output| row.samples.get(output.channel).is_some_and(|s| s.good().is_some());
+        let has =
+            |row: &TimedSamples, output: &Output| row.samples.get(output.channel).is_some_and(|s| s.good().is_some());
         let with_outputs: Vec<_> =
             rows.iter().filter(|row| channels.outputs.iter().any(|output| has(row, output))).collect();
-        let is_present = |output: &Output| {
-            2 * with_outputs.iter().filter(|row| has(row, output)).count() > with_outputs.len()
-        };
+        let is_present =
+            |output: &Output| 2 * with_outputs.iter().filter(|row| has(row, output)).count() > with_outputs.len();
         channels.outputs.retain(is_present);
         if channels.outputs.is_empty() {
             return Err(ConditionalFitError::NoChannels);

@@ -127,10 +127,17 @@ mod tests {
         let mut guard = Guard::default();
         guard.advance(range, Some(700.0), 1.0);
         let against = TUNING.guard_against_speed;
-        for (group, share_of_more, share_of_less) in
-            [(Group::Loaded, against, 1.0), (Group::Flow, against, 1.0), (Group::Thermal, 1.0, 1.0), (Group::Other, 1.0, 1.0)]
-        {
-            assert_eq!((guard.share(group, 2.0), guard.share(group, -2.0)), (share_of_more, share_of_less), "{group:?}");
+        for (group, share_of_more, share_of_less) in [
+            (Group::Loaded, against, 1.0),
+            (Group::Flow, against, 1.0),
+            (Group::Thermal, 1.0, 1.0),
+            (Group::Other, 1.0, 1.0),
+        ] {
+            assert_eq!(
+                (guard.share(group, 2.0), guard.share(group, -2.0)),
+                (share_of_more, share_of_less),
+                "{group:?}"
+            );
         }
         guard.advance(range, Some(1000.0), 60.0);
         assert_eq!(guard.share(Group::Loaded, 2.0), against, "it is remembered");

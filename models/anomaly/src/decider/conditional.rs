@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{MemoryError, StepInput, THRESHOLD, with_deadband};
 use crate::{
-    Baseline, ChannelDeviation, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult, DynamicsState,
-    ResidualHistory, ResidualWindow, Score, TimedSamples,
+    Baseline, ChannelDeviation, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult,
+    DynamicsState, ResidualHistory, ResidualWindow, Score, TimedSamples,
 };
 
 /// An episode of the conditional detector ends below this anomaly score.
@@ -206,8 +206,12 @@ impl ConditionalDecider {
         ConditionalMemory { steps, stuck: self.stuck, dynamics: self.dynamics.clone() }
     }
 
-    pub(super) fn restore(baseline: &Arc<Baseline>, memory: ConditionalMemory) -> Result<ConditionalDecider, MemoryError> {
-        let conditional = baseline.conditional.as_ref().ok_or(MemoryError::Shape("the baseline has no conditional part"))?;
+    pub(super) fn restore(
+        baseline: &Arc<Baseline>,
+        memory: ConditionalMemory,
+    ) -> Result<ConditionalDecider, MemoryError> {
+        let conditional =
+            baseline.conditional.as_ref().ok_or(MemoryError::Shape("the baseline has no conditional part"))?;
         let ConditionalMemory { steps, stuck, dynamics } = memory;
         steps.conditional.check(conditional)?;
         if !steps.residuals.is_valid(baseline.channels.len()) {

@@ -105,7 +105,9 @@ impl DynamicsScorer {
                 self.values.extend(window.values().iter().map(|value| if value.is_nan() { 0.0 } else { *value }));
             }
             let reconstructed = self.kernel.reconstruct(&self.values);
-            for (window, reconstruction) in batch.iter().map(Borrow::borrow).zip(reconstructed.chunks_exact(DYNAMICS_WINDOW * channels)) {
+            for (window, reconstruction) in
+                batch.iter().map(Borrow::borrow).zip(reconstructed.chunks_exact(DYNAMICS_WINDOW * channels))
+            {
                 let measure = |channel| measure(window.values(), reconstruction, channels, channel);
                 measured.push((0..channels).map(measure).collect());
             }

@@ -58,7 +58,11 @@ fn stretches() -> impl Strategy<Value = Vec<Score>> {
                     long: levels[place] - wobble / 2.0,
                     liveliness: livelinesses[place],
                 };
-                scores.push(Score { loss: errors[0] + errors[1], channels: [channel(0), channel(1)].into(), dynamics: None });
+                scores.push(Score {
+                    loss: errors[0] + errors[1],
+                    channels: [channel(0), channel(1)].into(),
+                    dynamics: None,
+                });
             }
         }
         scores
