@@ -8,13 +8,13 @@
 //! 2. [`Judge::score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
-//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in 1, when the step is placed. If the step has no
-//! whole window, because a channel is missing, or if the score of its window does not arrive, its judgement alone becomes the
-//! detection.
-//!
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
 //!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last detection
 //!    if that is near.
+//!
+//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in 1, when the step is placed. If the step has no
+//! whole window, because a channel is missing, or if the score of its window does not arrive, its judgement alone becomes the
+//! detection.
 //!
 //! Decisions are made in the order of the windows, whatever order the scores arrive in ([`super::pending`]). Only current
 //! readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older ones are windowed, scored and recorded
