@@ -14,12 +14,14 @@
 //! Does not select the healthy windows; the caller does.
 
 mod observation;
+mod step;
 
 use std::collections::VecDeque;
 
 use volute_plant::{Profile, Window};
 
-pub use observation::{HealthyStep, MAX_LEVEL_WINDOWS, StatisticsCollector, Survey};
+pub use observation::{MAX_LEVEL_WINDOWS, StatisticsCollector, Survey};
+pub use step::HealthyStep;
 
 use crate::{
     Baseline, ChannelBaseline, ChannelScore, Commissioning, ConditionalBaseline, ConditionalFitError, ConditionalState,

@@ -35,14 +35,20 @@
 //! Does not raise alarms. Does not name faults.
 
 mod conditional;
+mod deadband;
 mod memory;
+mod memory_error;
+mod step;
 
 use std::{mem, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use volute_plant::{Detection, PumpId, Sample, StepRow, Timestamp};
+use volute_plant::{Detection, PumpId, Timestamp};
 
-use self::conditional::ConditionalDecider;
+use self::{
+    conditional::ConditionalDecider,
+    deadband::{THRESHOLD, with_deadband},
+};
 use crate::{
     Baseline, ChannelBaseline, ChannelScore, Detector, Score, Thresholds, TimedSamples,
     deviation::{deviation, norm},
@@ -50,40 +56,14 @@ use crate::{
 };
 
 pub use conditional::{StepJudgement, StepState};
-pub use memory::{DeciderMemory, MemoryError};
-
-/// The threshold of the loss, of the fused and of the conditional detector.
-const THRESHOLD: f64 = 1.0;
+pub use memory::DeciderMemory;
+pub use memory_error::MemoryError;
+pub use step::StepInput;
 
 /// During settling, an episode continues if this share of its greatest change has returned and its peak score was at
 /// least [`MIN_RESUMABLE_SCORE`]. An episode with a lower peak may have been a false alarm.
 const RESUME_SHARE: f64 = 0.5;
 const MIN_RESUMABLE_SCORE: f64 = 1.5;
-
-/// A step of a pump, in order.
-#[derive(Debug, Clone, Copy)]
-pub struct StepInput<'a> {
-    /// Its time.
-    pub at: Timestamp,
-    /// One value per channel of the profile, in its unit; NaN if missing.
-    pub values: &'a [f64],
-    /// Whether the pump runs and has settled. Otherwise the step is only followed, not judged.
-    pub is_settled: bool,
-}
-
-impl<'a> StepInput<'a> {
-    /// Returns a step as the windower placed it.
-    pub fn of(at: Timestamp, row: &'a StepRow) -> StepInput<'a> {
-        let is_settled = matches!(row.state, volute_plant::StepState::Running | volute_plant::StepState::Unknown);
-        StepInput { at, values: &row.values, is_settled }
-    }
-
-    /// Returns one sample per channel.
-    pub(crate) fn samples(&self) -> Vec<Sample> {
-        let sample = |value: &f64| if value.is_finite() { Sample::Good(*value) } else { Sample::Missing };
-        self.values.iter().map(sample).collect()
-    }
-}
 
 /// The decider of one pump. Takes the pump's steps and scores in their order.
 #[derive(Debug, Clone)]
@@ -308,11 +288,6 @@ impl Fused {
         self.tracker.follow(scores);
         loss
     }
-}
-
-/// Returns the loss of an anomaly score during an episode, which ends below `quiet`.
-fn with_deadband(score: f64, quiet: f64) -> f64 {
-    score - quiet + THRESHOLD
 }
 
 /// How far a window is from normal.

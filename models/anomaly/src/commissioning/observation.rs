@@ -7,14 +7,13 @@
 //!
 //! Does not select the windows; the caller does.
 
-use volute_plant::{Profile, Sample, StepRow, StepState, Timestamp, Window};
+use volute_plant::{Profile, Timestamp, Window};
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-use super::{CommissioningError, HealthyStatistics};
+use super::{CommissioningError, HealthyStatistics, step::HealthyStep};
 use crate::{
-    ChannelScore, LearnedFrom, Model, Scaler, ScoreError, Scorer, StepInput, TimedSamples,
-    conditional::without_outputs,
+    ChannelScore, LearnedFrom, Model, Scaler, ScoreError, Scorer, TimedSamples,
     scaler::Extremes,
     score::{self, ScoreInput},
 };
@@ -31,56 +30,6 @@ const MAX_STEPS: usize = 259_200;
 
 /// Windows per scoring call.
 const SCORE_BATCH: usize = 512;
-
-/// A step of a pump in commissioning, healthy as far as is known.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HealthyStep {
-    /// Its samples.
-    pub samples: TimedSamples,
-    /// The window that ends with it. None if the pump does not run or has not settled, or if a value is missing.
-    pub window: Option<Window>,
-}
-
-impl HealthyStep {
-    /// Returns a step as the windower placed it. Of a pump that starts or stops only the inputs are learned from.
-    pub fn new(profile: &Profile, at: Timestamp, row: &StepRow, window: Option<Window>) -> HealthyStep {
-        let samples = StepInput::of(at, row).samples();
-        let samples = match row.state {
-            StepState::Starting { .. } | StepState::Stopping => without_outputs(profile, samples),
-            StepState::Running | StepState::Unknown | StepState::Off => samples,
-        };
-        HealthyStep { samples: TimedSamples { at, samples: samples.into() }, window }
-    }
-
-    /// Returns the steps that these windows are made of, oldest first, each once. Each window is with its last step.
-    pub fn of_windows(
-        profile: &Profile,
-        windows: impl IntoIterator<Item = Window>,
-    ) -> impl Iterator<Item = HealthyStep> {
-        let (channels, interval_ms) = (profile.channels().len(), profile.interval_ms());
-        let mut last: Option<Timestamp> = None;
-        windows.into_iter().flat_map(move |window| {
-            let rows = window.values.len() / channels;
-            if last.is_some_and(|last| window.at <= last) {
-                // The times went back, as between two recordings.
-                last = None;
-            }
-            let mut steps = Vec::new();
-            for (row, values) in window.values.chunks_exact(channels).enumerate() {
-                let at = window.at.plus_ms(-((rows - 1 - row) as i64) * interval_ms);
-                if last.is_none_or(|last| at.since_ms(last) > interval_ms / 2) {
-                    let samples = values.iter().map(|value| Sample::Good(*value)).collect::<Arc<[Sample]>>();
-                    steps.push(HealthyStep { samples: TimedSamples { at, samples }, window: None });
-                    last = Some(at);
-                }
-            }
-            if let Some(step) = steps.last_mut() {
-                step.window = Some(window);
-            }
-            steps
-        })
-    }
-}
 
 /// The first pass over a pump's windows: counts them and finds the range of each channel.
 #[derive(Debug)]

@@ -23,7 +23,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryError, StepInput, THRESHOLD, with_deadband};
+use super::{
+    deadband::{THRESHOLD, with_deadband},
+    memory_error::MemoryError,
+    step::StepInput,
+};
 use crate::{
     Baseline, ChannelDeviation, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult,
     DynamicsState, ResidualHistory, ResidualWindow, Score, TimedSamples,

@@ -11,11 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Decider, Fused, Phase, State,
     conditional::{ConditionalDecider, ConditionalMemory, StepState},
+    memory_error::{MemoryError, VERSION},
 };
-use crate::{Baseline, ConditionalMemoryError, Detector, DynamicsError, levels::LevelTracker};
-
-/// The version of the stored form. Other versions are refused.
-const VERSION: u32 = 1;
+use crate::{Baseline, Detector, levels::LevelTracker};
 
 /// The stored state of a decider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,34 +39,6 @@ struct FusedMemory {
     #[serde(rename = "homes")]
     anchors: Vec<f64>,
     phase: Phase,
-}
-
-/// The state cannot be restored by this decider.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MemoryError {
-    /// It was written by another version of the program.
-    #[error("stored decider state of version {found}; expected: {VERSION}")]
-    Version {
-        /// Its version.
-        found: u32,
-    },
-    /// It is of another baseline.
-    #[error("stored decider state of baseline {found}; expected: {expected}")]
-    Baseline {
-        /// The baseline of the state.
-        found: String,
-        /// The decider's baseline.
-        expected: String,
-    },
-    /// Its conditional part cannot be used.
-    #[error("stored decider state: {0}")]
-    Conditional(#[from] ConditionalMemoryError),
-    /// Its dynamics cannot be used.
-    #[error("stored decider state: {0}")]
-    Dynamics(#[from] DynamicsError),
-    /// It has values that no decider of this baseline can have.
-    #[error("stored decider state: {0}")]
-    Shape(&'static str),
 }
 
 impl Decider {

@@ -1,0 +1,28 @@
+//! A step of a pump, as a decider follows it.
+
+use volute_plant::{Sample, StepRow, StepState, Timestamp};
+
+/// A step of a pump, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct StepInput<'a> {
+    /// Its time.
+    pub at: Timestamp,
+    /// One value per channel of the profile, in its unit; NaN if missing.
+    pub values: &'a [f64],
+    /// Whether the pump runs and has settled. Otherwise the step is only followed, not judged.
+    pub is_settled: bool,
+}
+
+impl<'a> StepInput<'a> {
+    /// Returns a step as the windower placed it.
+    pub fn of(at: Timestamp, row: &'a StepRow) -> StepInput<'a> {
+        let is_settled = matches!(row.state, StepState::Running | StepState::Unknown);
+        StepInput { at, values: &row.values, is_settled }
+    }
+
+    /// Returns one sample per channel.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let sample = |value: &f64| if value.is_finite() { Sample::Good(*value) } else { Sample::Missing };
+        self.values.iter().map(sample).collect()
+    }
+}
