@@ -18,7 +18,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use volute_anomaly::{
-    Baseline, CommissioningError, Decider, HealthyStatistics, HealthyStep, MAX_LEVEL_WINDOWS, Model, Survey,
+    Baseline, CommissioningError, Decider, HealthyStatistics, HealthyStep, MAX_LEVEL_WINDOWS, Survey,
 };
 use volute_data::{NewBaseline, PageRange, Store};
 use volute_plant::{Clock, Profile, PumpId, Reading, Timestamp, WindowConfig};
@@ -26,7 +26,7 @@ use volute_runtime::Envelope;
 
 use crate::{
     counters::{Counters, add},
-    kind::PumpKind,
+    kind::{DetectionContext, PumpKind},
     protocol::commissioning::{CommissionJob, LearnedBaseline, TrainingData},
 };
 use collection::HealthySteps;
@@ -58,26 +58,21 @@ impl Commissioner {
         data: TrainingData,
     ) -> Result<LearnedBaseline, LearnError> {
         let detection = kind.detection.as_ref().ok_or(LearnError::NoModel)?;
-        let model = &detection.model;
         // Windows are built by the pump's own interval.
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
         let (statistics, why, range) = match data {
-            TrainingData::Stored(from, to) => {
-                let (statistics, every) =
-                    self.observe_stored(model, profile, pump, (from, to), &BTreeSet::new()).await?;
-                (statistics, with_sampling_note(why, every), Some((from, to)))
-            }
-            TrainingData::Judged(from, to) => {
-                let anomalies = self.anomalies(pump, (from, to)).await?;
-                let (statistics, every) = self.observe_stored(model, profile, pump, (from, to), &anomalies).await?;
-                (statistics, with_sampling_note(why, every), Some((from, to)))
+            TrainingData::Stored { from, to, was_judged } => {
+                let range = (from, to);
+                let anomalies = if was_judged { self.anomalies(pump, range).await? } else { BTreeSet::new() };
+                let (statistics, every) = self.observe_stored(detection, profile, pump, range, &anomalies).await?;
+                (statistics, with_sampling_note(why, every), Some(range))
             }
             TrainingData::Generated(make) => {
                 let runs = make();
                 let readings = || runs.iter().flatten();
                 let ends =
                     readings().next().map(|first| first.at).zip(readings().next_back().map(|last| last.at.plus_ms(1)));
-                (observe_generated(model, profile, &runs)?, why, ends)
+                (observe_generated(detection, profile, &runs)?, why, ends)
             }
         };
         let baseline = Arc::new(Baseline::of(profile, &statistics, &detection.how)?);
@@ -118,29 +113,28 @@ impl Commissioner {
     /// window was used.
     async fn observe_stored(
         &self,
-        model: &Model,
+        detection: &DetectionContext,
         profile: &Profile,
         pump: &PumpId,
         range: (Timestamp, Timestamp),
         anomalies: &BTreeSet<Timestamp>,
     ) -> Result<(HealthyStatistics, usize), LearnError> {
-        let mut survey = Survey::new(profile);
+        let mut survey = Survey::new(profile, detection.how.detector);
         let window_ms = WindowConfig::LEN as i64 * profile.interval_ms();
         let without_anomalies = |step: HealthyStep| {
             let at = step.samples.at;
-            let mut in_window = anomalies.range(at.plus_ms(-window_ms)..=at).peekable();
-            match in_window.peek() {
-                None => Some(step),
-                Some(_) if anomalies.contains(&at) => None,
-                Some(_) => Some(HealthyStep { window: None, ..step }),
+            if anomalies.contains(&at) {
+                return None;
             }
+            let is_clear = anomalies.range(at.plus_ms(-window_ms)..at).next().is_none();
+            Some(if is_clear { step } else { HealthyStep { window: None, ..step } })
         };
         let count = |step: HealthyStep| {
             without_anomalies(step).iter().for_each(|step| survey.take(step));
             Ok(())
         };
         self.for_each_step(profile, pump, range, count).await?;
-        let mut observation = survey.collect(model)?;
+        let mut observation = survey.collect(&detection.model)?;
         let observe = |step| Ok(without_anomalies(step).map_or(Ok(()), |step| observation.take(step))?);
         self.for_each_step(profile, pump, range, observe).await?;
         let every = observation.stride();
@@ -171,7 +165,7 @@ impl Commissioner {
 
 /// Observes the healthy steps of generated readings.
 fn observe_generated(
-    model: &Model,
+    detection: &DetectionContext,
     profile: &Profile,
     runs: &[Vec<Reading>],
 ) -> Result<HealthyStatistics, CommissioningError> {
@@ -180,7 +174,7 @@ fn observe_generated(
         let inputs = readings.iter().cloned().map(Some).chain([None]);
         inputs.flat_map(move |next| healthy.take(next)).collect::<Vec<_>>()
     };
-    HealthyStatistics::of(model, profile, || runs.iter().flat_map(steps_of_run))
+    HealthyStatistics::of(&detection.model, profile, detection.how.detector, || runs.iter().flat_map(steps_of_run))
 }
 
 /// Returns the reason for a baseline, with the share of the windows that was used if not all were.

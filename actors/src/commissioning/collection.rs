@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use volute_anomaly::{Baseline, Detector, HealthyStep, RefitSchedule, min_steps};
 use volute_data::CommissioningRecord;
-use volute_plant::{Profile, Reading, StepRow, StepState, Timestamp, Window, WindowConfig, WindowedReading, Windower};
+use volute_plant::{Profile, Reading, StepRow, Timestamp, Window, WindowConfig, WindowedReading, Windower};
 
 /// The progress of a commissioning.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,7 +98,7 @@ impl BaselineCollection {
     pub(crate) fn take(&mut self, profile: &Profile, at: Timestamp, row: &StepRow, window: Option<&Window>) -> bool {
         let is_normal = match self.goal.counted {
             Counted::Windows => window.is_some_and(|window| is_normal(profile, &window.values)),
-            Counted::Steps => is_running(row) && is_normal(profile, &row.values),
+            Counted::Steps => row.state.has_settled() && is_normal(profile, &row.values),
         };
         if is_normal && self.record.to.is_none() {
             self.count(profile, at);
@@ -211,17 +211,13 @@ impl<'a> HealthySteps<'a> {
         let profile = self.profile;
         windowed.into_iter().filter_map(|WindowedReading { reading, step, window, .. }| {
             // A pump that stands is below some limits, and shows how it cools.
-            if is_running(&step) && !is_normal(profile, &step.values) {
+            if step.state.has_settled() && !is_normal(profile, &step.values) {
                 return None;
             }
             let window = window.ok().filter(|window| is_normal(profile, &window.values));
             Some(HealthyStep::new(profile, reading.at, &step, window))
         })
     }
-}
-
-fn is_running(row: &StepRow) -> bool {
-    matches!(row.state, StepState::Running | StepState::Unknown)
 }
 
 /// Returns whether every value that is there is within its channel's alarm limits.
@@ -246,7 +242,7 @@ fn format_hours(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use volute_plant::Sample;
+    use volute_plant::{Sample, StepState};
 
     use super::*;
 

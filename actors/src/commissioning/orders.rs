@@ -40,7 +40,13 @@ impl EngineHandle {
     /// previous one stays in use. Returns the number of the new version.
     pub async fn commission_from(&self, pump: &PumpId, from: Timestamp, to: Timestamp) -> Result<u32, CommissionError> {
         let handle = self.find_pump(pump, false).await?;
-        self.learn(pump, handle, "learned from stored readings, as asked".into(), TrainingData::Stored(from, to)).await
+        self.learn(
+            pump,
+            handle,
+            "learned from stored readings, as asked".into(),
+            TrainingData::Stored { from, to, was_judged: false },
+        )
+        .await
     }
 
     /// Puts a stored version of a pump's baseline into use. Version 0 is the baseline that comes with the model.

@@ -31,10 +31,9 @@ pub(crate) struct JobReply {
 
 /// The readings from which a baseline is learned.
 pub(crate) enum TrainingData {
-    /// Stored readings from the first time up to, but not including, the second.
-    Stored(Timestamp, Timestamp),
-    /// The same, without those whose detections are anomalous.
-    Judged(Timestamp, Timestamp),
+    /// Stored readings from one time up to, but not including, the other. `was_judged`: without those whose detections are
+    /// anomalous.
+    Stored { from: Timestamp, to: Timestamp, was_judged: bool },
     /// Readings that are generated when the job begins, as a list of runs. No window spans two runs.
     Generated(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
 }

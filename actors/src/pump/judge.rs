@@ -258,7 +258,7 @@ impl Judge {
         self.checkpoints.mark_stored(state.at);
         let decided = decided.unwrap_or_default();
         let newest = decided.last().copied().unwrap_or(state.at);
-        let judges_steps = decider.step_state().is_some();
+        let judges_steps = decider.judges_steps();
         let is_decidable = |step: &&WindowedReading| {
             step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
         };
@@ -296,7 +296,7 @@ impl Judge {
     /// detections, the last stored state stays.
     pub(super) fn store_last_checkpoint(&mut self, effects: &mut Vec<Effect>) {
         let PumpMode::Judged { decider, .. } = &self.mode else { return };
-        if decider.step_state().is_none() || self.pending.is_empty() {
+        if !decider.judges_steps() || self.pending.is_empty() {
             self.store_checkpoint(None, effects);
         }
     }
@@ -344,7 +344,7 @@ impl Judge {
                     }
                     let mut step = follow(decider, &self.profile, &self.checkpoints, at, &step);
                     match window {
-                        Ok(window) if context.has_workers && (step.is_some() || decider.step_state().is_none()) => {
+                        Ok(window) if context.has_workers && (step.is_some() || !decider.judges_steps()) => {
                             let (seq, baseline) = (self.pending.next_seq(), decider.baseline().clone());
                             let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
                             effects.push(Effect::Score { seq, window, residuals, baseline });

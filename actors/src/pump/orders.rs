@@ -54,11 +54,8 @@ impl PumpActor {
         match next {
             NextAction::Idle => {}
             NextAction::Persist(record) => self.persist(record, ctx),
-            NextAction::Request { from, to, why, refines: false } => {
-                self.request(why, TrainingData::Stored(from, to), ctx);
-            }
-            NextAction::Request { from, to, why, refines: true } => {
-                self.request(why, TrainingData::Judged(from, to), ctx);
+            NextAction::Request { from, to, why, refines } => {
+                self.request(why, TrainingData::Stored { from, to, was_judged: refines }, ctx);
             }
             NextAction::Retry { after, mode_number } => {
                 ctx.run_later(after, move |actor, ctx| {

@@ -1,5 +1,6 @@
 //! Measures the conditional detector on labelled recordings by SKAB's protocol: for each file, learn from its first 400 rows,
-//! decide on every later row, pool the rows of all files. `volute evaluate` does not know this detector yet.
+//! decide on every later row, pool the rows of all files. `volute evaluate
+//! --detector conditional` does so with the steps of a node's windower; this takes the rows as they are.
 //!
 //! ```text
 //! cargo run -p volute-anomaly --example conditional -- config/profiles/skab.toml ../shared/skab [DAMAGE]

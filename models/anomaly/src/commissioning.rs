@@ -16,8 +16,6 @@
 mod observation;
 mod step;
 
-use std::collections::VecDeque;
-
 use volute_plant::{Profile, Window};
 
 pub use observation::{MAX_LEVEL_WINDOWS, StatisticsCollector, Survey};
@@ -26,7 +24,7 @@ pub use step::HealthyStep;
 use crate::{
     Baseline, ChannelBaseline, ChannelScore, Commissioning, ConditionalBaseline, ConditionalFitError, ConditionalState,
     Detector, DynamicsBaseline, DynamicsError, DynamicsNetwork, DynamicsScorer, LearnedFrom, Model, ResidualHistory,
-    ResidualWindow, Scaler, ScalerError, ScoreError, Thresholds, TimedSamples, Tuning,
+    ResidualWindow, Scaler, ScalerError, ScoreError, Thresholds, TimedSamples, Tuning, WindowDynamics,
     deviation::{deviation, norm},
     levels::LevelTracker,
     quantile::{median, quantile},
@@ -36,8 +34,6 @@ use crate::{
 /// The fewest windows for commissioning: with fewer, a 95th percentile is too uncertain.
 pub const MIN_WINDOWS: usize = 100;
 
-/// From fewer windows the conditional detector does not learn when a channel is stuck. As many as the dynamics need.
-const MIN_LIVELINESS_WINDOWS: usize = 1_180;
 /// The dynamics are learned from at most this many steps, the newest: a day at one a second.
 const MAX_DYNAMICS_STEPS: usize = 86_400;
 /// Windows of residuals per scoring call.
@@ -87,7 +83,7 @@ impl Baseline {
         settings: &Commissioning,
     ) -> Result<Baseline, CommissioningError> {
         let steps = || HealthyStep::of_windows(profile, windows.iter().cloned());
-        Baseline::of(profile, &HealthyStatistics::of(model, profile, steps)?, settings)
+        Baseline::of(profile, &HealthyStatistics::of(model, profile, settings.detector, steps)?, settings)
     }
 
     /// Computes a pump's baseline from the statistics of its healthy running.
@@ -98,17 +94,14 @@ impl Baseline {
     ) -> Result<Baseline, CommissioningError> {
         let conditional = match settings.detector {
             Detector::Conditional => Some(ConditionalBaseline::learn(profile, &statistics.steps)?),
-            Detector::LstmAutoencoder | Detector::Fused if statistics.learned.windows < MIN_WINDOWS => {
-                return Err(CommissioningError::TooFew { found: statistics.learned.windows });
-            }
             Detector::LstmAutoencoder | Detector::Fused => None,
         };
         let mut channels = initial_channels(profile, &statistics.scaler, settings);
         let levels = statistics.level_norms(&mut channels, &settings.tuning);
         let errors = statistics.error_norms(&mut channels);
         statistics.learn_liveliness(&mut channels, &settings.tuning, &min_spreads(profile, &statistics.scaler));
-        if settings.detector == Detector::Conditional && statistics.learned.windows < MIN_LIVELINESS_WINDOWS {
-            // Windows overlap: these are too few to know how little a channel may change.
+        if settings.detector == Detector::Conditional && statistics.learned.windows < DynamicsBaseline::MIN_WINDOWS {
+            // As for the dynamics: windows overlap, and these are too few to know how little a channel may change.
             channels.iter_mut().for_each(|channel| channel.stuck_below = 0.0);
         }
         let mut losses = statistics.losses.clone();
@@ -165,7 +158,7 @@ pub struct HealthyStatistics {
     /// The same for the scored windows, with their errors.
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
-    /// The newest steps, with those in which the pump does not run.
+    /// The newest steps, with those in which the pump does not run; empty for a detector that judges windows.
     steps: Vec<TimedSamples>,
     learned: LearnedFrom,
 }
@@ -182,7 +175,7 @@ impl HealthyStatistics {
         &self.scaler
     }
 
-    /// Returns the newest steps, oldest first.
+    /// Returns the newest steps, oldest first; none for a detector that judges windows.
     pub fn steps(&self) -> &[TimedSamples] {
         &self.steps
     }
@@ -190,18 +183,8 @@ impl HealthyStatistics {
     /// Learns the dynamics of the residuals. None without a network for them, and if there are too few windows.
     fn learn_dynamics(&self, conditional: &ConditionalBaseline) -> Result<Option<DynamicsBaseline>, DynamicsError> {
         let Some(network) = &self.dynamics else { return Ok(None) };
-        let (mut history, mut windows) = (ResidualHistory::new(network.channels()), VecDeque::new());
-        let mut scorer = DynamicsScorer::new(network);
-        let mut measured = Vec::new();
         let newest = &self.steps[self.steps.len().saturating_sub(MAX_DYNAMICS_STEPS)..];
-        ConditionalState::after_observing(conditional, newest, |_, residuals| match residuals {
-            Some(residuals) => windows.extend(history.push(residuals)),
-            None => history.interrupt(),
-        });
-        while !windows.is_empty() {
-            let batch: Vec<ResidualWindow> = windows.drain(..windows.len().min(DYNAMICS_BATCH)).collect();
-            measured.extend(scorer.score(&batch)?);
-        }
+        let measured = measure_residuals(network, conditional, newest)?;
         match DynamicsBaseline::learn(network.id(), network.channels(), &measured) {
             Ok(baseline) => Ok(Some(baseline)),
             Err(DynamicsError::TooFew { .. }) => Ok(None),
@@ -294,6 +277,37 @@ impl HealthyStatistics {
             channel.stuck_below = if can_be_stuck { below } else { 0.0 };
         }
     }
+}
+
+/// Returns the measures of the windows of residuals of these steps, in order. Scores them as they come, since a day of windows
+/// takes a hundred megabytes.
+fn measure_residuals(
+    network: &DynamicsNetwork,
+    conditional: &ConditionalBaseline,
+    steps: &[TimedSamples],
+) -> Result<Vec<WindowDynamics>, DynamicsError> {
+    let (mut scorer, mut history) = (DynamicsScorer::new(network), ResidualHistory::new(network.channels()));
+    let (mut batch, mut measured): (Vec<ResidualWindow>, _) = (Vec::new(), Ok(Vec::new()));
+    let mut score = |batch: &mut Vec<ResidualWindow>| {
+        if let Ok(all) = &mut measured {
+            match scorer.score(batch) {
+                Ok(scored) => all.extend(scored),
+                Err(error) => measured = Err(error),
+            }
+        }
+        batch.clear();
+    };
+    ConditionalState::after_observing(conditional, steps, |_, residuals| {
+        match residuals {
+            Some(residuals) => batch.extend(history.push(residuals)),
+            None => history.interrupt(),
+        }
+        if batch.len() == DYNAMICS_BATCH {
+            score(&mut batch);
+        }
+    });
+    score(&mut batch);
+    measured
 }
 
 /// Returns the smallest spread of each channel: half a resolution in the pump's own scale, so that a channel that was

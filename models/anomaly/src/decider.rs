@@ -171,6 +171,11 @@ impl Decider {
         }
     }
 
+    /// Whether its detector judges steps, ahead of its decisions.
+    pub fn judges_steps(&self) -> bool {
+        matches!(self.state, State::Conditional(_))
+    }
+
     /// Returns the state after the last step that was followed, for [`Decider::memory`].
     pub fn step_state(&self) -> Option<StepState> {
         match &self.state {

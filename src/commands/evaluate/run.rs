@@ -72,7 +72,7 @@ impl ScoredRecording {
         let provenance = Provenance { data_hash: recording.sha256, rows: TRAINING_ROWS, sources, trained_at };
         let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut |_| ())?;
         let healthy_steps = healthy_steps(profile, &pump, first);
-        let healthy = HealthyStatistics::of(&model, profile, || healthy_steps.iter().cloned())?;
+        let healthy = HealthyStatistics::of(&model, profile, recipe.detector, || healthy_steps.iter().cloned())?;
 
         let readings = windowed_readings(profile, &pump, &rows);
         let windows = readings.iter().filter_map(|reading| reading.window.as_ref().ok());

@@ -105,7 +105,7 @@ impl Refinement {
     }
 
     fn take(&mut self, step: &SimulatedStep) {
-        if StepInput::of(step.at, &step.row).is_settled {
+        if step.row.state.has_settled() {
             self.running_s += self.profile.interval_ms() as f64 / 1e3;
         }
         self.steps.push(step.clone().into_healthy(&self.profile));
@@ -121,7 +121,7 @@ impl DetectionTracker {
         id: PumpId,
         steps: impl Fn() -> I,
     ) -> Result<Self> {
-        let healthy = HealthyStatistics::of(model, profile, &steps)?;
+        let healthy = HealthyStatistics::of(model, profile, settings.detector, &steps)?;
         let baseline = Arc::new(Baseline::of(profile, &healthy, settings)?);
         let mut refinement = Refinement::of(&baseline, profile.clone(), *settings, Vec::new());
         if let Some(refinement) = &mut refinement {
@@ -142,7 +142,8 @@ impl DetectionTracker {
             return Ok(());
         };
         let Refinement { profile, settings, steps, .. } = refinement;
-        let healthy = HealthyStatistics::of(self.scorer.model(), &profile, || steps.iter().cloned())?;
+        let healthy =
+            HealthyStatistics::of(self.scorer.model(), &profile, settings.detector, || steps.iter().cloned())?;
         let baseline = Arc::new(Baseline::of(&profile, &healthy, &settings)?);
         self.decider = Decider::after(baseline.clone(), healthy.steps());
         self.refinement = Refinement::of(&baseline, profile, settings, steps);

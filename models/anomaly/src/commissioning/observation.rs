@@ -11,9 +11,9 @@ use volute_plant::{Profile, Timestamp, Window};
 
 use std::collections::VecDeque;
 
-use super::{CommissioningError, HealthyStatistics, step::HealthyStep};
+use super::{CommissioningError, HealthyStatistics, MIN_WINDOWS, step::HealthyStep};
 use crate::{
-    ChannelScore, LearnedFrom, Model, Scaler, ScoreError, Scorer, TimedSamples,
+    ChannelScore, Detector, LearnedFrom, Model, Scaler, ScoreError, Scorer, TimedSamples,
     scaler::Extremes,
     score::{self, ScoreInput},
 };
@@ -35,6 +35,7 @@ const SCORE_BATCH: usize = 512;
 #[derive(Debug)]
 pub struct Survey<'a> {
     profile: &'a Profile,
+    detector: Detector,
     max_levels: usize,
     found: usize,
     /// Of the windows.
@@ -60,13 +61,23 @@ pub struct StatisticsCollector {
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
     steps: VecDeque<TimedSamples>,
+    /// A detector that judges windows needs no steps, of which a day takes twenty megabytes.
+    keeps_steps: bool,
 }
 
 impl<'a> Survey<'a> {
     /// Creates a survey without windows.
-    pub fn new(profile: &'a Profile) -> Survey<'a> {
+    pub fn new(profile: &'a Profile, detector: Detector) -> Survey<'a> {
         let extremes = Extremes::new(profile.channels().len());
-        Survey { profile, max_levels: MAX_LEVEL_WINDOWS, found: 0, step_extremes: extremes.clone(), extremes, steps: 0 }
+        Survey {
+            profile,
+            detector,
+            max_levels: MAX_LEVEL_WINDOWS,
+            found: 0,
+            step_extremes: extremes.clone(),
+            extremes,
+            steps: 0,
+        }
     }
 
     /// Adds a step.
@@ -86,8 +97,13 @@ impl<'a> Survey<'a> {
 
     /// Learns the pump's scaler and starts the second pass.
     pub fn collect(self, model: &Model) -> Result<StatisticsCollector, CommissioningError> {
-        let Survey { profile, max_levels, found, extremes, steps, step_extremes } = self;
-        if steps == 0 {
+        let Survey { profile, detector, max_levels, found, extremes, steps, step_extremes } = self;
+        let is_enough = match detector {
+            Detector::LstmAutoencoder | Detector::Fused => found >= MIN_WINDOWS,
+            // Its fit says what is missing.
+            Detector::Conditional => steps > 0,
+        };
+        if !is_enough {
             return Err(CommissioningError::TooFew { found });
         }
         let extremes = if found == 0 { step_extremes } else { extremes };
@@ -105,6 +121,7 @@ impl<'a> Survey<'a> {
             errors: Vec::new(),
             losses: Vec::new(),
             steps: VecDeque::new(),
+            keeps_steps: detector == Detector::Conditional,
         })
     }
 }
@@ -113,10 +130,12 @@ impl StatisticsCollector {
     /// Adds a step. They come oldest first.
     pub fn take(&mut self, step: HealthyStep) -> Result<(), CommissioningError> {
         let HealthyStep { samples, window } = step;
-        if self.steps.len() == MAX_STEPS {
-            self.steps.pop_front();
+        if self.keeps_steps {
+            if self.steps.len() == MAX_STEPS {
+                self.steps.pop_front();
+            }
+            self.steps.push_back(samples);
         }
-        self.steps.push_back(samples);
         window.map_or(Ok(()), |window| self.take_window(window))
     }
 
@@ -183,9 +202,10 @@ impl HealthyStatistics {
     pub fn of<I: Iterator<Item = HealthyStep>>(
         model: &Model,
         profile: &Profile,
+        detector: Detector,
         steps: impl Fn() -> I,
     ) -> Result<HealthyStatistics, CommissioningError> {
-        HealthyStatistics::collect(Survey::new(profile), model, steps)
+        HealthyStatistics::collect(Survey::new(profile, detector), model, steps)
     }
 
     fn collect<I: Iterator<Item = HealthyStep>>(
@@ -213,7 +233,7 @@ mod tests {
     fn too_many_windows_are_thinned_evenly() {
         let (profile, windows) = (profile(2), waves(2, 4000));
         let collect = |max_levels: usize| {
-            let survey = Survey { max_levels, ..Survey::new(&profile) };
+            let survey = Survey { max_levels, ..Survey::new(&profile, Detector::Fused) };
             HealthyStatistics::collect(survey, model(), || HealthyStep::of_windows(&profile, windows.iter().cloned()))
                 .expect("statistics")
         };

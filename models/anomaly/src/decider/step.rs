@@ -1,6 +1,6 @@
 //! A step of a pump, as a decider follows it.
 
-use volute_plant::{Sample, StepRow, StepState, Timestamp};
+use volute_plant::{Sample, StepRow, Timestamp};
 
 /// A step of a pump, in order.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +16,7 @@ pub struct StepInput<'a> {
 impl<'a> StepInput<'a> {
     /// Returns a step as the windower placed it.
     pub fn of(at: Timestamp, row: &'a StepRow) -> StepInput<'a> {
-        let is_settled = matches!(row.state, StepState::Running | StepState::Unknown);
-        StepInput { at, values: &row.values, is_settled }
+        StepInput { at, values: &row.values, is_settled: row.state.has_settled() }
     }
 
     /// Returns one sample per channel.

@@ -93,15 +93,17 @@ pub(super) struct Excess {
 }
 
 impl DynamicsBaseline {
+    /// The fewest windows to learn from.
+    pub(crate) const MIN_WINDOWS: usize = windows_for(SPANS[0]);
+
     /// Learns from the windows of a pump's commissioning, in order, as a [`super::DynamicsScorer`] with this network measured them.
     pub fn learn(
         network: &str,
         channels: usize,
         windows: &[WindowDynamics],
     ) -> Result<DynamicsBaseline, DynamicsError> {
-        let expected = windows_for(SPANS[0]);
-        if windows.len() < expected {
-            return Err(DynamicsError::TooFew { found: windows.len(), expected });
+        if windows.len() < Self::MIN_WINDOWS {
+            return Err(DynamicsError::TooFew { found: windows.len(), expected: Self::MIN_WINDOWS });
         }
         if let Some(window) = windows.iter().find(|window| window.len() != channels) {
             return Err(DynamicsError::Channels { found: window.len(), expected: channels });
@@ -261,7 +263,7 @@ impl Limit {
 }
 
 /// Returns the fewest windows for a span.
-fn windows_for(span: f64) -> usize {
+const fn windows_for(span: f64) -> usize {
     // An average over a span sees about twice as many windows, and each has 29 readings before its last.
     (SPAN_PERIODS * (2.0 * span + DYNAMICS_WINDOW as f64 - 1.0)) as usize
 }

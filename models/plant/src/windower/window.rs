@@ -110,6 +110,13 @@ pub enum StepState {
     Stopping,
 }
 
+impl StepState {
+    /// Whether the pump runs and has settled, as far as its channels show it.
+    pub fn has_settled(self) -> bool {
+        matches!(self, Self::Running | Self::Unknown)
+    }
+}
+
 /// A reading in its final order, with the row of its step and its window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WindowedReading {
