@@ -176,7 +176,11 @@ fn three_profiles_on_one_node_each_with_its_model_live_and_after_a_kill() {
     // Each pump has the model and the channels of its profile.
     let models_used: Vec<Value> = KINDS
         .iter()
-        .map(|kind| node.all_items(&format!("/api/anomaly-history?pump_id={}", kind.pump))[0]["model"].clone())
+        .map(|kind| {
+            // A detection is shown before it is stored.
+            let history = format!("/api/anomaly-history?pump_id={}", kind.pump);
+            node.wait_until(&history, |page| !page["items"][0].is_null())["items"][0]["model"].clone()
+        })
         .collect();
     assert!(models_used[0] != models_used[1] && models_used[1] != models_used[2], "{models_used:?}");
     let fleet = node.get_ok("/api/pumps");
