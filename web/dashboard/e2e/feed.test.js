@@ -54,7 +54,7 @@ before(async () => {
     await node.post(items('short-runs', 200, 1000, (n) => (n >= 10 && n < 190 ? {} : { Motor_RPM: 0, Motor_Current_A: 0 }), end));
   }
   await node.post(items('sparse', 40, 10_000));
-  await node.post(items('sparse-2h', 30, 7_200_000));
+  await node.post(items('sparse-2d', 30, 172_800_000));
   await node.post(items('own', 40, 60_000));
   await node.post(items('clock', 20, 1000));
   await assert.rejects(node.post([{ pump_id: 'clock', timestamp: Date.now() + 540_000, ...VALUES }]), /9 min ahead/);
@@ -123,7 +123,7 @@ test('a wrong clock, runs that are too short, late readings, and an interval tha
   await checkPage('clock', (page) => page.getByText(/(its clock is|of its readings came) 9 min ahead/).first().waitFor());
   await checkPage('short-runs', (page) => page.getByText(/runs were all shorter than it takes to settle/).first().waitFor());
   await checkPage('late', (page) => page.getByText('Too late to be scored', { exact: true }).waitFor());
-  await checkPage('sparse-2h', (page) => page.getByText(/an interval is at most 1 h/).first().waitFor());
+  await checkPage('sparse-2d', (page) => page.getByText(/an interval is at most 24 h/).first().waitFor());
 });
 
 test('a pump is stale by its own interval', { timeout: 60_000, skip: process.env.VOLUTE_FAILPOINTS ? false : 'needs a build with failpoints' }, async () => {
