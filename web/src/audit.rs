@@ -1,7 +1,8 @@
 //! Executes commands that people send over the API and records them in the audit log, also if the client disconnects meanwhile.
 //!
-//! A command that cannot be parsed is not recorded; a command that is refused is, and so is a profile that is not valid. Does not handle what a command does (see the
-//! routes), how an entry is stored (see the recorder and the store), or who may send commands: there are no users yet.
+//! A refused command is recorded, and so is a profile that is not valid. Any other command that cannot be parsed is not
+//! recorded. Does not handle what a command does (see the routes), how an entry is stored (see the recorder and the store), or
+//! who may send commands: there are no users yet.
 
 use actix_web::HttpRequest;
 use volute_actors::EngineHandle;

@@ -23,8 +23,8 @@ use crate::{
     problem::ApiError,
 };
 
-/// The most items in one post: the most that the engine accepts at once. In the response, a rejected item can take a hundred
-/// times its bytes.
+/// The most items in one post: the most that the engine accepts at once. The limit also bounds the response, in which a
+/// rejected item can take a hundred times its bytes.
 pub(crate) const MAX_ITEMS: usize = MAX_POST_ITEMS;
 
 /// The field in which some gateways send the channels.
@@ -78,7 +78,7 @@ impl Format {
         }
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let (mut rejected, mut ignored) = (0, IgnoredFields::default());
-        // A rejection is many times larger than its item, so rejections beyond those that are listed are not kept.
+        // A rejection is many times larger than its item, so only the rejections that the response lists keep their texts.
         let mut drop_unlisted = |item: Result<Draft, InvalidValue>| {
             item.map_err(|rejection| {
                 rejected += 1;

@@ -256,7 +256,7 @@ impl RateDeadline {
         Self { window, min_bytes, window_ends: now + window, bytes_in_window: 0, body_ends: now + MAX_BODY_DURATION }
     }
 
-    /// Returns when the body is too slow if no more bytes arrive.
+    /// Returns the time at which the body is refused as too slow if no more bytes arrive.
     fn deadline(&self) -> Instant {
         self.window_ends.min(self.body_ends)
     }

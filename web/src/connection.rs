@@ -4,8 +4,9 @@
 //! module also limits:
 //! - A client that does not read. The kernel closes the connection if none of the sent data is acknowledged or accepted for
 //!   `write_timeout` (`TCP_USER_TIMEOUT`), and buffers little unsent data (`TCP_NOTSENT_LOWAT`).
-//! - A client that sends the head of a later request byte by byte, or a body that no handler reads. To actix it is not idle, although
-//!   no request is in progress. Its next request must begin within `keep_alive`, as on an idle connection.
+//! - A client that sends the head of a later request byte by byte, or a body that no handler reads. For actix this connection
+//!   is not idle, although no request is in progress. The next request must begin within `keep_alive`, as on an idle
+//!   connection.
 //! - Connections without a request that keep other clients out. If more than three quarters of the allowed connections are
 //!   open, those that have not had a request are closed after [`SHORT_KEEP_ALIVE`]. Those that have had one keep the full time.
 //!
@@ -19,7 +20,7 @@
 //! - `100 Continue`, which actix sends to each client that expects it, before the request is examined. It is withheld until
 //!   a handler reads the body ([`ConnectionState::allow_continue`]): a request that is refused gets its response without it, and
 //!   the client does not send the body. A handler must start to read when it is first polled, as all handlers that read a body
-//!   do. Otherwise `100 Continue` is not sent, and the client sends its body after a delay of its own, as RFC 9110 specifies.
+//!   do. Otherwise `100 Continue` is not sent, and the client sends its body after a delay that it chooses (RFC 9110).
 //!
 //! Does not handle other properties of a request's body; see `body_budget.rs`.
 
@@ -51,7 +52,7 @@ const SHORT_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(1);
 /// How often the idle time of a connection is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// About how many bytes the kernel takes beyond those that it has sent. Above that, writes wait.
+/// About how many unsent bytes of a connection the kernel buffers. Further writes wait.
 const MAX_UNSENT_BYTES: u32 = 128 << 10;
 
 /// What actix writes to a client that expects `100 Continue`.
@@ -148,7 +149,8 @@ impl ConnectionState {
         }
     }
 
-    /// Returns whether no further request can be read: a body that was not requested may follow, or the framing is invalid.
+    /// Returns whether the connection must be closed after this response: the client may still send a body that no handler
+    /// reads, or the framing is invalid.
     pub(crate) fn must_close(&self) -> bool {
         self.continue_state.get() == ContinueState::Withheld || self.framing_error().is_some()
     }

@@ -22,7 +22,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::invalid_value::InvalidValue;
 
-/// Stands for the reason that [`InvalidValue::unspecific`] gives, in the text of a parser's error.
+/// The reason in a parser's error that has no specific reason: the message is then made by [`InvalidValue::unspecific`].
 const NOT_ALLOWED: &str = "not allowed";
 
 /// Deserializes `value`. `what` is the word for one of its fields in an error: `field` or `parameter`.
@@ -37,7 +37,7 @@ pub(crate) fn from_value<T: DeserializeOwned>(value: &Value, what: &str) -> Resu
     })
 }
 
-/// Returns the error of a type's parser for a value that it refuses.
+/// Returns the error text of a parser that refuses a value.
 pub(crate) fn not_allowed(allowed: impl Display) -> String {
     format!("{NOT_ALLOWED}; allowed: {allowed}")
 }

@@ -33,7 +33,7 @@ pub(crate) enum FramingError {
     Malformed,
 }
 
-/// The position of a connection in its requests; see the module.
+/// Tracks the position of a connection's bytes in its requests; see the module.
 #[derive(Debug)]
 pub(crate) struct Framing {
     state: State,
@@ -123,7 +123,7 @@ impl Framing {
         Ok(())
     }
 
-    /// Enters the next state of a chunked body; none is its end.
+    /// Enters the next state of a chunked body. `None` means that the body has ended.
     fn enter(&mut self, next: Option<Chunk>) -> Result<(), FramingError> {
         let Some(next) = next else {
             self.state = State::Head(Vec::new());

@@ -1,12 +1,12 @@
 //! A value that is not allowed: the field, its value as sent, and the allowed values.
 //!
-//! It is the error of a query, a body or one item of a post. Does not handle how it is sent: as problem details
+//! This is the error of a query, a body or one item of a post. Does not handle how the error is sent: as problem details
 //! (`problem.rs`), or as an entry of the response to a post (`routes/ingest.rs`).
 
 use serde_json::Value;
 use volute_plant::Rejection;
 
-/// The length of a value in a message, at most, in characters.
+/// The maximum length of a value in a message, in characters.
 const MAX_SHOWN_CHARS: usize = 60;
 
 /// Why a request, or one item of a post, was not accepted.
@@ -18,7 +18,7 @@ pub(crate) struct InvalidValue {
     pub(crate) value: Value,
     /// The allowed values.
     pub(crate) allowed: String,
-    /// All of this as a message for people.
+    /// The error as a sentence, for people.
     pub(crate) message: String,
     /// Seconds after which the same value may be sent again; none if it will not be accepted.
     pub(crate) retry_after_s: Option<u64>,
@@ -30,7 +30,7 @@ impl InvalidValue {
         Self { value, ..Rejection::new(field, None, allowed, reason).into() }
     }
 
-    /// Creates the error for a value for which there is no more specific reason than what is allowed.
+    /// Creates the error for a value that is not allowed, without a more specific reason.
     pub(crate) fn unspecific(field: &str, value: Value, allowed: impl Into<String>) -> Self {
         let shown: String = match &value {
             Value::String(text) => format!("'{}'", shortened(text)),
@@ -41,7 +41,7 @@ impl InvalidValue {
         Self::new(field, value, allowed, &format!("{shown} is not allowed"))
     }
 
-    /// Returns an error that is counted and not listed in the response. When it may be sent again stays known.
+    /// Returns the error without its texts, for an error that the response counts and does not list. Keeps `retry_after_s`.
     pub(crate) fn unlisted(self) -> Self {
         Self { retry_after_s: self.retry_after_s, ..Rejection::unlisted().into() }
     }

@@ -3,12 +3,13 @@
 //! - A field is a channel if it has the channel's name, or the same letters and digits in other case or with other separators
 //!   (`motor-rpm`, `Motor RPM` and `MotorRPM` are `Motor_RPM`), and no other channel matches.
 //! - The pump is the field `pump_id`, else `pump`, else `device`; the time is `timestamp`, else `ts`, `time` or `datetime`.
-//!   These are found in any case, too.
+//!   Case and separators do not matter here either.
 //! - `profile` names the profile of a new pump, if it is not the node's default one ([`Profiles`]). The first item of the post
 //!   that names one for the pump decides for all of the pump's items.
 //! - Any other field is ignored, and listed in the response ([`IgnoredFields`]).
-//! - A channel's value is a number, or text that is a number (`"61.5"`). Any other value is listed in the response, and the channel is missing;
-//!   the other channels are not affected. `null` is missing and not listed: clients send it for "no value".
+//! - A channel's value is a number, or text that is a number (`"61.5"`). With any other value the channel is missing, and the
+//!   value is listed in the response; the other channels are not affected. `null` is missing and not listed: clients send it
+//!   for "no value".
 //! - An item without a number in any channel is rejected: it would show a pump as live although nothing is known about it.
 //! - An item whose pump or time is invalid is rejected: without it, the values would be attributed to another pump or another
 //!   time.
@@ -192,7 +193,7 @@ fn first_present<'a>(candidates: &[Option<&'a Field>], unknown: &mut Vec<&'a Fie
 
 fn parse_pump(field: Option<&Field>) -> Result<Option<PumpId>, InvalidValue> {
     let Some((name, value)) = field else { return Ok(None) };
-    // `NaN` or `-Infinity` is a failed value of the client, not a pump id.
+    // Clients write `NaN` or `-Infinity` for a value that they do not have. It is not a pump id.
     let text = value.as_str().filter(|text| !is_non_finite(text));
     let pump = text
         .ok_or_else(|| "not a valid pump id".to_owned())

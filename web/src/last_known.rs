@@ -1,10 +1,10 @@
-//! Shows pumps of which no reading has arrived since the node started, by their last stored reading.
+//! The state of pumps of which no current reading has arrived since the node started, from their last stored reading.
 
 use volute_actors::{EngineHandle, LastShown, LiveChannel, LivePump, Status};
 use volute_data::StoreError;
 use volute_plant::{Reading, format_duration};
 
-/// Adds the last reading that was shown before the start, if no current reading has arrived since.
+/// Adds the last reading that was shown before the node started, if no current reading has arrived since then.
 pub(crate) async fn with_latest_reading(mut live: LivePump, engine: &EngineHandle) -> Result<LivePump, StoreError> {
     if live.latest.is_none()
         && let Some(last) = engine.last_shown(&live.pump).await?

@@ -1,23 +1,26 @@
 //! The HTTP interface of the node: routes, problem details (RFC 9457), the live stream, OpenAPI.
 //!
 //! Everything that is received is parsed into the types of `volute-plant` here, and everything that is sent is serialized to
-//! JSON here. The modules, the lowest layer first:
+//! JSON here. The modules by layer, the lowest first:
 //!
 //! ```text
 //! invalid_value, problem            errors of requests
 //! decode, query, list               query parameters, pages of lists
 //! item, non_finite, body            the body of a post: JSON to drafts of readings
 //! queries, store_context, node      what handlers use: the store's queries, the engine
-//! new_kinds                         how the program adds and removes kinds of pumps
-//! wire, series, extract, audit      what several handlers share
+//! new_kinds                         the trait by which the program adds and removes kinds of pumps
+//! channels, wire, responses         JSON types and error responses that several handlers share
+//! extract, series, last_known       the pump in a path, queries of one pump's rows, pumps that were not heard since the start
+//! simulation_plan, audit            the request for a simulation; executes commands and records them
 //! stream, stream_events             live streams (server-sent events)
 //! routes, openapi                   the handlers and the description of the API
 //! framing, connection, origin       limits and checks on connections
 //! body_budget, response_budget      memory limits of bodies and responses
+//! in_flight                         counts requests in flight, for a graceful stop
 //! server                            the routes on a socket, with these limits
 //! ```
 //!
-//! Words of the field, as they are used here:
+//! Terms that these modules use (more are in `docs/concepts.md`):
 //! - A *profile* describes a kind of pump: its channels, their units and limits, and the interval of its readings.
 //! - A *window* is a fixed number of consecutive readings of one pump; the model scores windows.
 //! - A *baseline* is what is normal for one pump: the thresholds above which a window is anomalous. *Commissioning* learns

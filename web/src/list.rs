@@ -1,7 +1,8 @@
 //! Lists that are read page by page.
 //!
 //! All lists are ordered by time, and the store never splits rows of the same time, so a time is a position in a list. Cursors
-//! are opaque to clients. A list of five events, of which two were opened at 10:02, read with `limit=2`:
+//! are opaque to clients. For example, a list of five events, of which two were opened at 10:02, read with `limit=2` (a real
+//! cursor has the time in hexadecimal):
 //!
 //! ```text
 //! ?limit=2                   10:04, 10:03           next_cursor n10:03
@@ -41,10 +42,10 @@ pub(crate) struct List<T> {
 /// What is missing from a response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncompleteResponse {
-    /// Nothing is missing from this time on; null if this is not known for any time.
+    /// The list is complete from this time on; null if items of any time may be missing.
     #[schema(required, format = DateTime)]
     since: Option<String>,
-    /// Why the other items cannot be read.
+    /// Why earlier items cannot be read.
     reason: String,
 }
 
@@ -180,7 +181,7 @@ impl<T> Page<T> {
         Self { rows, next, completeness }
     }
 
-    /// Returns the page with its next page starting at `scanned_to`, unless it has a next page already.
+    /// Returns the page with its next page starting after `scanned_to`, unless it has a next page already.
     pub(crate) fn continued_from(self, range: &PageRange, scanned_to: Option<Timestamp>) -> Self {
         let next = self.next.or(scanned_to.map(|after| Cursor { order: range.order, after }));
         Self { next, ..self }

@@ -66,10 +66,10 @@ pub enum AddKindError {
     NotStored(String),
 }
 
-/// Why a kind was not removed. It stays.
+/// Why a kind was not removed. The node keeps the kind.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteKindError {
-    /// It may not be removed.
+    /// The kind may not be removed.
     #[error(transparent)]
     Refused(#[from] RemoveKindError),
     /// Its files could not be deleted.
@@ -79,9 +79,9 @@ pub enum DeleteKindError {
 
 /// Adds and removes kinds of pumps of the node, one at a time. The futures must be polled to their end.
 pub trait ManageKinds: Send + Sync {
-    /// Validates a kind completely, writes it to the disk, and adds it to the engine. All its pumps use it then.
+    /// Validates a kind completely, writes it to the disk, and adds it to the engine. From then on all pumps of the kind use it.
     fn add(&self, new: NewKind) -> LocalBoxFuture<'static, Result<AddedKind, AddKindError>>;
 
-    /// Removes the kind of this name, which no pump is of, from the engine and from the disk.
+    /// Removes the kind of this name from the engine and from the disk. Fails if a pump is of this kind.
     fn remove(&self, name: String) -> LocalBoxFuture<'static, Result<(), DeleteKindError>>;
 }

@@ -88,7 +88,7 @@ fn single_value_expected(error: InvalidValue) -> InvalidValue {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParameters {}
 
-/// A parameter, or a field of a body, that is parsed by its type's `FromStr`. The error of that must say what is allowed.
+/// A parameter, or a field of a body, that is parsed by its type's `FromStr`. The error of `FromStr` must name what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parsed<T>(pub(crate) T);
 
@@ -110,7 +110,7 @@ impl TryFrom<String> for TimeParam {
     type Error = TimestampError;
 
     fn try_from(text: String) -> Result<Self, TimestampError> {
-        // A `+` that is not percent-encoded is decoded as a space: 10:14:33 05:30.
+        // A `+` that is not percent-encoded is decoded as a space: `10:14:33+05:30` arrives as `10:14:33 05:30`.
         text.parse().or_else(|_| text.replace(' ', "+").parse()).map(Self)
     }
 }

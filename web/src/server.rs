@@ -1,8 +1,8 @@
 //! Builds the server, and stops it.
 //!
-//! The server is equivalent to `actix_web::HttpServer` on a stream of our own ([`Socket`]), which closes connections whose
-//! clients take too long. A stop ends the live streams and refuses new requests. It waits for requests that are being
-//! processed, and not for clients that do not read their responses.
+//! The server does what `actix_web::HttpServer` does, on a stream type of this crate ([`Socket`]) that closes connections
+//! whose clients take too long. A stop ends the live streams and refuses new requests. It waits until the requests in
+//! progress have a response. It does not wait for clients to read their responses.
 
 use std::{
     future::ready,
@@ -101,7 +101,7 @@ struct SharedState {
     responses: web::Data<ResponseBudget>,
 }
 
-/// Serves on a bound listener. Must be called within a tokio runtime. Only a demo node has a simulation.
+/// Serves on a bound listener. Must be called within a tokio runtime. `simulation` is present only on a demo node.
 pub fn serve(
     listener: TcpListener,
     engine: EngineHandle,

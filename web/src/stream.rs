@@ -72,7 +72,7 @@ impl LiveStreams {
     pub(crate) fn open(&self, subscription: Subscription) -> Result<HttpResponse, ApiError> {
         let permit = self.permits.clone().try_acquire_owned();
         let permit = permit.map_err(|_| ApiError::TooManySubscribers { limit: self.limit })?;
-        // An interval of zero is not allowed.
+        // Tokio does not allow an interval of zero.
         let interval = self.heartbeat.max(Duration::from_millis(1));
         let mut heartbeat = interval_at(Instant::now() + interval, interval);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -59,7 +59,7 @@ pub(crate) struct FleetEvent<'a> {
     pumps: Vec<&'a PumpId>,
     /// The status of each pump.
     status: Vec<PumpStatus>,
-    /// The time since its last reading was received, in milliseconds.
+    /// The time since each pump's last reading was received, in milliseconds.
     age_ms: Vec<Option<i64>>,
     /// What is wrong with its clock; null if nothing is.
     clock: Vec<Option<&'a str>>,

@@ -1,8 +1,8 @@
 //! The values and fields of a post that were ignored while the other values of their items were accepted: values that are not
 //! numbers, and fields that the profile does not have.
 //!
-//! A post has up to 10,000 items, and a faulty gateway sends the same invalid values in each. So at most [`MAX_LISTED`] of either
-//! are kept, each truncated, and the others are counted.
+//! A post has up to 10,000 items, and a faulty gateway sends the same invalid values in each. So at most [`MAX_LISTED`] values
+//! and as many fields are kept, each truncated. Further ones are counted.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 pub(crate) struct IgnoredFields {
     /// Values that are not numbers: the first [`MAX_LISTED`], in the order of the items.
     pub(crate) non_numeric: Vec<NonNumericValue>,
-    /// How many more there were.
+    /// The number of further values that are not numbers.
     pub(crate) non_numeric_unlisted: usize,
     /// Unknown fields by name: the first [`MAX_LISTED`] names.
     pub(crate) unknown: BTreeMap<String, UnknownField>,

@@ -84,10 +84,10 @@ impl From<Overflow> for OverflowResponse {
 /// The distribution of a latency. Each figure is at most one eighth above the true one, and null before the first measurement.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LatencyResponse {
-    /// `gate`: from the parsing of a post until its pump has judged its readings; `journal`: from then until they are in
-    /// the journal; `queue`: from a complete window until a worker takes it; `inference`: from then to its score; `record`:
-    /// from a detection until it is in the journal; `detection`: from the receipt of a reading until the detection of its
-    /// window is in the journal.
+    /// `gate`: from the parsing of a post until its pump has accepted or rejected its readings; `journal`: from then until
+    /// the readings are in the journal; `queue`: from a complete window until a worker takes it; `inference`: from then until
+    /// the window is scored; `record`: from a detection until it is in the journal; `detection`: from the receipt of a reading
+    /// until the detection of its window is in the journal.
     #[schema(example = "detection")]
     of: &'static str,
     /// The median, in milliseconds.
@@ -158,7 +158,7 @@ pub(crate) struct ActorResponse {
     /// The median time of its messages, in milliseconds; at most one eighth above the true figure. Null before the first.
     #[schema(required)]
     p50_ms: Option<f64>,
-    /// The 99th percentile of the same.
+    /// The 99th percentile of the time of its messages, in milliseconds.
     #[schema(required)]
     p99_ms: Option<f64>,
     /// The message that it is processing.

@@ -60,11 +60,12 @@ pub(crate) struct AuditResponse {
     /// node's machine, the id of its user, for example `uid 0`.
     #[schema(example = "127.0.0.1:50312")]
     who: String,
-    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`,
-    /// `stop-simulation`, `backup`, `export` or `confirm-clock`.
+    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
+    /// `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
     #[schema(example = "restart")]
     action: String,
-    /// The object of the command: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
+    /// The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
+    /// `simulation`.
     #[schema(example = "pump/P-101")]
     object: String,
     /// `done`, or why it was refused.
@@ -74,13 +75,12 @@ pub(crate) struct AuditResponse {
     detail: String,
 }
 
-/// Commands of people, newest first: restarts, commissioning, baselines, removals of pumps, the demo's controls; and
-/// backups and exports that were started by commands on the node's machine.
+/// Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's machine.
 ///
-/// Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal with the same
-/// action, client and reason is recorded at once. Further ones are counted for five minutes and then recorded as one entry,
-/// with their number in `detail`. Entries are never deleted. Entries of the same time stay together, so a page may be
-/// slightly longer than `limit`.
+/// Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an action, for
+/// a client and a reason, is recorded at once. Further refusals with the same action, client and reason are counted for five
+/// minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted. Entries of the same time
+/// stay together, so a page may be slightly longer than `limit`.
 #[utoipa::path(
     get,
     path = "/api/audit-log",

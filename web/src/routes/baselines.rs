@@ -56,27 +56,27 @@ pub(crate) struct BaselineResponse {
     /// The time of the first reading that it was learned from.
     #[schema(format = DateTime)]
     from: String,
-    /// The end of those readings (exclusive).
+    /// The end of the readings that it was learned from (exclusive).
     #[schema(format = DateTime)]
     to: String,
-    /// The number of windows of normal running in them.
+    /// The number of windows of normal running in these readings.
     windows: usize,
     thresholds: ThresholdsResponse,
-    /// The range of each channel in them, in the profile's order.
+    /// The range of each channel in these readings, in the profile's order.
     spans: Vec<SpanResponse>,
 }
 
-/// The thresholds above which a window is anomalous. The detector `conditional` has one for each channel and time, and its own are not
-/// listed here: its loss is in multiples of them.
+/// The thresholds above which a window is anomalous. The thresholds of the detector `conditional`, one for each channel and
+/// averaging time, are not listed here: the loss of its detections is in multiples of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ThresholdsResponse {
     /// The threshold of the reconstruction loss; used by the detector `lstm-autoencoder`.
     loss: f64,
     /// The threshold of the deviation of the channels' short-term levels, in units of their spread.
     short_level: f64,
-    /// The same for their long-term levels.
+    /// The threshold of the deviation of the channels' long-term levels, in units of their spread.
     long_level: f64,
-    /// The same for their reconstruction errors.
+    /// The threshold of the deviation of the channels' reconstruction errors, in units of their spread.
     error: f64,
 }
 
@@ -125,9 +125,9 @@ pub(crate) async fn baselines(
 
 /// Learns a new baseline of a pump.
 ///
-/// With an empty body or object, from the readings from now on: the pump is `LEARNING` until the node has collected enough
-/// normal running, and raises no model alarm meanwhile; limits are still evaluated. With `from` and `to`, from stored readings:
-/// the response is sent when the baseline is learned, and until then nothing changes.
+/// An empty body or object starts learning from the readings that arrive from now on. The pump is `LEARNING`, and raises no
+/// model alarm, until the node has collected enough normal running; limits are still evaluated. `from` and `to` select stored
+/// readings instead: the response is sent when the baseline is learned, and nothing changes before that.
 #[utoipa::path(
     post,
     path = "/api/pumps/{id}/commission",
@@ -226,8 +226,8 @@ fn parse_range(bytes: &[u8]) -> Result<Option<(Timestamp, Timestamp)>, ApiError>
         Some((Some(_), Some(to))) => {
             Err(ApiError::invalid("to", &to.to_string(), "a time after from", "not after from"))
         }
-        Some((None, Some(_))) => Err(ApiError::invalid("from", "", "a time, as to", "absent")),
-        Some((Some(_), None)) => Err(ApiError::invalid("to", "", "a time, as from", "absent")),
+        Some((None, Some(_))) => Err(ApiError::invalid("from", "", "a time, because to is given", "absent")),
+        Some((Some(_), None)) => Err(ApiError::invalid("to", "", "a time, because from is given", "absent")),
     }
 }
 

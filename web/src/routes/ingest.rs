@@ -39,12 +39,12 @@ pub(crate) struct IngestResponse {
     send_again: Vec<ResendRange>,
     /// Values in accepted items that are outside the plausible range of their channel; the first 100.
     bad_channels: Vec<BadChannelResponse>,
-    /// The number of further ones.
+    /// The number of further such values.
     bad_channels_not_listed: usize,
     /// Channels that are missing because their values are not numbers, in all items; the first 100. Channels with `null`
     /// are not listed.
     missing_channels: Vec<MissingChannelResponse>,
-    /// The number of further ones.
+    /// The number of further such values.
     missing_channels_not_listed: usize,
     /// Unknown fields, which were ignored, by name, in all items; the first 100 names.
     unknown_fields: Vec<UnknownFieldResponse>,
@@ -65,7 +65,7 @@ pub(crate) struct RejectedResponse {
     value: Value,
     /// The allowed values.
     allowed: String,
-    /// All of this as a message.
+    /// The rejection as a sentence, for people.
     message: String,
     /// Present if the item is valid: send it again after this many seconds. If it is absent, the rejection is final.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,22 +166,24 @@ pub(crate) enum TimeSchema {
 ///
 /// The response is sent when every accepted item is on disk. An item with a timestamp may be sent again after a failure: it is
 /// then a duplicate. The first item of a pump that is stored registers the pump. The number of new pumps that a client may
-/// register at once and per minute is limited: items of further pumps are rejected, and a post with nothing else gets a 429.
+/// register at once and per minute is limited: items of further pumps are rejected, and a post of only such items gets a 429.
 /// A `Content-Type` is required.
 ///
 /// A post has at most 10,000 items, of any number of pumps. If a pump has more items than it can accept at once
 /// (`ingest.max_in_flight_readings_per_pump`), they are accepted in parts, in the order of their times. The response is
-/// sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s by default) with what was accepted by then. While
-/// such a post is in progress, another one for the same pump gets a 429; posts with few readings of the pump are accepted.
+/// sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s by default) with what was accepted by then.
+/// While such a post is in progress, a second one for the same pump gets a 429; posts with few readings of the pump are
+/// accepted.
 ///
 /// A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
 /// timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
-/// actor of its pump has failed; its pump is given another profile or model; its pump is new and its profile cannot be read; or its
-/// time is not later than the pump's stored readings, and these cannot be read because the database is unavailable. `send_again`
-/// has the indices of all such items, `rejected` the first 100. A post of nothing else gets a 503. Any other rejection is final.
+/// actor of its pump has failed; its pump is being given another profile or model; its pump is new and its profile cannot be
+/// read; or its time is not later than the pump's stored readings, and these cannot be read because the database is
+/// unavailable. `send_again` has the indices of all such items, `rejected` the first 100 of them. A post of only such items
+/// gets a 503. Any other rejection is final.
 ///
-/// The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB by default). JSON is
-/// also accepted as `text/plain`, from clients that cannot set another type.
+/// The body may be compressed (`Content-Encoding: gzip`); decompressed, the body may have at most `server.max_body_bytes`
+/// (8 MiB by default). JSON is also accepted as `text/plain`, from clients that cannot set another type.
 #[utoipa::path(
     post,
     path = "/api/ingest",
@@ -222,7 +224,8 @@ pub(crate) async fn ingest(
     Ok(HttpResponse::build(status(&rejected, item_count)).json(IngestResponse::new(receipt, rejected, ignored)))
 }
 
-/// Separates the drafts for the engine from the rejected items. The drafts keep their indices: a rejected item leaves `None` in its place.
+/// Separates the drafts for the engine from the rejected items. A rejected item is `None` among the drafts, so that the drafts
+/// keep their indices.
 fn split(items: Items) -> (Vec<Option<Draft>>, Vec<RejectedResponse>) {
     let (mut drafts, mut rejected) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
@@ -238,7 +241,7 @@ fn split(items: Items) -> (Vec<Option<Draft>>, Vec<RejectedResponse>) {
     (drafts, rejected)
 }
 
-/// Returns the error for the whole post, if none of its items can be taken now and all may be sent again.
+/// Returns the error for the whole post, if all of its items are rejected and all may be sent again.
 fn deferred(rejected: &[RejectedResponse], item_count: usize) -> Option<IngestError> {
     if rejected.len() < item_count {
         return None;

@@ -30,7 +30,7 @@ use crate::{
     wire::ProfileResponse,
 };
 
-/// How much of a parser's error is repeated, in characters: it may contain what was sent.
+/// The maximum length of a parser's error in a response, in characters. The error may repeat what was sent.
 const MAX_SHOWN_CHARS: usize = 200;
 
 /// A kind of pump: a profile and its model.
@@ -39,11 +39,11 @@ pub(crate) struct KindResponse {
     /// The profile.
     #[serde(flatten)]
     profile: ProfileResponse,
-    /// The id of the model that scores the windows of its pumps; null: they are not scored.
+    /// The id of the model that scores the windows of its pumps; null if they are not scored.
     #[schema(required)]
     model: Option<String>,
-    /// Why the profile cannot be read, in words; null: it is in order. Until it is added again, only the names of its channels
-    /// are known, and the readings of its pumps are stored, shown, and not evaluated.
+    /// Why the profile cannot be read, for people; null if it can be read. Until a damaged profile is added again, only the
+    /// names of its channels are known, and the readings of its pumps are stored and shown but not evaluated.
     #[schema(required)]
     damage: Option<String>,
 }
@@ -173,9 +173,10 @@ pub(crate) async fn profile_of_pump(
 /// Adds a kind of pump: a profile, and optionally its model.
 ///
 /// The request is validated completely before anything is written, and the kind is on disk when the response is sent. From
-/// then on, posts may name it. The same profile may be sent again with another model, which all its pumps use when the response
-/// is sent: they learn their baselines again. A profile that cannot be read is repaired by sending it again. A different profile under the same name is refused (409). The body may have at most
-/// `server.max_body_bytes` (8 MiB); a larger model is added with `volute profiles add` on the node's machine.
+/// then on, posts may name it. The same profile may be sent again with another model. When the response is sent, all pumps of
+/// the profile use that model, and learn their baselines again. A profile that cannot be read is repaired by sending it again.
+/// A different profile under the same name is refused (409). The body may have at most `server.max_body_bytes` (8 MiB by
+/// default); a larger model is added with `volute profiles add` on the node's machine.
 #[utoipa::path(
     put,
     path = "/api/profiles/{name}",
@@ -236,7 +237,7 @@ pub(crate) async fn remove_profile(
 /// Parses the body, whose text must be a profile of this name. Whether the model fits the profile is checked when the kind
 /// is added.
 fn parse_kind(name: &str, body: &Value) -> Result<NewKind, InvalidValue> {
-    // A refused value may have megabytes.
+    // A refused value may be megabytes long.
     let sent = from_value(body, "field").map_err(|error| InvalidValue { value: truncated(&error.value), ..error })?;
     let AddProfileSchema { profile, model } = sent;
     let parsed = Profile::from_toml(&profile).map_err(|error| invalid_profile(&profile, &error))?;

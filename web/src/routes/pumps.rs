@@ -79,7 +79,7 @@ pub(crate) struct PumpResponse {
     feed: Option<FeedResponse>,
     /// The number of active maintenance events.
     active_events: usize,
-    /// On a demo node: whether the pump is not simulated (any more), so that no readings of it arrive. False on other nodes.
+    /// On a demo node: true if the pump is not being simulated, so that no readings of it arrive. False on other nodes.
     simulation_ended: bool,
     /// The last detections.
     trend: TrendResponse,
@@ -88,9 +88,9 @@ pub(crate) struct PumpResponse {
 /// Readings that arrived too late to be scored.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LateResponse {
-    /// Their number since the node started.
+    /// The number of these readings since the node started.
     count: u64,
-    /// Why they were late.
+    /// Why these readings were late.
     reason: &'static str,
 }
 
@@ -166,10 +166,11 @@ pub(crate) struct RemovedPump {
 /// Removes a pump and its stored data.
 ///
 /// Removes its readings, detections, rollups, baselines, maintenance events and checkpoint. The audit log and earlier
-/// backups are kept. The removal is durable when the response is sent, and the pump is no longer shown. Its rows in the
-/// database are deleted afterwards, within minutes for years of readings, also after a restart. Until then posts for its id
-/// are refused (503, to be sent again). A pump that posts with this id afterwards is a new one, without a baseline. Posts
-/// that arrived before the request are completed first. Pumps of a demo cannot be removed while they are simulated.
+/// backups are kept. The removal is durable when the response is sent, and the pump is no longer shown. The node then deletes
+/// the pump's rows from the database, which takes minutes for years of readings and continues after a restart. Until the rows
+/// are deleted, posts for this id are refused (503, to be sent again). A pump that posts with this id afterwards is a new one,
+/// without a baseline. Posts that arrived before the request are completed first. Pumps of a demo cannot be removed while they
+/// are simulated.
 #[utoipa::path(
     delete,
     path = "/api/pumps/{id}",

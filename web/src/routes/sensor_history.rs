@@ -45,10 +45,10 @@ pub(crate) struct SensorHistoryQuery {
     /// `next_cursor` of the previous page
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
-    /// 2 to 10000: the whole time range in at most this many items, which are aggregates if there are more readings;
-    /// without limit and cursor. Items of a minute or longer consist of whole minutes, items of an hour or longer of whole
-    /// hours: a minute or hour that the range covers partly is included completely. Absent from: a day before to; absent
-    /// to: now
+    /// 2 to 10000: the whole time range in at most this many items, which are aggregates if there are more readings. Cannot
+    /// be combined with limit and cursor. Items of a minute or longer consist of whole minutes, items of an hour or longer of
+    /// whole hours: a minute or hour that the range covers partly is included completely. If from is absent, the range starts
+    /// a day before to; if to is absent, it ends now
     #[param(value_type = Option<u32>)]
     points: Option<Points>,
 }

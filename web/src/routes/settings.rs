@@ -33,7 +33,7 @@ pub(crate) struct SettingsResponse {
     /// How long the last value of a channel remains valid while no new one is sent, in seconds; for all channels.
     #[schema(required)]
     hold_s: Option<i64>,
-    /// The same for single channels, by name; takes precedence over `hold_s`.
+    /// The hold time of single channels in seconds, by name; takes precedence over `hold_s`.
     channel_hold_s: BTreeMap<String, i64>,
     /// Why it was set, for people; empty if nothing is set.
     why: String,
@@ -58,7 +58,7 @@ pub(crate) struct SettingsSchema {
     /// report only changes.
     #[schema(value_type = Option<i64>)]
     hold_s: Option<Number<HoldS>>,
-    /// The same for single channels, by name; for pumps that report some channels only when they change.
+    /// The hold time of single channels in seconds, by name; for pumps that report some channels only when they change.
     #[schema(value_type = Option<BTreeMap<String, i64>>)]
     channel_hold_s: Option<BTreeMap<String, Option<Number<HoldS>>>>,
 }
@@ -105,8 +105,9 @@ pub(crate) async fn get(
 
 /// Replaces the settings of a pump.
 ///
-/// If the interval changes, the pump's baseline cannot be used any more. A new one is learned: from the stored readings of the
-/// time range that the old one was learned from, if it was learned from stored readings. Until then the pump is `LEARNING`. The change is durable when the response is sent.
+/// If the interval changes, the pump's baseline cannot be used any more, and the pump is `LEARNING` until it has a new one. If
+/// the old baseline was learned from stored readings, the new one is learned from the stored readings of the same time range.
+/// The change is durable when the response is sent.
 #[utoipa::path(
     put,
     path = "/api/pumps/{id}/settings",

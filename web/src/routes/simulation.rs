@@ -44,7 +44,8 @@ pub(crate) struct RecordingQuery {
     /// With a recording: the time zone of its times that have no offset, for example `Europe/Berlin`; absent: UTC
     #[param(value_type = Option<String>)]
     time_zone: Option<Parsed<TimeZone>>,
-    /// With a recording: `first` or `second`, if it has the hour that the time zone repeats only once
+    /// With a recording that has the hour repeated at the end of daylight saving time only once: which one it is, `first` or
+    /// `second`
     #[param(value_type = Option<String>)]
     repeated_hour: Option<Parsed<RepeatedHour>>,
     /// With a recording: its decimal mark, `point` or `comma`
@@ -55,7 +56,7 @@ pub(crate) struct RecordingQuery {
     column: Option<ColumnsParam>,
     /// With a recording: only rows with this value in the column `pump_id` are read
     file_pump: Option<String>,
-    /// With a recording: its values are in the channels' units, whatever units it names
+    /// With a recording: ignore the units that it names, because its values are in the channels' units
     #[param(value_type = Option<bool>)]
     ignore_units: Option<Flag>,
     /// With a recording: the quality codes of good values, separated by commas; absent: `Good`, `OK`, `192` and similar ones
@@ -97,9 +98,9 @@ impl TryFrom<String> for ColumnsParam {
 /// Without a body, the recording that comes with Volute is played: 2,000 rows of one pump, one row per minute, with three
 /// faults. A JSON body defines pumps and faults; an empty object simulates the six pumps of the demo. A CSV body
 /// (`timestamp`, the profile's channels, optionally `machine_status`) is a recording: its rows become readings of a pump
-/// that has none yet, one row per second, or `speed` times as fast. The times between them are as recorded, and the last
-/// one is now. If the rows are sparser than the profile's interval, their interval is set for the pump. Only a demo node
-/// (`volute serve --demo`) simulates.
+/// that has none yet, one row per second, or `speed` times as fast. The readings' times keep the intervals of the recording.
+/// They are shifted to the present, so that no reading is sent before its time. If the rows are sparser than the profile's
+/// interval, their interval is set for the pump. Only a demo node (`volute serve --demo`) simulates.
 #[utoipa::path(
     post,
     path = "/api/start-simulation",
@@ -217,7 +218,7 @@ impl RecordingQuery {
     }
 }
 
-/// Returns `recording-1`, or the next such id that no pump has.
+/// Returns the first of `recording-1`, `recording-2` and so on that no pump has as its id.
 fn unused_pump_id(store: &StoreContext) -> Result<PumpId, ApiError> {
     let mut names = (1..).filter_map(|n: u32| format!("recording-{n}").parse::<PumpId>().ok());
     names.find(|name| !store.queries.is_registered(name)).ok_or(ApiError::NotADemo)

@@ -40,9 +40,9 @@ pub(crate) struct StoreResponse {
 pub(crate) struct WaitingResponse {
     /// The number of readings.
     readings: usize,
-    /// The approximate memory of all of it, in bytes.
+    /// The approximate memory of all waiting data, in bytes.
     bytes: usize,
-    /// When the oldest of it arrived; null if there is none.
+    /// When the oldest waiting data arrived; null if there is none.
     #[schema(required, format = DateTime)]
     since: Option<String>,
 }
@@ -76,7 +76,7 @@ pub(crate) struct DiskResponse {
     free_bytes: u64,
     /// The size of the file system, in bytes.
     total_bytes: u64,
-    /// The growth of the data per day, in bytes; null if it has been measured for less than an hour.
+    /// The growth of the data per day, in bytes; null if the disk has been measured for less than an hour.
     #[schema(required)]
     growth_bytes_per_day: Option<f64>,
     /// The days until the disk is full at that rate; null if the data does not grow or the rate is not known.
@@ -135,7 +135,7 @@ impl StoreResponse {
         };
         if let DatabaseStatus::Unavailable(reason) = &status.database {
             problems.push(format!(
-                "The database does not answer: {reason}. Readings are kept in the journal; history is incomplete."
+                "The database does not respond: {reason}. Readings are kept in the journal; history is incomplete."
             ));
         }
         if !status.damage.is_empty() {

@@ -11,9 +11,9 @@ use volute_plant::ClockFault;
 pub(crate) enum PumpStatus {
     /// No detection yet: the window is filling, or the node is learning the pump's baseline.
     Learning,
-    /// The pump is at standstill or stopping, and is not judged.
+    /// The pump is at standstill or stopping, and its windows are not scored.
     Off,
-    /// The pump has just started, and is not judged until it has settled.
+    /// The pump has just started, and its windows are not scored until it has settled.
     Starting,
     /// The last window is like those of normal running.
     Normal,
@@ -68,7 +68,7 @@ pub(crate) enum Learning {
 #[serde(rename_all = "snake_case")]
 #[schema(as = CommissioningPhase)]
 pub(crate) enum Phase {
-    /// Normal running is being collected.
+    /// Readings of normal running are being collected.
     Gathering,
     /// Enough was collected; the pump's own threshold is being calculated.
     Calculating,
@@ -115,17 +115,17 @@ impl Learning {
 /// The properties of a pump's feed: how its readings arrive.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FeedResponse {
-    /// The step between the readings of its windows, in milliseconds.
+    /// The length of a step of the pump's windows, in milliseconds.
     interval_ms: i64,
-    /// Whether the step is set for this pump, instead of its profile's.
+    /// Whether this step is set for the pump; if not, it is the interval of its profile.
     own_interval: bool,
     /// The time between its readings by the device's clock, in milliseconds; null if they are irregular, or too few so far.
     #[schema(required)]
     readings_every_ms: Option<i64>,
-    /// The time between its posts, in milliseconds; null in the same cases.
+    /// The time between its posts, in milliseconds; null if they are irregular, or too few so far.
     #[schema(required)]
     posts_every_ms: Option<i64>,
-    /// The time without a reading after which it is stale, in milliseconds.
+    /// The time without a reading after which the pump is `STALE`, in milliseconds.
     stale_after_ms: i64,
     /// What to do about the feed; null if nothing.
     #[schema(required)]

@@ -71,12 +71,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Commands of people, newest first: restarts, commissioning, baselines, removals of pumps, the demo's controls; and
-         *     backups and exports that were started by commands on the node's machine.
-         * @description Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal with the same
-         *     action, client and reason is recorded at once. Further ones are counted for five minutes and then recorded as one entry,
-         *     with their number in `detail`. Entries are never deleted. Entries of the same time stay together, so a page may be
-         *     slightly longer than `limit`.
+         * Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's machine.
+         * @description Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an action, for
+         *     a client and a reason, is recorded at once. Further refusals with the same action, client and reason are counted for five
+         *     minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted. Entries of the same time
+         *     stay together, so a page may be slightly longer than `limit`.
          */
         get: operations["audit_log"];
         put?: never;
@@ -117,22 +116,24 @@ export interface paths {
          * Accepts readings.
          * @description The response is sent when every accepted item is on disk. An item with a timestamp may be sent again after a failure: it is
          *     then a duplicate. The first item of a pump that is stored registers the pump. The number of new pumps that a client may
-         *     register at once and per minute is limited: items of further pumps are rejected, and a post with nothing else gets a 429.
+         *     register at once and per minute is limited: items of further pumps are rejected, and a post of only such items gets a 429.
          *     A `Content-Type` is required.
          *
          *     A post has at most 10,000 items, of any number of pumps. If a pump has more items than it can accept at once
          *     (`ingest.max_in_flight_readings_per_pump`), they are accepted in parts, in the order of their times. The response is
-         *     sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s by default) with what was accepted by then. While
-         *     such a post is in progress, another one for the same pump gets a 429; posts with few readings of the pump are accepted.
+         *     sent when the last part is on disk, or after `ingest.backlog_timeout_s` (10 s by default) with what was accepted by then.
+         *     While such a post is in progress, a second one for the same pump gets a 429; posts with few readings of the pump are
+         *     accepted.
          *
          *     A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
          *     timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
-         *     actor of its pump has failed; its pump is given another profile or model; its pump is new and its profile cannot be read; or its
-         *     time is not later than the pump's stored readings, and these cannot be read because the database is unavailable. `send_again`
-         *     has the indices of all such items, `rejected` the first 100. A post of nothing else gets a 503. Any other rejection is final.
+         *     actor of its pump has failed; its pump is being given another profile or model; its pump is new and its profile cannot be
+         *     read; or its time is not later than the pump's stored readings, and these cannot be read because the database is
+         *     unavailable. `send_again` has the indices of all such items, `rejected` the first 100 of them. A post of only such items
+         *     gets a 503. Any other rejection is final.
          *
-         *     The body may be compressed (`Content-Encoding: gzip`); decompressed it has at most `server.max_body_bytes` (8 MiB by default). JSON is
-         *     also accepted as `text/plain`, from clients that cannot set another type.
+         *     The body may be compressed (`Content-Encoding: gzip`); decompressed, the body may have at most `server.max_body_bytes`
+         *     (8 MiB by default). JSON is also accepted as `text/plain`, from clients that cannot set another type.
          */
         post: operations["ingest"];
         delete?: never;
@@ -258,9 +259,10 @@ export interface paths {
         /**
          * Adds a kind of pump: a profile, and optionally its model.
          * @description The request is validated completely before anything is written, and the kind is on disk when the response is sent. From
-         *     then on, posts may name it. The same profile may be sent again with another model, which all its pumps use when the response
-         *     is sent: they learn their baselines again. A profile that cannot be read is repaired by sending it again. A different profile under the same name is refused (409). The body may have at most
-         *     `server.max_body_bytes` (8 MiB); a larger model is added with `volute profiles add` on the node's machine.
+         *     then on, posts may name it. The same profile may be sent again with another model. When the response is sent, all pumps of
+         *     the profile use that model, and learn their baselines again. A profile that cannot be read is repaired by sending it again.
+         *     A different profile under the same name is refused (409). The body may have at most `server.max_body_bytes` (8 MiB by
+         *     default); a larger model is added with `volute profiles add` on the node's machine.
          */
         put: operations["add_profile"];
         post?: never;
@@ -305,10 +307,11 @@ export interface paths {
         /**
          * Removes a pump and its stored data.
          * @description Removes its readings, detections, rollups, baselines, maintenance events and checkpoint. The audit log and earlier
-         *     backups are kept. The removal is durable when the response is sent, and the pump is no longer shown. Its rows in the
-         *     database are deleted afterwards, within minutes for years of readings, also after a restart. Until then posts for its id
-         *     are refused (503, to be sent again). A pump that posts with this id afterwards is a new one, without a baseline. Posts
-         *     that arrived before the request are completed first. Pumps of a demo cannot be removed while they are simulated.
+         *     backups are kept. The removal is durable when the response is sent, and the pump is no longer shown. The node then deletes
+         *     the pump's rows from the database, which takes minutes for years of readings and continues after a restart. Until the rows
+         *     are deleted, posts for this id are refused (503, to be sent again). A pump that posts with this id afterwards is a new one,
+         *     without a baseline. Posts that arrived before the request are completed first. Pumps of a demo cannot be removed while they
+         *     are simulated.
          */
         delete: operations["remove"];
         options?: never;
@@ -369,9 +372,9 @@ export interface paths {
         put?: never;
         /**
          * Learns a new baseline of a pump.
-         * @description With an empty body or object, from the readings from now on: the pump is `LEARNING` until the node has collected enough
-         *     normal running, and raises no model alarm meanwhile; limits are still evaluated. With `from` and `to`, from stored readings:
-         *     the response is sent when the baseline is learned, and until then nothing changes.
+         * @description An empty body or object starts learning from the readings that arrive from now on. The pump is `LEARNING`, and raises no
+         *     model alarm, until the node has collected enough normal running; limits are still evaluated. `from` and `to` select stored
+         *     readings instead: the response is sent when the baseline is learned, and nothing changes before that.
          */
         post: operations["commission"];
         delete?: never;
@@ -414,8 +417,9 @@ export interface paths {
         get: operations["get"];
         /**
          * Replaces the settings of a pump.
-         * @description If the interval changes, the pump's baseline cannot be used any more. A new one is learned: from the stored readings of the
-         *     time range that the old one was learned from, if it was learned from stored readings. Until then the pump is `LEARNING`. The change is durable when the response is sent.
+         * @description If the interval changes, the pump's baseline cannot be used any more, and the pump is `LEARNING` until it has a new one. If
+         *     the old baseline was learned from stored readings, the new one is learned from the stored readings of the same time range.
+         *     The change is durable when the response is sent.
          */
         put: operations["set"];
         post?: never;
@@ -459,9 +463,9 @@ export interface paths {
          * @description Without a body, the recording that comes with Volute is played: 2,000 rows of one pump, one row per minute, with three
          *     faults. A JSON body defines pumps and faults; an empty object simulates the six pumps of the demo. A CSV body
          *     (`timestamp`, the profile's channels, optionally `machine_status`) is a recording: its rows become readings of a pump
-         *     that has none yet, one row per second, or `speed` times as fast. The times between them are as recorded, and the last
-         *     one is now. If the rows are sparser than the profile's interval, their interval is set for the pump. Only a demo node
-         *     (`volute serve --demo`) simulates.
+         *     that has none yet, one row per second, or `speed` times as fast. The readings' times keep the intervals of the recording.
+         *     They are shifted to the present, so that no reading is sent before its time. If the rows are sparser than the profile's
+         *     interval, their interval is set for the pump. Only a demo node (`volute serve --demo`) simulates.
          */
         post: operations["start"];
         delete?: never;
@@ -596,7 +600,7 @@ export interface components {
             p50_ms: number | null;
             /**
              * Format: double
-             * @description The 99th percentile of the same.
+             * @description The 99th percentile of the time of its messages, in milliseconds.
              */
             p99_ms: number | null;
             /**
@@ -673,8 +677,8 @@ export interface components {
         /** @description A command of a person, executed or refused. */
         AuditResponse: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`,
-             *     `stop-simulation`, `backup`, `export` or `confirm-clock`.
+             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
+             *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
              * @example restart
              */
             action: string;
@@ -686,7 +690,8 @@ export interface components {
             /** @description Details; may be empty. */
             detail: string;
             /**
-             * @description The object of the command: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
+             * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
+             *     `simulation`.
              * @example pump/P-101
              */
             object: string;
@@ -736,12 +741,12 @@ export interface components {
             model: string;
             /** @description The id of its network. */
             network: string;
-            /** @description The range of each channel in them, in the profile's order. */
+            /** @description The range of each channel in these readings, in the profile's order. */
             spans: components["schemas"]["SpanResponse"][];
             thresholds: components["schemas"]["ThresholdsResponse"];
             /**
              * Format: date-time
-             * @description The end of those readings (exclusive).
+             * @description The end of the readings that it was learned from (exclusive).
              */
             to: string;
             /** @description Whether the node's network can use it. */
@@ -753,7 +758,7 @@ export interface components {
             version: number;
             /** @description Why it was learned. */
             why: string;
-            /** @description The number of windows of normal running in them. */
+            /** @description The number of windows of normal running in these readings. */
             windows: number;
         };
         /** @description The baseline of a pump. */
@@ -946,7 +951,7 @@ export interface components {
             full_in_days: number | null;
             /**
              * Format: double
-             * @description The growth of the data per day, in bytes; null if it has been measured for less than an hour.
+             * @description The growth of the data per day, in bytes; null if the disk has been measured for less than an hour.
              */
             growth_bytes_per_day: number | null;
             /**
@@ -1032,14 +1037,14 @@ export interface components {
             advised_interval_ms: number | null;
             /**
              * Format: int64
-             * @description The step between the readings of its windows, in milliseconds.
+             * @description The length of a step of the pump's windows, in milliseconds.
              */
             interval_ms: number;
-            /** @description Whether the step is set for this pump, instead of its profile's. */
+            /** @description Whether this step is set for the pump; if not, it is the interval of its profile. */
             own_interval: boolean;
             /**
              * Format: int64
-             * @description The time between its posts, in milliseconds; null in the same cases.
+             * @description The time between its posts, in milliseconds; null if they are irregular, or too few so far.
              */
             posts_every_ms: number | null;
             /**
@@ -1049,13 +1054,13 @@ export interface components {
             readings_every_ms: number | null;
             /**
              * Format: int64
-             * @description The time without a reading after which it is stale, in milliseconds.
+             * @description The time without a reading after which the pump is `STALE`, in milliseconds.
              */
             stale_after_ms: number;
         };
         /** @description Event `fleet`, once a second: the state of the pumps that have sent readings since the node started, in columns. */
         FleetEvent: {
-            /** @description The time since its last reading was received, in milliseconds. */
+            /** @description The time since each pump's last reading was received, in milliseconds. */
             age_ms: (number | null)[];
             /** @description The time of its last detection, in milliseconds since 1970. */
             at: (number | null)[];
@@ -1084,11 +1089,11 @@ export interface components {
         };
         /** @description What is missing from a response. */
         IncompleteResponse: {
-            /** @description Why the other items cannot be read. */
+            /** @description Why earlier items cannot be read. */
             reason: string;
             /**
              * Format: date-time
-             * @description Nothing is missing from this time on; null if this is not known for any time.
+             * @description The list is complete from this time on; null if items of any time may be missing.
              */
             since: string | null;
         };
@@ -1117,7 +1122,7 @@ export interface components {
             accepted: number;
             /** @description Values in accepted items that are outside the plausible range of their channel; the first 100. */
             bad_channels: components["schemas"]["BadChannelResponse"][];
-            /** @description The number of further ones. */
+            /** @description The number of further such values. */
             bad_channels_not_listed: number;
             /** @description Readings that were accepted before with the same values. */
             duplicate: number;
@@ -1132,7 +1137,7 @@ export interface components {
              *     are not listed.
              */
             missing_channels: components["schemas"]["MissingChannelResponse"][];
-            /** @description The number of further ones. */
+            /** @description The number of further such values. */
             missing_channels_not_listed: number;
             /** @description Rejected items: the first 100 that can be sent again, and the first 100 others. */
             rejected: components["schemas"]["RejectedResponse"][];
@@ -1175,11 +1180,11 @@ export interface components {
         /** @description A kind of pump: a profile and its model. */
         KindResponse: components["schemas"]["ProfileResponse"] & {
             /**
-             * @description Why the profile cannot be read, in words; null: it is in order. Until it is added again, only the names of its channels
-             *     are known, and the readings of its pumps are stored, shown, and not evaluated.
+             * @description Why the profile cannot be read, for people; null if it can be read. Until a damaged profile is added again, only the
+             *     names of its channels are known, and the readings of its pumps are stored and shown but not evaluated.
              */
             damage: string | null;
-            /** @description The id of the model that scores the windows of its pumps; null: they are not scored. */
+            /** @description The id of the model that scores the windows of its pumps; null if they are not scored. */
             model: string | null;
         };
         /** @description Event `lagged`: the subscriber was too slow. */
@@ -1194,10 +1199,10 @@ export interface components {
         LateResponse: {
             /**
              * Format: int64
-             * @description Their number since the node started.
+             * @description The number of these readings since the node started.
              */
             count: number;
-            /** @description Why they were late. */
+            /** @description Why these readings were late. */
             reason: string;
         };
         /** @description The distribution of a latency. Each figure is at most one eighth above the true one, and null before the first measurement. */
@@ -1205,10 +1210,10 @@ export interface components {
             /** @description The histogram since the node started; empty buckets are omitted. */
             buckets: components["schemas"]["BucketResponse"][];
             /**
-             * @description `gate`: from the parsing of a post until its pump has judged its readings; `journal`: from then until they are in
-             *     the journal; `queue`: from a complete window until a worker takes it; `inference`: from then to its score; `record`:
-             *     from a detection until it is in the journal; `detection`: from the receipt of a reading until the detection of its
-             *     window is in the journal.
+             * @description `gate`: from the parsing of a post until its pump has accepted or rejected its readings; `journal`: from then until
+             *     the readings are in the journal; `queue`: from a complete window until a worker takes it; `inference`: from then until
+             *     the window is scored; `record`: from a detection until it is in the journal; `detection`: from the receipt of a reading
+             *     until the detection of its window is in the journal.
              * @example detection
              */
             of: string;
@@ -1282,8 +1287,8 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `start-simulation`,
-                 *     `stop-simulation`, `backup`, `export` or `confirm-clock`.
+                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
+                 *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
                  * @example restart
                  */
                 action: string;
@@ -1295,7 +1300,8 @@ export interface components {
                 /** @description Details; may be empty. */
                 detail: string;
                 /**
-                 * @description The object of the command: the id of an actor, a stage or a pump, the folder of a backup, or `simulation`.
+                 * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
+                 *     `simulation`.
                  * @example pump/P-101
                  */
                 object: string;
@@ -1421,11 +1427,11 @@ export interface components {
             /** @description The items, in the list's order. */
             items: (components["schemas"]["ProfileResponse"] & {
                 /**
-                 * @description Why the profile cannot be read, in words; null: it is in order. Until it is added again, only the names of its channels
-                 *     are known, and the readings of its pumps are stored, shown, and not evaluated.
+                 * @description Why the profile cannot be read, for people; null if it can be read. Until a damaged profile is added again, only the
+                 *     names of its channels are known, and the readings of its pumps are stored and shown but not evaluated.
                  */
                 damage: string | null;
-                /** @description The id of the model that scores the windows of its pumps; null: they are not scored. */
+                /** @description The id of the model that scores the windows of its pumps; null if they are not scored. */
                 model: string | null;
             })[];
             /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
@@ -1473,7 +1479,7 @@ export interface components {
                  * @description When it was registered.
                  */
                 registered_at: string;
-                /** @description On a demo node: whether the pump is not simulated (any more), so that no readings of it arrive. False on other nodes. */
+                /** @description On a demo node: true if the pump is not being simulated, so that no readings of it arrive. False on other nodes. */
                 simulation_ended: boolean;
                 /**
                  * Format: date-time
@@ -1760,7 +1766,7 @@ export interface components {
              * @description When it was registered.
              */
             registered_at: string;
-            /** @description On a demo node: whether the pump is not simulated (any more), so that no readings of it arrive. False on other nodes. */
+            /** @description On a demo node: true if the pump is not being simulated, so that no readings of it arrive. False on other nodes. */
             simulation_ended: boolean;
             /**
              * Format: date-time
@@ -1790,7 +1796,7 @@ export interface components {
          *     }
          */
         PumpSettingsRequest: {
-            /** @description The same for single channels, by name; for pumps that report some channels only when they change. */
+            /** @description The hold time of single channels in seconds, by name; for pumps that report some channels only when they change. */
             channel_hold_s?: {
                 [key: string]: number;
             } | null;
@@ -1891,7 +1897,7 @@ export interface components {
             field: string;
             /** @description The item's index in the post, from 0; blank lines of NDJSON are not counted. */
             index: number;
-            /** @description All of this as a message. */
+            /** @description The rejection as a sentence, for people. */
             message: string;
             /**
              * Format: int64
@@ -1973,7 +1979,7 @@ export interface components {
         };
         /** @description The settings of a pump; null: as in its profile. */
         SettingsResponse: {
-            /** @description The same for single channels, by name; takes precedence over `hold_s`. */
+            /** @description The hold time of single channels in seconds, by name; takes precedence over `hold_s`. */
             channel_hold_s: {
                 [key: string]: number;
             };
@@ -2151,18 +2157,18 @@ export interface components {
             readings: number;
         };
         /**
-         * @description The thresholds above which a window is anomalous. The detector `conditional` has one for each channel and time, and its own are not
-         *     listed here: its loss is in multiples of them.
+         * @description The thresholds above which a window is anomalous. The thresholds of the detector `conditional`, one for each channel and
+         *     averaging time, are not listed here: the loss of its detections is in multiples of them.
          */
         ThresholdsResponse: {
             /**
              * Format: double
-             * @description The same for their reconstruction errors.
+             * @description The threshold of the deviation of the channels' reconstruction errors, in units of their spread.
              */
             error: number;
             /**
              * Format: double
-             * @description The same for their long-term levels.
+             * @description The threshold of the deviation of the channels' long-term levels, in units of their spread.
              */
             long_level: number;
             /**
@@ -2196,13 +2202,13 @@ export interface components {
         };
         /** @description What is in the journal and not in the database yet. */
         WaitingResponse: {
-            /** @description The approximate memory of all of it, in bytes. */
+            /** @description The approximate memory of all waiting data, in bytes. */
             bytes: number;
             /** @description The number of readings. */
             readings: number;
             /**
              * Format: date-time
-             * @description When the oldest of it arrived; null if there is none.
+             * @description When the oldest waiting data arrived; null if there is none.
              */
             since: string | null;
         };
@@ -3703,10 +3709,10 @@ export interface operations {
                 /** @description `next_cursor` of the previous page */
                 cursor?: string;
                 /**
-                 * @description 2 to 10000: the whole time range in at most this many items, which are aggregates if there are more readings;
-                 *     without limit and cursor. Items of a minute or longer consist of whole minutes, items of an hour or longer of whole
-                 *     hours: a minute or hour that the range covers partly is included completely. Absent from: a day before to; absent
-                 *     to: now
+                 * @description 2 to 10000: the whole time range in at most this many items, which are aggregates if there are more readings. Cannot
+                 *     be combined with limit and cursor. Items of a minute or longer consist of whole minutes, items of an hour or longer of
+                 *     whole hours: a minute or hour that the range covers partly is included completely. If from is absent, the range starts
+                 *     a day before to; if to is absent, it ends now
                  */
                 points?: number;
             };
@@ -3765,7 +3771,10 @@ export interface operations {
                 time_format?: string;
                 /** @description With a recording: the time zone of its times that have no offset, for example `Europe/Berlin`; absent: UTC */
                 time_zone?: string;
-                /** @description With a recording: `first` or `second`, if it has the hour that the time zone repeats only once */
+                /**
+                 * @description With a recording that has the hour repeated at the end of daylight saving time only once: which one it is, `first` or
+                 *     `second`
+                 */
                 repeated_hour?: string;
                 /** @description With a recording: its decimal mark, `point` or `comma` */
                 decimal?: string;
@@ -3773,7 +3782,7 @@ export interface operations {
                 column?: string;
                 /** @description With a recording: only rows with this value in the column `pump_id` are read */
                 file_pump?: string;
-                /** @description With a recording: its values are in the channels' units, whatever units it names */
+                /** @description With a recording: ignore the units that it names, because its values are in the channels' units */
                 ignore_units?: boolean;
                 /** @description With a recording: the quality codes of good values, separated by commas; absent: `Good`, `OK`, `192` and similar ones */
                 good_quality?: string;
