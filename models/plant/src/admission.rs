@@ -1,27 +1,29 @@
-//! Admission of one pump's drafts (items of posts, parsed and not admitted yet): whether each is new, late, a duplicate, or in conflict with what is stored.
+//! Admission of one pump's drafts: decides whether each draft is new, late, a duplicate, or in conflict with a known
+//! reading.
 //!
-//! Pure: what is stored is passed in. Admitted readings that are not stored yet are remembered here until
+//! What is stored is passed in. Readings that are admitted and not stored yet are remembered until
 //! [`Admission::complete`]. A batch of drafts is processed like this:
 //!
 //! 1. [`Admission::lookup`] returns what must be looked up in the store. A live pump's drafts are newer than everything
 //!    stored, so nothing is looked up.
-//! 2. [`Admission::admit`] takes the drafts and the result of the lookup, and processes them in the order of their times.
-//!    A draft with a device time keeps it. A draft without one gets a unique time, which no stored or in-flight reading
-//!    has: the receive time, or the next free millisecond after it. Example: received at 12:00:03.000, with readings
-//!    stored at 12:00:03.000 to 12:00:03.499 and at 12:00:10.000, it gets 12:00:03.500. Drafts with the same time are one
-//!    reading ([`Reading::overlap`]). A draft that adds channels to a known reading is new, and the added channels are
-//!    stored as another part of it.
+//! 2. [`Admission::admit`] takes the drafts and the result of the lookup, and processes them in the order of their
+//!    times. A draft with a device time keeps that time. A draft without one gets a unique time, which no stored or
+//!    in-flight reading has: the receive time, or the next free millisecond after it. An example: a draft without a
+//!    device time is received at 12:00:03.000, and there are readings at 12:00:03.000 to 12:00:03.499 and at
+//!    12:00:10.000. The draft gets 12:00:03.500. Drafts with the same time are one reading ([`Reading::overlap`]). A
+//!    draft that adds channels to a known reading is new, and the added channels are stored as another part of it.
 //! 3. [`Admission::complete`] is called when the store has stored each new reading, or has refused it.
 //!
-//! Whether a reading is late for its window depends on the order only. The order restarts if a pump's times go back,
-//! because its clock was set or a single reading was ahead. An example, received each second from 12:00:00 on:
+//! Whether a reading is late for its window depends only on the *order*, the newest time so far. The order restarts if
+//! a pump's times go back, because its clock was set or a single reading was ahead. An example, with one reading
+//! received each second from 12:00:00 on:
 //!
 //! | device time | result |
 //! | --- | --- |
 //! | 12:00:00 | in order |
 //! | 12:00:25 | in order: 24 s ahead is allowed |
 //! | 12:00:02, 12:00:03 | late, both current and rising |
-//! | 12:00:04 | in order: the third of them, so the order continues from here |
+//! | 12:00:04 | in order: the third in a row, so the order continues from this time |
 //!
 //! Does no I/O; the pump actor queries the store. Does not decide which readings are displayed and compared with limits;
 //! see [`TimestampLimits::is_current`].
@@ -36,27 +38,27 @@ use crate::{
     WindowConfig, device_clock::format_duration,
 };
 
-/// If the newest reading is less than this far ahead of the receipt, a reading without a device time is placed after it, and the
-/// store need not be queried. Otherwise the first free time is looked up.
+/// If the newest reading is less than this far ahead of the receive time, in milliseconds, a reading without a device
+/// time is placed after it, and the store is not queried. Otherwise the first free time is looked up.
 const MAX_APPEND_MS: i64 = 1000;
-/// This many current readings in a row, behind the newest and with rising times, start a new order.
+/// This many current readings in a row that are late and have rising times restart the order.
 const NEW_ORDER_READINGS: u32 = 3;
 const DAY_MS: f64 = 86_400_000.0;
 
 /// The outcome of a draft.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DraftOutcome {
-    /// It is a new reading, or adds channels to one.
+    /// It is a new reading, or adds channels to a known one.
     New {
         /// It is too late for its window.
         late: bool,
     },
-    /// The same values were admitted before. They may still be in flight; the duplicate is durable when they are.
+    /// The same values were admitted before, and may still be in flight. The duplicate is durable when they are.
     Duplicate {
         /// The time of both.
         at: Timestamp,
     },
-    /// It is refused for good.
+    /// It is refused, and must not be sent again.
     Rejected(Rejection),
     /// It cannot be decided now: the store cannot be read, a part of the same reading was not stored, or another draft without a
     /// device time has its channel. The same item may be sent again.
@@ -77,7 +79,7 @@ pub struct AdmissionResult {
 pub struct AdmittedReading {
     /// The reading to store. If its time has a reading already, only the channels that it adds.
     pub reading: Reading,
-    /// The merged reading at its time, if this is a later part.
+    /// The merged reading at its time, if `reading` is a later part of it.
     pub whole: Option<Reading>,
 }
 
@@ -95,7 +97,7 @@ pub struct Lookup {
 pub struct FreeTimeSearch {
     /// The earliest acceptable time.
     pub from: Timestamp,
-    /// Times that are excluded, though no reading with them may be stored.
+    /// Times that are excluded even if no reading is stored at them.
     pub excluded: BTreeSet<Timestamp>,
 }
 
@@ -119,9 +121,9 @@ pub struct Admission {
     limits: TimestampLimits,
     /// The latest time of an admitted reading.
     newest: Option<Timestamp>,
-    /// Up to this time there may be stored readings that could not be read.
+    /// Up to this time there may be stored readings that the store could not return.
     unread_until: Option<Timestamp>,
-    /// The newest time since the order last restarted. Lateness is relative to it.
+    /// The newest time since the order last restarted. A reading is late relative to this time.
     order: Option<Timestamp>,
     late_run: LateRun,
     in_flight: BTreeMap<Timestamp, InFlight>,
@@ -146,7 +148,7 @@ struct LateRun {
     last: Option<(Timestamp, Timestamp)>,
 }
 
-/// A reading of which not all parts are stored yet.
+/// A reading with at least one part that is not stored yet.
 #[derive(Debug)]
 struct InFlight {
     /// The merged reading at its time, stored or not.
@@ -157,11 +159,11 @@ struct InFlight {
     failed: bool,
 }
 
-/// How the time of a draft without a device time is found.
+/// How a draft without a device time gets a time.
 enum Unstamped {
     /// No reading is stored at this time or later.
     From(Timestamp),
-    /// The store must be queried for the first free time from here on.
+    /// The store must be queried for the first free time, from this time on.
     LookUp(Timestamp),
 }
 
@@ -191,7 +193,7 @@ impl Admission {
         }
     }
 
-    /// Takes the interval and the hold times of another profile with the same channels.
+    /// Uses the interval and the hold times of another profile with the same channels from now on.
     pub fn change_profile(&mut self, profile: &Profile) {
         self.config = WindowConfig::for_profile(profile);
         self.holds_ms = holds_ms(&self.config, profile);
@@ -200,13 +202,13 @@ impl Admission {
         }
     }
 
-    /// Records a stored reading, as after a restart.
+    /// Records a stored reading, for example after a restart.
     pub fn replay(&mut self, reading: &Reading) {
         self.order = self.order.max(Some(reading.at));
         self.record(reading);
     }
 
-    /// Records that up to this time readings may be stored that could not be read.
+    /// Records that there may be stored readings up to this time that the store could not return.
     pub fn mark_unread_until(&mut self, until: Timestamp) {
         self.unread_until = self.unread_until.max(Some(until));
     }
@@ -228,9 +230,9 @@ impl Admission {
 
     /// Admits a batch of drafts that was received at `received`, given the result of its [`Lookup`].
     ///
-    /// They are processed in the order of their times, so the order within a post does not matter: no reading is late because
-    /// of its own post. Drafts without a device time come last, so that they do not take the time of another draft. Together
-    /// they are one reading; one that repeats a channel is deferred.
+    /// They are processed in the order of their times, so the order within a post does not matter: no reading is late
+    /// because of its own post. Drafts without a device time come last, so that they do not take the time of another
+    /// draft. Together they make one reading; a draft that repeats one of its channels is deferred.
     pub fn admit(
         &mut self,
         mut drafts: Vec<(usize, Draft)>,
@@ -305,7 +307,8 @@ impl Admission {
         }
     }
 
-    /// Admits a further draft without a device time, next to those of its post at `at`.
+    /// Admits a further draft without a device time, as part of the reading at `at` that the first such draft of the
+    /// post began.
     fn admit_second_unstamped(
         &mut self,
         draft: &Draft,
@@ -339,7 +342,7 @@ impl Admission {
         DraftOutcome::New { late }
     }
 
-    /// Admits further channels of a known reading. Channels of one post and time are stored together.
+    /// Admits further channels of a known reading. Parts with one time in one batch are stored together.
     fn admit_part(
         &mut self,
         known: &Reading,
@@ -380,8 +383,8 @@ impl Admission {
             return true;
         }
         let LateRun { count, last } = self.late_run;
-        // Readings of one post count once, so that a backlog from another gateway does not restart the order. All of them count if the
-        // newest time is still in the future by the node's clock.
+        // Readings of one post count once, so that a backlog from another gateway does not restart the order. All of
+        // them count if the newest time is in the future by the node's clock.
         let newest_is_future = self.config.is_past(received, order);
         let same_post = last.is_some_and(|(_, then)| then == received) && !newest_is_future;
         let count = match last {
@@ -416,7 +419,8 @@ impl Admission {
         at
     }
 
-    /// Whether a reading may be stored at this time. An in-flight reading takes precedence.
+    /// Whether a reading may be stored at this time. False if one is in flight, since the merged in-flight reading is
+    /// used then.
     fn may_be_stored(&self, at: Timestamp) -> bool {
         Some(at) <= self.last_stored() && !self.in_flight.contains_key(&at)
     }
@@ -451,7 +455,7 @@ impl Admission {
         DraftOutcome::Rejected(Rejection::new("timestamp", Some(at.to_string()), allowed, &reason))
     }
 
-    /// Marks missing samples that are filled by a last good value, which is neither before a gap nor too old.
+    /// Marks missing samples as filled if the channel's last good value may be used for them.
     fn mark_filled(&self, reading: &Reading) -> Arc<[Sample]> {
         let gap = self.is_after_gap(reading.at);
         let is_filled = |known: &LastGood| !gap && known.at <= reading.at && reading.at <= known.until;
@@ -490,7 +494,7 @@ fn holds_ms(config: &WindowConfig, profile: &Profile) -> Vec<i64> {
     config.holds(profile).into_iter().map(|steps| steps * config.interval_ms).collect()
 }
 
-/// Returns the deferral of a draft with this device time, or of one without a device time.
+/// Returns the deferral of a draft with this device time; none for a draft without one.
 fn deferred(at: Option<Timestamp>) -> DraftOutcome {
     let allowed = "a time later than the pump's stored readings; send this item again once the database answers";
     let reason = "what is stored at this time is not known at the moment";

@@ -9,21 +9,21 @@
 //!      1      1      2      1      1      1      1      1      1      1      1          multiple of the median, 60 s, rounded
 //! ```
 //!
-//! Every difference is the median or a small multiple of it (a multiple of 2 is one missing row), and nearly all are the
-//! median itself. So the cadence is regular, and its interval is the mean of all differences, each divided by its
-//! multiple: 720 s / 12 = 60 s. It is rounded to whole minutes, seconds, tenths or hundredths of a second if the rounded
-//! value is no further away than the differences are off on average: 10 s with some of 11 s are 10 s, and rows exactly
-//! every 777 s stay at 777 s.
+//! Every difference is the median or a small multiple of it (a multiple of 2 is one missing row), and nearly all are
+//! the median itself. So the cadence is regular. Its interval is the sum of all differences over the sum of their
+//! multiples: 720 s / 12 = 60 s. The interval is rounded to whole minutes, seconds, tenths or hundredths of a second if
+//! that changes it by no more than the mean distance between a difference and its multiple of the median. So
+//! differences of 10 s with some of 11 s give 10 s, and rows exactly every 777 s give 777 s.
 //!
 //! - A time that is not after the one before (a duplicate, or a reading out of order) is ignored.
-//! - A difference of more than [`MAX_MISSING`] times the median is a gap. One difference in twenty may be a gap, or be
-//!   off the multiples in another way; of fewer than twenty, one.
-//! - Six of ten differences must be the median itself. A feed that reports on change, or one whose interval has just
-//!   changed, is irregular. After a change, the old differences are replaced by new ones, and the cadence becomes regular
-//!   again.
+//! - A difference of more than [`MAX_MISSING`] times the median is a gap. At most one difference in twenty may be a
+//!   gap, or be far from every multiple in another way. With fewer than twenty differences, one may.
+//! - Six of ten differences must be the median itself. A feed that reports on change is irregular, and so is one whose
+//!   interval has just changed. After such a change new differences replace the old ones, and the cadence becomes
+//!   regular again.
 //!
-//! Readings may come in *bursts*, with most of the time between the bursts. A gateway that reads its tags one after the
-//! other, and sends each with its own time, scans the pump, here once a minute:
+//! Readings may come in *bursts*, with most of the time between the bursts. For example, a gateway scans the tags of a
+//! pump once a minute: it reads the tags one after the other, and sends each with its own time:
 //!
 //! ```text
 //! 00:00.000  .015  .030  .045      01:00.001  .016  .031  .046      02:00.000 ...
@@ -31,13 +31,13 @@
 //! |---------- 60001 --------------|--------- 59999 ---------------|           from scan to scan
 //! ```
 //!
-//! - A difference of more than [`MAX_MISSING`] times those before it is a pause, and ends a burst.
+//! - A difference of more than [`MAX_MISSING`] times the differences before it is a pause, and ends a burst.
 //! - Bursts are scans if their pauses take at least half of the time, their readings are at most 1 s apart, and they have
 //!   fewer readings than a window has steps. The cadence is then the time from scan to scan. Bursts whose readings are
 //!   less than 50 ms apart are scans whatever their length, since no pump has an interval that short.
-//! - Longer bursts are runs of a pump that sends only while it runs: the cadence is that within a burst.
+//! - Longer bursts come from a pump that sends only while it runs. The cadence is then the one within a burst.
 //!
-//! Does not decide what follows from a cadence; see the callers of [`Cadence::sparser_than`].
+//! The callers of [`Cadence::sparser_than`] decide what follows from a cadence.
 
 use std::collections::VecDeque;
 
@@ -45,7 +45,7 @@ use crate::{Timestamp, WindowConfig};
 
 /// The fewest differences from which a cadence is determined.
 pub const MIN_DIFFERENCES: usize = 10;
-/// A difference of up to this many times the median is one with missing readings; a longer one is a gap.
+/// A difference of up to this many times the median means missing readings. A longer one is a gap.
 pub const MAX_MISSING: i64 = 10;
 
 /// Number of differences that the meter of a live pump remembers.
@@ -53,27 +53,28 @@ const LIVE_DIFFERENCES: usize = 20;
 /// Number of differences, the last ones, that the meter of a recording remembers.
 const RECORDED_DIFFERENCES: usize = 20_000;
 
-/// How far a difference may be from a multiple of the median, in medians.
+/// How far a difference may be from a multiple of the median, as a share of the median.
 const TOLERANCE: f64 = 0.45;
 /// The share of the differences that must be the median itself.
 const MIN_SINGLE_SHARE: f64 = 0.6;
-/// The share of the differences that may be off the multiples; one difference always may.
+/// The share of the differences that may be far from every multiple; one difference always may.
 const MAX_OFF_GRID_SHARE: f64 = 0.05;
 /// The most that an interval is rounded by because of jitter, as a share of it.
 const MAX_JITTER_ROUNDING: f64 = 0.02;
-/// The most that an interval is rounded by to whole seconds, as a share of it: a clock drifts, and a timer that is set
-/// after each reading is late by the time that the reading took.
+/// The most that an interval is rounded to whole seconds, as a share of it. A clock drifts, and a timer that is set
+/// after each reading is late by the duration of the reading.
 const MAX_DRIFT_ROUNDING: f64 = 0.005;
 /// A feed is sparser than its profile from this multiple of the profile's interval on.
 const SPARSER_FACTOR: f64 = 1.5;
 
-/// Number of differences within bursts, the newest, that give the spacing within a burst.
+/// Number of differences within bursts, the newest ones, from which the spacing within a burst is determined.
 const RECENT_DIFFERENCES: usize = 20;
 /// Fewer pauses than this may be accidental.
 const MIN_PAUSES: usize = 3;
 /// The most time between two readings of one scan.
 const MAX_SCAN_SPACING_MS: i64 = 1_000;
-/// Readings that are closer together than this belong to one scan, whatever its length: half of the shortest interval.
+/// Readings that are closer together than this belong to one scan, however many there are. It is half of the shortest
+/// allowed interval.
 const MIN_SPACING_MS: i64 = 50;
 
 /// The cadence of a run of readings.
@@ -127,7 +128,7 @@ impl Cadence {
 
     /// Returns the interval of a regular cadence whose readings come less often than once in `interval_ms`.
     ///
-    /// More frequent readings need no change: of those within one step the last one counts.
+    /// Readings that come more often need no other interval: of those within one step the last one counts.
     pub fn sparser_than(&self, interval_ms: i64) -> Option<i64> {
         self.interval_ms().filter(|found| *found as f64 >= SPARSER_FACTOR * interval_ms as f64)
     }
@@ -154,11 +155,11 @@ pub struct CadenceMeter {
     /// Start of the current burst, and the number of its readings.
     burst_start: Option<Timestamp>,
     readings: usize,
-    /// The most differences and bursts that are remembered.
+    /// The most differences, and the most bursts, that are remembered.
     max_len: usize,
 }
 
-/// Readings that came together, and the pause after them.
+/// Readings that came close together, and the pause after them.
 #[derive(Debug, Clone, Copy)]
 struct Burst {
     readings: usize,
@@ -206,20 +207,21 @@ impl CadenceMeter {
             push_bounded(&mut self.bursts, burst, self.max_len);
             self.burst_start = Some(at);
         }
-        // A pause after a single reading may be the new spacing of all readings.
+        // A long difference after a single reading may be the new spacing of all readings.
         if !is_pause || self.readings == 1 {
             push_bounded(&mut self.burst_differences, difference, RECENT_DIFFERENCES);
         }
         self.readings = if is_pause { 1 } else { self.readings + 1 };
     }
 
-    /// Returns the number of differences that it has.
+    /// Returns the number of differences that it remembers.
     pub fn differences(&self) -> usize {
         self.differences.len()
     }
 
-    /// Returns a typical pause, in milliseconds: the 90th percentile of the pauses, or the median while there are few. If
-    /// most of the time lies between bursts, only the pauses between bursts count. None before the second time.
+    /// Returns a typical pause, in milliseconds: the 90th percentile of the pauses, or the median while there are few.
+    /// If most of the time lies between bursts, only the pauses between bursts count. None until two readings have
+    /// come.
     pub fn typical_pause_ms(&self) -> Option<i64> {
         if self.is_bursty() {
             return typical(self.bursts.iter().map(|burst| burst.pause_ms));
@@ -247,7 +249,7 @@ impl CadenceMeter {
         self.bursts.len() >= MIN_PAUSES && 2 * paused_ms >= ended_ms + under_way_ms
     }
 
-    /// Whether the bursts are scans and not runs of a pump.
+    /// Whether the bursts are scans, not runs of a pump.
     fn is_scanning(&self) -> bool {
         let spacing_ms = median(&self.burst_differences).unwrap_or_default();
         let mut readings: Vec<usize> = self.bursts.iter().map(|burst| burst.readings).collect();
@@ -272,7 +274,7 @@ fn median(values: &VecDeque<i64>) -> Option<i64> {
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
-/// Returns the 90th percentile, or the median of a few values.
+/// Returns the 90th percentile; of fewer than [`MIN_DIFFERENCES`] values, the median.
 fn typical(values: impl Iterator<Item = i64>) -> Option<i64> {
     let mut sorted: Vec<i64> = values.collect();
     sorted.sort_unstable();
@@ -298,10 +300,11 @@ fn classify(mut differences: Vec<i64>) -> Cadence {
 
 /// How the differences lie around the multiples of their median.
 struct Grid {
-    /// Number of differences that are the median, and number of those that are a multiple of it.
+    /// Number of differences that are the median, and number of those that are the median or a multiple of it.
     single: usize,
     multiples: usize,
-    /// Of the latter: their sum, the sum of their multiples, and the sum of their distances from these.
+    /// Of the latter: the sum of the differences, the sum of their multiples (1, 2, ...), and the sum of the distances
+    /// between each difference and its multiple of the median.
     sum_ms: f64,
     steps: f64,
     off_ms: f64,
@@ -326,8 +329,8 @@ impl Grid {
         grid
     }
 
-    /// Returns the mean, rounded as far as the times are inexact: by at most the mean distance from the grid, and by at most
-    /// 2 %. Times without jitter keep their exact interval, except that it is rounded to whole seconds by up to
+    /// Returns the mean interval, rounded by at most the mean distance between a difference and its multiple, and by at
+    /// most 2 %. Times without jitter keep their exact interval, except that it is rounded to whole seconds by up to
     /// [`MAX_DRIFT_ROUNDING`].
     fn interval_ms(&self) -> i64 {
         let mean_ms = self.sum_ms / self.steps;
@@ -583,7 +586,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any interval: jitter of a sixth of it either way, one row in five missing, any row twice, and a gap.
+        /// For any interval: jitter of up to a sixth of it, one row in ten missing, one row in eight doubled, and a
+        /// gap.
         #[test]
         fn the_interval_of_noisy_times_is_found(
             interval_ms in 1_000_i64..=3_600_000,

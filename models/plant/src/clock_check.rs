@@ -1,8 +1,8 @@
 //! Checks the node's clock against the last time at which it was plausible.
 //!
 //! A wrong clock does permanent damage. A clock that is 500 days ahead makes all history exceed its retention. A clock
-//! that starts in 1970, because its battery is empty and no network time has arrived yet, puts every device's time in the
-//! future; a gateway discards for good what is refused for good. An example:
+//! that starts in 1970, because its battery is empty and no network time has arrived yet, puts every device's time in
+//! the future. The node would reject these readings, and their gateways would discard them. An example:
 //!
 //! | clock | last plausible | result | effect |
 //! | --- | --- | --- | --- |
@@ -13,16 +13,17 @@
 //! | 2026-11-29 10:05 | 2026-11-29 10:00 | plausible | the clock was corrected |
 //!
 //! A node that was off for longer than [`ClockCheck::MAX_AHEAD_MS`] also starts as ahead: only an operator can
-//! distinguish that from a wrong clock. Until then the node accepts readings with a device time, and deletes nothing.
+//! distinguish that from a wrong clock. Until the operator confirms the clock, the node accepts readings with a device
+//! time, and deletes nothing.
 //!
 //! While the clock is not plausible, no permanent decision depends on it: see [`ClockState::can_validate`].
 //!
-//! A clock that is ahead by at most that much cannot be distinguished from a node that was off for some days. So
-//! retention follows the clock slowly ([`RetentionClock`]): a clock that is three days ahead for ten minutes deletes the
-//! oldest 100 minutes of history, not three days.
+//! A clock that is ahead by at most [`ClockCheck::MAX_AHEAD_MS`] cannot be distinguished from the clock of a node that
+//! was off for some days. So retention follows the clock slowly ([`RetentionClock`]). If the clock is three days ahead
+//! for ten minutes, only the oldest 100 minutes of history are deleted, not three days.
 //!
-//! Does not detect a clock that is behind by no more than the node was off. Does not store the last plausible time; its
-//! user does.
+//! Does not detect a clock that lost time while the node was off, as long as it shows a time after the last plausible
+//! one. Does not store the last plausible time; the owner of the check does.
 
 use std::time::Duration;
 
@@ -48,13 +49,15 @@ pub enum ClockState {
 impl ClockState {
     /// Whether a reading's time can be validated while the clock shows `now` and readings are kept from `oldest_kept` on.
     ///
-    /// If not, the reading must not be refused for good, since the clock may be at fault. A reading without a device time
-    /// would permanently get a wrong time.
+    /// If not, the reading must not be rejected, since the clock may be at fault. A reading without a device time would
+    /// get a wrong time for good.
     pub fn can_validate(self, stamp: TimestampSource, now: Timestamp, oldest_kept: Timestamp) -> bool {
         match (self, stamp) {
             (Self::Plausible, _) => true,
             (_, TimestampSource::Received) => false,
-            // The true time is not before `last_plausible`. A reading that is too old by that is accepted and deleted later.
+            // `oldest_kept` follows from the wrong `now`; it is moved by the difference from `now` to `last_plausible`.
+            // The true time is not before that, so a reading that is accepted here may be too old by the true time.
+            // Retention deletes it later.
             (Self::Behind { last_plausible }, TimestampSource::Device(at)) => {
                 at <= now && at >= oldest_kept.plus_ms(last_plausible.since_ms(now))
             }
@@ -81,7 +84,7 @@ impl ClockState {
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Checks the node's clock. Has no clock of its own: every time is passed in.
+/// Checks the node's clock. Every time is passed in.
 #[derive(Debug, Clone)]
 pub struct ClockCheck {
     last_plausible: Option<Timestamp>,
@@ -92,7 +95,7 @@ impl ClockCheck {
     pub const MAX_BEHIND_MS: i64 = 10 * 60 * 1000;
     /// How far the clock may be ahead of the last plausible time: a week.
     pub const MAX_AHEAD_MS: i64 = 7 * DAY_MS;
-    /// The earliest plausible time: this version did not exist before.
+    /// The earliest plausible time: this version of Volute did not exist before it.
     pub const EARLIEST: Timestamp = Timestamp::VERSION_DATE;
 
     /// Creates a check with the last plausible time, if one is known.
@@ -105,9 +108,10 @@ impl ClockCheck {
         self.last_plausible
     }
 
-    /// Checks the clock, which shows `now`. A plausible time becomes the last plausible time.
+    /// Checks the clock, which shows `now`. A plausible `now` becomes the last plausible time.
     pub fn observe(&mut self, now: Timestamp) -> ClockState {
-        // A stored time before the earliest plausible one is ignored: readings can get it while the clock is wrong.
+        // A last plausible time before the earliest plausible one is ignored. Such a time can be stored while the clock
+        // is wrong.
         let last_plausible = self
             .last_plausible
             .filter(|last_plausible| *last_plausible >= Self::EARLIEST)
@@ -124,24 +128,24 @@ impl ClockCheck {
         ClockState::Plausible
     }
 
-    /// Records that an operator confirms the clock. Returns the state after that: a time before [`Self::EARLIEST`] is still
-    /// behind.
+    /// Records that an operator confirms the clock. Returns the state after that: behind if `now` is before
+    /// [`Self::EARLIEST`].
     pub fn confirm(&mut self, now: Timestamp) -> ClockState {
         self.last_plausible = Some(now);
         self.observe(now)
     }
 }
 
-/// The time that retention is measured from. It follows the node's clock, but runs at most [`Self::CATCH_UP_FACTOR`]
-/// times as fast as real time. Has no clock of its own: every time is passed in.
+/// The time from which retention is measured. It follows the node's clock, but runs at most [`Self::CATCH_UP_FACTOR`]
+/// times as fast as real time. Every time is passed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionClock {
     at: Timestamp,
 }
 
 impl RetentionClock {
-    /// How much faster than real time it may run. After a node was off for a weekend, it takes six hours to delete what has
-    /// exceeded its retention meanwhile.
+    /// How many times as fast as real time it may run. After a node was off for a weekend, it takes six hours to delete
+    /// what exceeded its retention in that time.
     pub const CATCH_UP_FACTOR: i64 = 10;
 
     /// Creates a clock that shows `at`.

@@ -17,8 +17,8 @@ pub struct Detection {
     pub threshold: f64,
     /// Whether the window is anomalous: true exactly if `loss` is above `threshold`.
     pub is_anomaly: bool,
-    /// Each channel's share of the loss, in the profile's order, rounded to four decimals. They sum to 1 but for the
-    /// rounding.
+    /// Each channel's share of the loss, in the profile's order, rounded to four decimals. Apart from the rounding they
+    /// add up to 1.
     pub contributions: Arc<[f64]>,
     /// The model that made the detection: detector, network and baseline.
     pub model: Arc<str>,

@@ -1,24 +1,24 @@
 //! Checks a pump's own clock: compares the device times of its readings with the times at which they are received.
 //!
-//! A reading is *current* if its device time is within a minute of its receive time ([`TimestampLimits::is_current`]). Only
-//! current readings show the present state of a pump. If a pump's readings are not current, a note says why. An example,
-//! each received at 12:00:00:
+//! A reading is *current* if its device time is within a minute of its receive time ([`TimestampLimits::is_current`]).
+//! Only current readings show the present state of a pump. If a pump's readings are not current, a note on the pump
+//! says why. An example, with each post received at 12:00:00:
 //!
 //! | post | note |
 //! | --- | --- |
 //! | one reading of 11:59:58 | none: the clock is correct |
 //! | one reading of 12:09:00 | the clock is 9 min ahead: its readings are refused |
 //! | one reading of 10:00:00, the pump's first | the clock is 2 h behind |
-//! | the same, after one of 11:59:58 | the clock jumped back 2 h |
+//! | one reading of 10:00:00, after one of 11:59:58 | the clock jumped back 2 h |
 //! | sixty readings of 10:00 to 10:59 | the newest reading is 61 min old: a backlog |
 //! | one reading of 11:59:59 | none again |
 //!
-//! A pump may have several senders: its gateway, what the gateway buffered while it was disconnected, and a second
-//! gateway. While current readings arrived within the last minute, the present state is known and alarms are raised. An
-//! older post is then a backlog, not a clock fault, and has no note: its readings are stored and scored by their own
-//! times. A second gateway whose clock is behind has no note either, since it cannot be distinguished from a backlog. A
-//! backlog is never ahead, and readings too far ahead are lost. So these have a note, until a minute after the last of
-//! them:
+//! A pump may have several senders: its gateway, the buffer that the gateway sends after it was disconnected, and a
+//! second gateway. While current readings arrived within the last minute, the present state is known and alarms are
+//! raised. Older readings are then a backlog, not a clock fault, and have no note: they are stored and scored by their
+//! own times. A second gateway whose clock is behind has no note either, since it cannot be distinguished from a
+//! backlog. Readings that are too far ahead are never a backlog, and they are refused. So there is a note for them,
+//! until a minute after the last of them:
 //!
 //! | post, while a current reading arrives every second | note |
 //! | --- | --- |
@@ -26,8 +26,8 @@
 //! | one reading of 10:00:00 | none |
 //! | one reading of 12:09:00 | some readings are 9 min ahead and are refused, the others are current |
 //!
-//! Does not correct any time. Cannot distinguish a clock that is behind from a gateway that sends each reading that much
-//! later.
+//! Does not correct any time. Cannot distinguish a clock that is behind from a gateway that sends each reading with
+//! that much delay.
 
 use crate::{Reading, Timestamp};
 
@@ -41,7 +41,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 pub struct TimestampLimits {
     /// A reading further ahead is refused.
     pub max_ahead_ms: i64,
-    /// A reading at most this far before or after is current.
+    /// A reading at most this far before or after its receive time is current.
     pub max_current_offset_ms: i64,
     /// An older reading is refused: retention would delete it at once.
     pub max_age_ms: i64,
@@ -52,11 +52,11 @@ pub struct TimestampLimits {
 pub struct ClockFault {
     /// The newest reading's device time minus its receive time, in milliseconds: positive if the clock is ahead.
     pub offset_ms: i64,
-    /// Which fault.
+    /// The kind of fault.
     pub kind: ClockFaultKind,
 }
 
-/// Which fault a clock has.
+/// The kinds of clock faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockFaultKind {
     /// It is ahead, and its readings are not current.
@@ -74,13 +74,14 @@ pub enum ClockFaultKind {
     Delayed,
 }
 
-/// The state of one pump's clock. Has no clock of its own: every time is passed in.
+/// The state of one pump's clock. Every time is passed in.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceClock {
     fault: Option<ClockFault>,
     /// The last current device time, and when it was received.
     last_current: Option<(Timestamp, Timestamp)>,
-    /// The last offset that was refused for being ahead, and when it was received.
+    /// The offset of the last reading that was refused for being ahead, in milliseconds, and when the reading was
+    /// received.
     last_refused: Option<(i64, Timestamp)>,
 }
 
@@ -90,7 +91,7 @@ impl TimestampLimits {
         reading.at.since_ms(reading.received).abs() <= self.max_current_offset_ms
     }
 
-    /// Whether a clock with this offset from the receive time (negative: behind) is correct.
+    /// Whether a clock with this offset from the receive time, in milliseconds (negative: behind), is correct.
     fn is_correct(&self, offset_ms: i64) -> bool {
         (-self.max_current_offset_ms..=self.max_current_offset_ms.min(self.max_ahead_ms)).contains(&offset_ms)
     }
@@ -102,8 +103,8 @@ impl DeviceClock {
         self.fault
     }
 
-    /// Processes the device times of one post, including those of refused readings. One current time in this post or in the
-    /// last minute is enough to make older ones a backlog.
+    /// Processes the device times of one post, including those of refused readings. If one time in this post or in the
+    /// last minute is current, older ones are a backlog.
     pub fn observe(&mut self, times: impl Iterator<Item = Timestamp>, received: Timestamp, limits: &TimestampLimits) {
         let mut ends: Option<(Timestamp, Timestamp)> = None;
         for at in times {

@@ -1,8 +1,7 @@
 //! A draft: one checked item of a post or of a simulation, before it is known whether it is new.
 //!
 //! An example: the item `{"pump_id": "P-7", "Motor_RPM": 1480}` is a draft of P-7 with one good sample, and its time is
-//! the receive time. Does not parse items; the crates at the edge do. Does not decide on drafts; see
-//! [`crate::Admission`].
+//! the receive time. The crates that receive items parse them; [`crate::Admission`] decides whether a draft is new.
 
 use std::sync::Arc;
 
@@ -30,11 +29,11 @@ impl TimestampSource {
 /// A checked item, before it is known whether it is new.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
-    /// The pump that it names; none: the node's default pump.
+    /// The pump that the item names; none for the node's default pump.
     pub pump: Option<PumpId>,
     /// The profile that it was checked against.
     pub profile: Profile,
-    /// Its time.
+    /// Where its time comes from.
     pub timestamp: TimestampSource,
     /// One sample per channel of the profile: [`Sample::Good`], [`Sample::Bad`] or [`Sample::Missing`].
     pub samples: Arc<[Sample]>,

@@ -14,10 +14,10 @@ const ID_LENGTHS: LengthLimits = LengthLimits { max_chars: 64, max_bytes: 192 };
 const NAME_LENGTHS: LengthLimits = LengthLimits { max_chars: 80, max_bytes: 320 };
 /// Number of characters of a refused text that an error message shows.
 const MAX_SHOWN_CHARS: usize = 65;
-/// Ids that no pump may have. In a URL or a file path, `.` and `..` name another place. `*` is the series of the node's
-/// own metrics.
+/// Ids that no pump may have. In a URL or a file path, `.` and `..` name another folder. The node's own metrics are
+/// stored as the series `*`.
 const RESERVED_IDS: [&str; 3] = [".", "..", "*"];
-/// Device names in Windows. No file may have one of these names there, whatever its extension.
+/// Device names of Windows. Windows allows no file of such a name, whatever its extension.
 const WINDOWS_DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "COM", "LPT"];
 
 /// A pump's id: the plant's tag for it, as `10 PAC20 AP001`, `P-101A/B`, `=10.PAC20.AP001-M01` or `Förderpumpe 3`.
@@ -25,16 +25,16 @@ const WINDOWS_DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "COM", "LPT"];
 /// 1 to 64 characters of any script, at most 192 bytes in UTF-8. Different spellings of one tag are one id: the text is
 /// normalised to NFC, spaces at both ends are dropped, and each run of spaces of any kind becomes one space. Invisible
 /// characters, characters that change the direction of text, and the ids `.`, `..` and `*` are refused. Ids that differ
-/// in case are different pumps. Ids of older versions (ASCII letters, digits, `.`, `_`, `-` and `:`) are unchanged by
-/// this.
+/// in case are different pumps. The ids that older versions allowed (ASCII letters, digits, `.`, `_`, `-` and `:`) are
+/// valid and stay unchanged.
 ///
-/// An id has no control characters. It is not safe as it stands in a URL or as a file name: percent-encode it, or use
+/// An id has no control characters. In a URL it must be percent-encoded, and as a file name it must be encoded by
 /// [`Self::file_stem`]. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PumpId(Arc<str>);
 
-/// A pump's display name: 1 to 80 characters, normalised as an id is.
+/// A pump's display name: 1 to 80 characters, normalised like an id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PumpName(Arc<str>);
@@ -63,7 +63,7 @@ impl PumpId {
         &self.0
     }
 
-    /// Parses an id from storage. Accepts what older versions accepted as well: `.` and `..`.
+    /// Parses an id from storage. Also accepts `.` and `..`, which older versions allowed.
     pub fn from_stored(text: &str) -> Result<Self, PumpIdError> {
         match text {
             "." | ".." => Ok(Self(text.into())),
@@ -76,7 +76,8 @@ impl PumpId {
         self.0.clone()
     }
 
-    /// Returns the pump's slot, from 0 to `slots` - 1. The same in every build of the program, and spread evenly over pumps.
+    /// Returns a slot for the pump, from 0 to `slots` - 1. It depends only on the id, is the same in every build of the
+    /// program, and is spread evenly over pumps.
     pub fn hash_slot(&self, slots: u16) -> u16 {
         let hash = self.0.bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
         u16::try_from(hash % u64::from(slots.max(1))).unwrap_or_default()
@@ -85,8 +86,9 @@ impl PumpId {
     /// Returns the id as a file name without an extension: unique per id, below 240 bytes, and reversible with
     /// [`Self::from_file_stem`].
     ///
-    /// `P-101A/B` becomes `P-101A%2FB`, `Förderpumpe 3` becomes `Förderpumpe%203`. Percent-encoded are all ASCII characters
-    /// but letters, digits, `-`, `_` and an inner `.`, and the first letter of a Windows device name (`CON` becomes `%43ON`).
+    /// `P-101A/B` becomes `P-101A%2FB`, `Förderpumpe 3` becomes `Förderpumpe%203`. Of the ASCII characters, letters,
+    /// digits, `-`, `_` and a `.` inside the id stay as they are. The others are percent-encoded, and so is the first
+    /// letter of a Windows device name (`CON` becomes `%43ON`).
     /// On a file system that ignores case, the files of `p` and `P` are the same file.
     pub fn file_stem(&self) -> String {
         let device = is_device(&self.0);
@@ -153,7 +155,7 @@ fn is_device(id: &str) -> bool {
     WINDOWS_DEVICES.iter().any(|device| device.eq_ignore_ascii_case(name) || device.eq_ignore_ascii_case(letters))
 }
 
-/// Whether the text is an id in printable ASCII without spaces, which needs no normalisation.
+/// Whether the text consists of ASCII letters, digits, `.`, `_`, `-` and `:`, and so needs no normalisation.
 fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':');
     (1..=ID_LENGTHS.max_chars).contains(&text.len()) && text.bytes().all(plain)
@@ -187,7 +189,7 @@ impl FromStr for PumpName {
     }
 }
 
-/// Deserialization reads stored ids and ids that another part of Volute has checked.
+/// Parses stored ids, and ids that another part of Volute has checked. So `.` and `..` are accepted.
 impl TryFrom<String> for PumpId {
     type Error = PumpIdError;
 

@@ -1,16 +1,17 @@
 //! Normalisation of pump ids and display names.
 //!
-//! Two texts that look the same are one text. `" Fo\u{308}rderpumpe\u{a0}3"`, typed on a Mac and pasted from a document,
-//! becomes `"Förderpumpe 3"`:
+//! Two texts that look the same become the same text. For example, `" Fo\u{308}rderpumpe\u{a0}3"`, typed on a Mac and
+//! pasted from a document, becomes `"Förderpumpe 3"`:
 //!
 //! - The text is normalised to NFC: `o` with a combining diaeresis becomes `ö`, the ohm sign becomes omega.
 //! - White space at both ends is dropped. Each run of spaces inside, no-break and wide spaces included, becomes one
 //!   space.
 //! - Characters that are invisible or that reorder the text around them are refused: control and format characters (tabs,
 //!   line breaks, bidirectional controls), zero width joiners, variation selectors, fillers and line separators.
-//! - Private and unassigned characters are refused. So is the replacement character: the sender's text was in another
-//!   encoding, and two names that differ only there would become one. So is a combining mark with nothing to combine
-//!   with.
+//! - Private and unassigned characters are refused.
+//! - The replacement character is refused: the sender's text was in another encoding, and two names that differ only in
+//!   the lost character would become the same.
+//! - A combining mark without a character before it is refused.
 //!
 //! Upper and lower case, and wide and narrow forms (`Ｐ` and `P`), stay different. Does not detect characters of different
 //! scripts that look alike.

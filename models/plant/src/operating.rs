@@ -1,21 +1,22 @@
 //! Classifies whether a pump runs, from its speed and its current: off, starting, running, stopping.
 //!
-//! The channels with `running_above` in the profile decide: speed and current. What is said of the current here holds for the
-//! power, too. A pump whose profile has none always counts as running. A
-//! [`Phase`] follows from the values of one step and the phase before it; the [`OperatingState`] follows from the phase
-//! and its duration.
+//! The profile's channels with `running_above` decide. They measure the speed, or the current or power of the motor;
+//! below, "current" means either of these two. A pump whose profile has no such channel always counts as running. The
+//! [`Phase`] after a step follows from the step's values and the phase before it. The [`OperatingState`] follows from
+//! the phase and its duration.
 //!
 //! - Off: no channel is above its limit.
 //! - Starting: after being off, until the pump has run for a whole window and for `settle_s`.
-//! - Stopping: there is speed but no current, since the shaft coasts down. No shaft does that for longer than a minute.
-//!   After that one of the sensors is wrong, and the pump counts as running, so that the model sees the sensor fault.
-//! - A current that is measured with a lag needs a second or two to reach zero. So a step counts as stopping already
-//!   where speed and current both fall steeply. No fault does that: what brakes a shaft raises the current.
-//! - Current without speed is a shaft that does not turn yet or is blocked. So a running pump whose speed reads 0 is
-//!   still scored.
-//! - A channel without a good value is ignored. If no channel has one, the phase stays.
+//! - Stopping: there is speed but no current, since the shaft coasts down. A shaft coasts for at most a minute. If the
+//!   speed lasts longer, one of the sensors is wrong, and the pump counts as running, so that the model sees the sensor
+//!   fault.
+//! - A current sensor with a lag needs one or two seconds to read zero. So a step also counts as stopping if speed and
+//!   current both fall steeply. No fault has this effect, since whatever brakes a shaft raises the current.
+//! - Current without speed means that the shaft does not turn yet or is blocked. So a running pump whose speed reads 0
+//!   is still scored.
+//! - A channel without a good value is ignored. If no channel has a good value, the phase stays.
 //!
-//! An example of a pump that settles in four seconds, one step a second:
+//! An example of a pump that settles in four seconds, with one step per second:
 //!
 //! ```text
 //! speed, rpm     0    0    0  2950  2950  2950  2950  1500  1500    0
@@ -23,7 +24,7 @@
 //! state        off  off  starting x3   running x2    stopping x2  off
 //! ```
 //!
-//! Does not handle missing readings and gaps; see the windower.
+//! Does not handle missing readings and gaps; see [`crate::Windower`].
 
 use crate::{Profile, Quantity};
 
@@ -40,17 +41,17 @@ pub enum OperatingState {
     Stopping,
 }
 
-/// A channel that is on stays on until it falls below this share of its limit, so that a value near the limit does not
-/// flicker.
+/// A channel above its limit stays on until its value falls below this share of the limit. So a value near the limit
+/// does not switch the pump on and off.
 const HYSTERESIS_FACTOR: f64 = 0.8;
 
 /// The longest that a shaft coasts down.
 const MAX_COAST_DOWN_MS: i64 = 60_000;
-/// A stop shows as a fall of speed and current within at most this many steps and this time. Between readings further
-/// apart it does not show: within a minute a pump may be turned down in many ways.
+/// A stop is detected as a fall of speed and current within at most this many steps and this time. Readings that are
+/// further apart are not compared, since a controller can also turn a pump down within a minute.
 const MAX_FALL_STEPS: i64 = 3;
 const MAX_FALL_MS: i64 = 3_000;
-/// In a fall, speed and current are below these shares of their earlier values.
+/// In a fall, speed and current are below these shares of their values in an earlier step.
 const FALL_SPEED_RATIO: f64 = 0.97;
 const FALL_CURRENT_RATIO: f64 = 0.8;
 
@@ -58,13 +59,14 @@ const FALL_CURRENT_RATIO: f64 = 0.8;
 #[derive(Debug)]
 pub(crate) struct OperatingStateClassifier {
     sensors: Vec<Sensor>,
-    /// Steps of running after a start until the pump has settled, and a whole window is of that time.
+    /// The steps that a pump must run after a start before its windows are scored: `settle_s`, but at least a whole
+    /// window.
     settle_steps: i64,
-    /// Steps of `settle_s`.
+    /// `settle_s` in steps, rounded up.
     step_settle_steps: usize,
-    /// The most steps in which a shaft coasts down.
+    /// [`MAX_COAST_DOWN_MS`] in steps, rounded up.
     coast_down_steps: i64,
-    /// The most steps in which a stop shows as a fall.
+    /// With how many earlier steps a step is compared to detect a fall.
     fall_steps: usize,
 }
 
@@ -75,11 +77,11 @@ struct Sensor {
     running_above: f64,
 }
 
-/// What is known of the pump after a step.
+/// Whether the pump was off, on or coasting down after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Off,
-    /// `since`: the step of its start; none if it already ran at the first step.
+    /// `since` is the step of its start; none if it already ran at the first step.
     On {
         since: Option<i64>,
     },
@@ -120,8 +122,8 @@ impl OperatingStateClassifier {
         }
     }
 
-    /// Returns the state at a step of this phase, the steps that the pump has run, and the steps that it must run to be
-    /// scored.
+    /// Returns the operating state at a step in this phase, the steps that the pump has run, and the steps that it must
+    /// run before its windows are scored.
     pub(crate) fn state(&self, phase: Phase, step: i64) -> (OperatingState, usize, usize) {
         let settle_steps = usize::try_from(self.settle_steps).unwrap_or(usize::MAX);
         match phase {
@@ -136,17 +138,19 @@ impl OperatingStateClassifier {
         }
     }
 
-    /// Returns the steps of `settle_s`: a single step of a pump that has run for longer is one of a running pump.
+    /// Returns `settle_s` in steps. A pump that has run for longer counts as running, although its window may still
+    /// contain steps from before.
     pub(crate) fn step_settle_steps(&self) -> usize {
         self.step_settle_steps
     }
 
-    /// The most steps in which a stop shows as a fall; 0 if readings are too far apart for that.
+    /// Returns with how many earlier steps a step is compared to detect a fall; 0 if readings are too far apart for
+    /// that.
     pub(crate) fn fall_steps(&self) -> usize {
         self.fall_steps
     }
 
-    /// Whether speed and current have both fallen steeply to these values from one of the steps before.
+    /// Whether speed and current have both fallen steeply from one of the earlier steps to these values.
     pub(crate) fn is_falling<'a>(&self, values: &[f64], before: impl Iterator<Item = &'a [f64]> + Clone) -> bool {
         let fell = |electric: bool, left: f64| {
             let mut sensors = self.sensors.iter().filter(|sensor| sensor.electric == electric);
@@ -155,12 +159,13 @@ impl OperatingStateClassifier {
         fell(false, FALL_SPEED_RATIO) && fell(true, FALL_CURRENT_RATIO)
     }
 
-    /// Whether the profile has channels that decide, and none of them has a value.
+    /// Whether the profile has channels with `running_above`, and none of them has a value.
     pub(crate) fn has_no_values(&self, values: &[f64]) -> bool {
         !self.sensors.is_empty() && self.sensors.iter().all(|sensor| values[sensor.channel].is_nan())
     }
 
-    /// Whether one of the electric (or of the other) channels is above its limit. None if none of them has a value.
+    /// Whether one of the current and power channels (`electric`) or of the speed channels (otherwise) is above its
+    /// limit. None if none of them has a value.
     fn is_on(&self, electric: bool, values: &[f64], was_on: bool) -> Option<bool> {
         let factor = if was_on { HYSTERESIS_FACTOR } else { 1.0 };
         let mut on = None;
@@ -183,7 +188,7 @@ mod tests {
 
     const MISSING: f64 = f64::NAN;
 
-    /// The states of a pump that runs before, for these speeds and currents, one step a second.
+    /// The states for these speeds and currents, one step per second. The pump runs before the first of them.
     fn states(steps: &[(f64, f64)]) -> Vec<OperatingState> {
         let classifier = OperatingStateClassifier::new(&motor(), 3);
         let mut phase = Phase::On { since: None };

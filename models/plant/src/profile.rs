@@ -1,7 +1,7 @@
 //! Pump profiles. A profile describes one kind of pump as data: its channels, the interval of its readings, and its
 //! rules.
 //!
-//! A profile is read from TOML (`config/profiles/*.toml`). Does not find the file.
+//! A profile is read from TOML (`config/profiles/*.toml`). The caller reads the file.
 
 use std::{collections::HashSet, fmt, ops::RangeInclusive, sync::Arc};
 
@@ -38,8 +38,9 @@ pub struct Channel {
     pub quantity: Quantity,
     /// The unit of its values, as displayed.
     pub unit: String,
-    /// Lowest and highest value that a working sensor can send. If the lowest is 0, values below it by up to [`ZERO_BAND`] of
-    /// the highest are a drifted zero: plausible, stored as sent, and 0 to the model.
+    /// Lowest and highest value that a working sensor can send. If the range starts at 0, a value below 0 by at most
+    /// [`ZERO_BAND`] times the highest value is a drifted zero: it is plausible, is stored as sent, and is 0 in the
+    /// model's windows.
     pub plausible: [f64; 2],
     /// The smallest meaningful change, in the unit.
     pub resolution: f64,
@@ -48,13 +49,13 @@ pub struct Channel {
     pub limits: Limits,
     /// The pump runs while the channel is above this, in the unit. Absent: the channel does not show whether the pump runs.
     pub running_above: Option<f64>,
-    /// How long its last value is valid while no new one is sent, in seconds, for a sensor that is reported only on change.
-    /// Absent: five steps of the interval.
+    /// How long its last value is used while no new one is sent, in seconds. For a sensor that is reported only on
+    /// change. Absent: five intervals.
     pub hold_s: Option<i64>,
 }
 
-/// How far below a range that starts at 0 a working sensor may read, as a share of the range. NAMUR NE 43 lets a 4 to 20
-/// mA transmitter read down to 3.8 mA, and defines lower currents as a fault.
+/// How far below 0 a working sensor may read if its range starts at 0, as a share of the highest value. NAMUR NE 43
+/// lets a 4 to 20 mA transmitter read down to 3.8 mA, and defines lower currents as a fault.
 pub const ZERO_BAND: f64 = 0.0125;
 
 impl Channel {
@@ -118,23 +119,23 @@ pub const MAX_CHANNELS: usize = 64;
 /// Allowed values of a channel's `hold_s`, in seconds.
 pub const HOLD_RANGE_S: RangeInclusive<i64> = 0..=86_400;
 
-/// Allowed times between two readings of a pump, in milliseconds: a tenth of a second to a day. At a reading a day a window is
-/// 30 days long, and a baseline is learned from 130 days, which have to be stored.
+/// Allowed times between two readings of a pump, in milliseconds: a tenth of a second to a day. With one reading a day,
+/// a window is 30 days long, and a baseline needs 130 days of stored readings.
 pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=86_400_000;
 
-/// The longest `settle_s`: an hour, or the steps of a window if the interval is so long that they are more.
+/// The longest `settle_s`, in seconds: one hour, or 30 intervals if they are longer.
 const MAX_SETTLE_S: i64 = 3_600;
 const MAX_SETTLE_STEPS: i64 = 30;
 
-/// The interval of a stand-in, in milliseconds. It makes no windows.
+/// The interval of a stand-in profile, in milliseconds.
 const STAND_IN_INTERVAL_MS: i64 = 1_000;
-/// The resolution of a stand-in's channels: as many decimals as a page can show for any quantity.
+/// The resolution of a stand-in profile's channels: as many decimals as a page can show for any quantity.
 const STAND_IN_RESOLUTION: f64 = 0.01;
 
-/// Fields of a posted item, and columns of a recording, that cannot be channel names, in any spelling.
+/// Fields of a posted item and columns of a recording that cannot be channel names, however they are spelled.
 const RESERVED_NAMES: [&str; 9] =
     ["pump_id", "pump", "device", "profile", "timestamp", "ts", "time", "datetime", "machine_status"];
-/// The length of the texts that people read in lists and tables.
+/// The longest title, of a profile or of a rule.
 const TITLE_LENGTHS: LengthLimits = LengthLimits { max_chars: 120, max_bytes: 480 };
 
 #[derive(Deserialize)]
@@ -166,8 +167,8 @@ impl Profile {
         Ok(Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in })))
     }
 
-    /// Returns a stand-in for a profile that cannot be read, so that readings of its pumps can be stored. Of its channels only
-    /// the names are known: every number is plausible, and nothing has a unit, a limit or a rule.
+    /// Returns a stand-in for a profile that cannot be read, so that readings of its pumps can be stored. Only the
+    /// channels' names are known. Every number is plausible, and there are no units, limits and rules.
     pub fn stand_in(name: &str, channels: &[String]) -> Self {
         let channel = |name: &String| Channel {
             name: name.clone(),
@@ -187,13 +188,13 @@ impl Profile {
         Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in }))
     }
 
-    /// Returns whether this only stands in for a profile that cannot be read; see [`Profile::stand_in`].
+    /// Returns whether this is a stand-in for a profile that cannot be read; see [`Profile::stand_in`].
     pub fn is_stand_in(&self) -> bool {
         self.0.is_stand_in
     }
 
-    /// Returns whether both are the same profile: equal in everything that its file says, so that a pump of the one needs
-    /// nothing new under the other. A profile is never the same as its stand-in.
+    /// Returns whether both profiles are equal in everything that a profile's file contains. A profile is never equal
+    /// to its stand-in.
     pub fn is_same(&self, other: &Self) -> bool {
         self == other
     }
@@ -208,13 +209,14 @@ impl Profile {
         &self.0.title
     }
 
-    /// Returns the time between two readings, in milliseconds; also the step of its model's windows.
+    /// Returns the time between two readings, in milliseconds. It is also the length of one step of a window.
     pub fn interval_ms(&self) -> i64 {
         self.0.interval_ms
     }
 
-    /// Returns the profile with another time between two readings, for a pump that posts at a cadence of its own. A model for
-    /// one interval cannot be used for another, so the hash changes. None if the interval is not in [`INTERVAL_RANGE_MS`].
+    /// Returns the profile with another interval, for a pump that posts more or less often than the profile says. The
+    /// hash changes, since a model for one interval cannot be used for another. None if the interval is not in
+    /// [`INTERVAL_RANGE_MS`].
     pub fn with_interval(&self, interval_ms: i64) -> Option<Self> {
         if interval_ms == self.0.interval_ms {
             return Some(self.clone());
@@ -271,13 +273,14 @@ impl Profile {
         first.filter(|_| indexes.next().is_none())
     }
 
-    /// Returns whether the readings of both profiles mean the same: the same channels, quantities and units, in the same order.
+    /// Returns whether both profiles have the same channels, quantities and units, in the same order.
     pub fn has_channels_of(&self, other: &Profile) -> bool {
         let same = |(a, b): (&Channel, &Channel)| (&a.name, a.quantity, &a.unit) == (&b.name, b.quantity, &b.unit);
         self.0.channels.len() == other.0.channels.len() && self.0.channels.iter().zip(&other.0.channels).all(same)
     }
 
-    /// Returns whether the channels of both have the same names, in the same order. Cheap for clones of one profile.
+    /// Returns whether the channels of both profiles have the same names, in the same order. Cheap for clones of one
+    /// profile.
     pub fn has_channel_names_of(&self, other: &Profile) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.channel_names().eq(other.channel_names())
     }
@@ -321,7 +324,8 @@ fn validate(file: &ProfileFile) -> Result<(), ProfileError> {
     validate_rules(file)
 }
 
-/// Titles are printed to terminals and shown in lists: they must not hold line breaks or control characters.
+/// Validates a title. Titles are printed to terminals and shown in lists, so they must not contain line breaks or
+/// control characters.
 fn validate_title(key: String, title: &str) -> Result<(), ProfileError> {
     match normalize(title, TITLE_LENGTHS) {
         Ok(_) => Ok(()),
@@ -332,7 +336,8 @@ fn validate_title(key: String, title: &str) -> Result<(), ProfileError> {
     }
 }
 
-/// Limits are finite, in ascending order, and within what the sensor can send: others would never be violated, or always.
+/// Validates the limits: in ascending order, and within the plausible range. A limit outside that range would be
+/// violated always or never.
 fn validate_limits(channel: &Channel) -> Result<(), ProfileError> {
     let Limits { low_alarm, low_warning, high_warning, high_alarm } = channel.limits;
     let [low, high] = channel.plausible;

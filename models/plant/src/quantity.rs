@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The physical quantity of a channel. Rules, detector weights and virtual sensors select channels by it. The unit is the
-/// channel's own; those named here are examples.
+/// The physical quantity of a channel. Rules, detector weights and virtual sensors select channels by it. The units
+/// named here are examples; each channel has its own.
 ///
 /// A profile's hash contains the `Debug` names of its channels' quantities, so renaming a variant makes every model of
 /// such a profile unusable.

@@ -1,6 +1,6 @@
 //! A reading: the values of all channels of one pump at one time.
 //!
-//! It may arrive in parts, for example where a gateway sends one item per tag. An example, of one pump and time:
+//! A reading may arrive in parts, for example if a gateway sends one item per tag. An example of one pump and time:
 //!
 //! | arrives | compared with the known reading | the reading then |
 //! | --- | --- | --- |
@@ -20,7 +20,7 @@ pub enum Sample {
     Good(f64),
     /// Any other finite number: the sensor is broken. Stored as sent; missing to the model.
     Bad(f64),
-    /// Nothing was sent. The channel's last good value is used in its place.
+    /// Nothing was sent. The channel's last good value is used instead.
     Filled,
     /// Nothing was sent, and the last good value is too old to be used.
     Missing,
@@ -43,7 +43,7 @@ impl Sample {
         }
     }
 
-    /// Returns the quality flag in the API; none for a good value.
+    /// Returns the quality flag of the API; none for a good value.
     pub fn flag(self) -> Option<&'static str> {
         match self {
             Self::Good(_) => None,
@@ -65,7 +65,7 @@ pub struct Reading {
     pub received: Timestamp,
     /// One sample per channel of the profile.
     pub samples: Arc<[Sample]>,
-    /// Whether it arrived too late for its window. A late reading is stored, but changes no window and no alarm.
+    /// Whether it arrived too late for its window. A late reading is stored, but changes no window and raises no alarm.
     pub late: bool,
 }
 
@@ -86,18 +86,18 @@ pub enum SampleOverlap {
 }
 
 impl Reading {
-    /// Compares samples with this reading's. Only values that were sent count.
+    /// Compares samples with this reading's. Only values that were sent are compared.
     pub fn overlap(&self, samples: &[Sample]) -> SampleOverlap {
-        let mut beside = SampleOverlap::Duplicate;
+        let mut overlap = SampleOverlap::Duplicate;
         for (channel, sample) in samples.iter().enumerate() {
             let Some(value) = sample.value() else { continue };
             match self.samples.get(channel).and_then(|sample| sample.value()) {
                 Some(known) if known != value => return SampleOverlap::Conflict { channel, known },
                 Some(_) => {}
-                None => beside = SampleOverlap::Adds,
+                None => overlap = SampleOverlap::Adds,
             }
         }
-        beside
+        overlap
     }
 
     /// Returns this reading with the channels that a part adds. Existing values stay.

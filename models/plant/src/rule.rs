@@ -19,7 +19,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Returns its name as the API and the database have it.
+    /// Returns its name in the API and the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",

@@ -1,11 +1,11 @@
 //! Maintenance events: opened and resolved by a profile's rules, with at most one open event per pump and rule.
 //!
-//! Where the model has a detection for a reading, a rule is violated only if that detection is an anomaly: a limit that
-//! is exceeded in running that is normal for the pump needs no maintenance. Where the model has none (no model,
-//! commissioning, a channel missing, a pump that is not running) the limit alone decides: a hot bearing is hot in a
-//! stopped machine too.
+//! If the model has a detection for a reading, a rule is violated only if that detection is an anomaly: a pump that
+//! exceeds a limit in its normal running needs no maintenance. If there is no detection (no model, commissioning, a
+//! missing channel, a pump that is not running), the limit alone decides: a hot bearing is a fault in a stopped machine
+//! too.
 //!
-//! An example, of a rule "bearing above 85 °C" and readings without a detection:
+//! An example of a rule "bearing above 85 °C", with readings without a detection:
 //!
 //! | time | bearing | change | why |
 //! | --- | --- | --- | --- |
@@ -35,7 +35,7 @@ pub enum EventState {
 }
 
 impl EventState {
-    /// Returns its name as the API and the database have it.
+    /// Returns its name in the API and the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -44,7 +44,7 @@ impl EventState {
     }
 }
 
-/// One maintenance event. Its id is made of pump, rule and opening time, so storing it again overwrites it.
+/// One maintenance event. Its id consists of pump, rule and opening time, so storing an event again overwrites it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MaintenanceEvent {
     /// The pump.
@@ -75,7 +75,8 @@ pub struct MaintenanceEvent {
     pub last_seen_at: Timestamp,
     /// When it was resolved, in device time. None while it is open.
     pub resolved_at: Option<Timestamp>,
-    /// Where an imported event comes from, as `imported: maintenance_events.csv`. None in an event of this system.
+    /// Where an imported event comes from, such as `imported: maintenance_events.csv`. None for an event that a rule
+    /// opened here.
     #[serde(default)]
     pub source: Option<String>,
 }
@@ -116,9 +117,9 @@ impl EventChange {
     }
 }
 
-/// An event is resolved after this time without a violation.
+/// An event is resolved after this time without a violation, in milliseconds.
 const RESOLVE_AFTER_MS: i64 = 60_000;
-/// Shortest time between two updates of an open event.
+/// Shortest time between two updates of an open event, in milliseconds.
 const UPDATE_INTERVAL_MS: i64 = 10_000;
 
 /// Evaluates the rules of one pump and holds its open events.

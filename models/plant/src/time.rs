@@ -54,8 +54,8 @@ impl Timestamp {
 
     /// Like [`Self::from_epoch`], from a number with a fraction, as `1773051273.25` or `1773051273000.0`.
     pub fn from_epoch_fraction(number: f64) -> Result<Self, TimestampError> {
-        // The last bit of a time in seconds is a quarter of a microsecond. A thousandth of a millisecond corrects the
-        // rounding.
+        // A time in seconds is exact to a quarter of a microsecond. Adding a thousandth of a millisecond keeps the
+        // rounding down from losing a millisecond.
         let in_ms = [number.mul_add(1e3, 1e-3), number, number / 1e3, number / 1e6];
         let whole = |ms: f64| {
             let in_range = ms >= Self::MIN_MS as f64 && ms < Self::END_MS as f64;
@@ -186,7 +186,8 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// A source of the current time. It is passed in everywhere, so that tests can move the time instead of waiting.
+/// A source of the current time. It is passed in wherever the time is needed, so that tests can move the time instead
+/// of waiting.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Returns the current time.
     fn now(&self) -> Timestamp;

@@ -1,24 +1,25 @@
-//! Turns readings into windows: orders them, resamples them to the model's step, fills short holes, and starts anew after
-//! gaps.
+//! Turns readings into windows: orders them, assigns them to steps of the model's interval, fills short holes, and
+//! restarts after gaps.
 //!
 //! Live pumps and evaluations use the same windower. It has no clock and no timer; its owner calls [`Windower::flush`]
 //! when a pump has become silent.
 //!
 //! The rules:
-//! - A reading belongs to the step that is nearest in the rhythm of its device (`windower/rhythm.rs`).
+//! - A reading belongs to the nearest step. The steps follow the times at which the device sends
+//!   (`windower/rhythm.rs`).
 //! - A reading whose step directly follows the last one gets its window at once: readings in order are not delayed.
 //! - After a missing step, readings wait until the newest one is `slack_steps` past the missing step.
-//! - A hole is filled with each channel's last good value, for at most `fill_steps` or for as long as the channel's
-//!   `hold_s`. After that the channel is missing.
-//! - A bad value ends a hold: the sensor is broken, and its last good value must not hide that. The last good value then
-//!   stays for `fill_steps`, counted from the bad value's step, as for any channel.
-//! - After more than `gap_ms` without a reading, a new window starts, and no value is held over the gap. If all channels
-//!   of a pump have a `hold_s`, silence is a gap only after the shortest of them.
-//! - Of several readings in one step, the last good value of each channel counts. Of parts of one reading, which have the
-//!   same time, the first counts. One of the readings has the step's window: the first to be placed, or of those that waited
-//!   the last.
+//! - A hole is a step in which a channel has no good value. It is filled with the channel's last good value, for at
+//!   most `fill_steps` or for as long as the channel's `hold_s`. After that the channel is missing.
+//! - A bad value ends a hold: the sensor is broken, and its last good value must not hide that. The last good value is
+//!   then used for `fill_steps` steps only, the step of the bad value included.
+//! - After more than `gap_ms` without a reading, a new window starts, and no value is held over the gap. If all
+//!   channels of a pump have a `hold_s`, silence is a gap only after the shortest `hold_s`.
+//! - Of several readings in one step, the last good value of each channel counts. Of parts of one reading, which have
+//!   the same time, the first counts. One reading gets the step's window: the one that begins the step, or the latest
+//!   of those that waited together.
 //! - A drifted zero, a value just below a range that starts at 0, counts as 0.
-//! - A window with a missing value is not scored, and neither is one of a pump that is off, starting or stopping
+//! - A window with a missing value is not scored, and neither is a window of a pump that is off, starting or stopping
 //!   (`operating.rs`).
 //!
 //! An example of a channel that is reported on change, `hold_s = 60`, next to others that are sent once a second
@@ -31,8 +32,8 @@
 //! held         -    -        yes         -          -     -     -      -            -
 //! ```
 //!
-//! A window has the set of channels that were held in it ([`Window::held`]): if such a channel does not change, that says
-//! nothing about its sensor.
+//! [`Window::held`] is the set of channels that were held in the window. If the value of such a channel does not
+//! change, that does not mean that its sensor is stuck.
 
 mod config;
 mod rhythm;
@@ -60,25 +61,27 @@ pub struct Windower {
     profile: Profile,
     config: WindowConfig,
     classifier: OperatingStateClassifier,
-    /// The phase before the last step.
+    /// The phase before the newest step.
     phase_before: Phase,
-    /// The phase after it.
+    /// The phase after the newest step.
     phase: Phase,
     /// The values of the last steps, without holes between them; NaN where missing.
     steps: Rows,
-    /// The number of the newest of these steps.
+    /// The number of the newest step.
     last: Option<i64>,
     rhythm: Rhythm,
     /// The channels that were held in each of the last steps.
     held: VecDeque<ChannelSet>,
-    /// Per channel: for how many steps its last value may be used.
+    /// Per channel: for how many steps its last good value may be used.
     holds: Arc<[i64]>,
     /// Per channel: its last good value.
     last_good: Vec<Option<LastGood>>,
     /// The readings that wait for a missing one before them.
     pending: BTreeMap<Timestamp, Reading>,
+    /// The latest time of all readings.
     newest: Option<Timestamp>,
-    /// Number of runs since the last one that settled, and the steps of the longest of them.
+    /// The number of runs that ended before the pump had settled, since the last run that settled, and the steps of the
+    /// longest of them.
     short_runs: (u32, i64),
 }
 
@@ -117,8 +120,8 @@ impl Windower {
 
     /// Adds a reading. Returns the readings that now have their final place, in order.
     ///
-    /// A reading whose step is already placed returns nothing; its values are added to the last step if it belongs to that
-    /// one.
+    /// Returns nothing for a reading whose step is already placed. If that is the newest step, the reading's values are
+    /// added to it.
     pub fn push(&mut self, reading: Reading) -> Vec<WindowedReading> {
         self.newest = self.newest.max(Some(reading.at));
         let step = self.step(reading.at);
@@ -143,7 +146,7 @@ impl Windower {
         self.release(|newest, missing, slack| newest - missing >= slack)
     }
 
-    /// Whether the step of this time is placed already: a reading of this time that is pushed now gets no window.
+    /// Whether the step of this time is placed already, so that a reading of this time would get no window.
     pub fn is_placed(&self, at: Timestamp) -> bool {
         self.last.is_some_and(|last| self.step(at) <= last)
     }
@@ -153,25 +156,25 @@ impl Windower {
         self.newest.is_some_and(|newest| self.config.is_past(at, newest))
     }
 
-    /// Empties the window, for a pump whose times went back. Returns the pending readings.
+    /// Empties the window, for a pump whose times went back. Returns the readings that were pending.
     pub fn restart(&mut self) -> Vec<WindowedReading> {
         let placed = self.flush();
         *self = Self::new(&self.profile);
         placed
     }
 
-    /// Places all pending readings, without waiting for missing ones any longer.
+    /// Places all pending readings, without waiting for missing ones.
     pub fn flush(&mut self) -> Vec<WindowedReading> {
         self.release(|_, _, _| true)
     }
 
-    /// Returns the number of runs that ended before the pump had settled, since the last one that settled, and the steps of
-    /// the longest of them.
+    /// Returns the number of runs that ended before the pump had settled, since the last run that settled, and the
+    /// steps of the longest of them.
     pub fn short_runs(&self) -> (u32, i64) {
         self.short_runs
     }
 
-    /// Whether readings wait for a missing one.
+    /// Whether readings wait for a missing reading.
     pub fn is_waiting(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -200,7 +203,7 @@ impl Windower {
         placed
     }
 
-    /// Returns the step of a time. Steps are numbered in the order of time, from any number.
+    /// Returns the step of a time. Steps are numbered in the order of time; the first number is arbitrary.
     fn step(&self, at: Timestamp) -> i64 {
         let at_ms = at.millis();
         let (Some(last), Some(newest_ms)) = (self.last, self.rhythm.newest_ms()) else {
@@ -217,7 +220,7 @@ impl Windower {
         self.rhythm.newest_ms().is_some_and(|newest_ms| at.millis() - newest_ms > self.config.gap_ms)
     }
 
-    /// Records the first reading of a new step. After a gap everything starts anew.
+    /// Records the first reading of a new step. After a gap, earlier steps and values are discarded; the phase stays.
     fn begin_step(&mut self, step: i64, at: Timestamp) {
         if self.is_after_gap(at) {
             self.steps.clear();
@@ -232,7 +235,7 @@ impl Windower {
     /// Places a new step with its readings, in the order of their times.
     fn place(&mut self, step: i64, displaced: Vec<Reading>, reading: Reading) -> WindowedReading {
         if let Some(last) = self.last {
-            // Steps further back than a window are not in it.
+            // Missing steps that are older than a window need no row.
             let first = (last + 1).max(step - i64::try_from(self.config.len).unwrap_or(i64::MAX));
             (first..step).for_each(|missing| self.append(missing));
         }
@@ -244,7 +247,7 @@ impl Windower {
         WindowedReading { window: self.window(&reading, row.state), step: row, displaced, reading }
     }
 
-    /// Adds another reading of the last step, or another part of the same reading.
+    /// Adds another reading of the newest step, or another part of the same reading.
     fn add_to_last(&mut self, last: i64, reading: &Reading) {
         self.rhythm.record(reading.at.millis(), last);
         self.update_last_good(last, reading);
@@ -254,8 +257,8 @@ impl Windower {
         self.phase = self.classifier.next(self.phase_before, last, self.steps.newest());
     }
 
-    /// Records the samples of a step. Of several good values the last one counts, and the first of one time. A bad value ends
-    /// a hold, unless its own step has a good one.
+    /// Records the samples of a reading in this step. Of several good values in a step the latest counts; of two with
+    /// the same time the first recorded one. A bad value ends a hold, unless its own step has a good one.
     fn update_last_good(&mut self, step: i64, reading: &Reading) {
         let at = reading.at;
         let channels = self.profile.channels().iter().zip(self.holds.iter()).zip(&mut self.last_good);
@@ -356,8 +359,8 @@ impl Windower {
         if self.classifier.is_falling(newest, before) { StepState::Stopping } else { StepState::Running }
     }
 
-    /// Refuses a window of a pump that is off, stopping, or has not run for a whole window since it settled. If nothing shows
-    /// whether it runs, the channels that would are missing.
+    /// Returns why there is no window, if the pump is off or stopping, or has not run for long enough since its start.
+    /// If no value shows whether the pump runs, the result is none, and the channels count as missing.
     fn not_running(&self, step: StepState) -> Option<NoWindow> {
         let (state, have, need) = self.classifier.state(self.phase, self.last?);
         match (step, state) {
@@ -371,7 +374,7 @@ impl Windower {
     }
 }
 
-/// Returns each channel's last good value; NaN if it is too old for this step.
+/// Returns each channel's last good value; NaN if it may not be used in this step.
 fn filled(last_good: &[Option<LastGood>], step: i64) -> impl Iterator<Item = f64> {
     last_good.iter().map(move |known| known.filter(|known| step <= known.until).map_or(f64::NAN, |known| known.value))
 }

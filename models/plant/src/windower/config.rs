@@ -3,7 +3,7 @@
 use crate::{Channel, Profile, Timestamp};
 
 /// The lengths that a windower works with. They are counted in steps, so that they fit intervals from a tenth of a
-/// second to a day. Only the wait for a missing reading is limited in time:
+/// second to a day. Only the wait for a missing reading is also limited in time:
 ///
 /// | interval | window | waits for a missing reading | fills | gap | settles for `settle_s` = 600 |
 /// | --- | --- | --- | --- | --- | --- |
@@ -17,27 +17,29 @@ pub struct WindowConfig {
     pub interval_ms: i64,
     /// Steps in a window.
     pub len: usize,
-    /// How many steps a missing reading is waited for; 1: not at all.
+    /// Readings stop waiting for a missing step when the newest reading is this many steps after it. 1: they do not
+    /// wait.
     pub slack_steps: i64,
-    /// How many steps a value may be used for missing ones after it.
+    /// For how many steps after it a value may be used in place of missing ones.
     pub fill_steps: i64,
     /// The longest silence within a window, in milliseconds.
     pub gap_ms: i64,
 }
 
-/// The readings from which the rhythm of a device follows. Times whose interval is 2 % longer move by 64 % of an interval over
-/// them, so that the pause between them can still be found.
+/// The number of last readings that determine the rhythm of a device. If a device's interval is 2 % longer than the
+/// profile's, its times move by 64 % of an interval over so many readings, and the pause between them can still be
+/// found.
 pub(super) const RHYTHM_READINGS: usize = 32;
 
-/// The most steps of a start that are restored: an hour of ten readings a second. There are more only if a pump gets a far
-/// shorter interval than its profile's.
+/// The most steps of a start that are restored: one hour with ten readings per second. `settle_s` has more steps only
+/// if a pump's own interval is far shorter than its profile's.
 const MAX_RESTORED_SETTLE_STEPS: i64 = 36_000;
 
-/// The longest wait for a missing reading.
+/// The longest wait for a missing reading, in milliseconds.
 const MAX_WAIT_MS: i64 = 60_000;
 
 impl WindowConfig {
-    /// Steps in a window: 30, as the model's recipe has it.
+    /// Steps in a window. The network's input has this length.
     pub const LEN: usize = 30;
 
     /// Returns the lengths for a profile.
@@ -45,7 +47,7 @@ impl WindowConfig {
         let interval_ms = profile.interval_ms();
         // Readings get out of order by seconds. At an interval of an hour, a detection must not wait for two more hours.
         let slack_steps = (MAX_WAIT_MS / interval_ms).clamp(1, 3);
-        // There is no gap while all values of a pump hold.
+        // While all channels hold their values, silence is not a gap.
         let gap_ms = (10 * interval_ms).max(15_000).max(1_000 * profile.min_hold_s());
         Self { interval_ms, len: Self::LEN, slack_steps, fill_steps: 5, gap_ms }
     }
@@ -53,7 +55,7 @@ impl WindowConfig {
     /// Returns how many of a pump's last readings restore its windower after a restart.
     pub fn restore_readings(profile: &Profile) -> usize {
         let settle = (profile.settle_ms() / profile.interval_ms()).min(MAX_RESTORED_SETTLE_STEPS) + 1;
-        // The steps of a window are known only with the rhythm before it.
+        // The rhythm, and so the steps of the window, follow from the readings before the window too.
         RHYTHM_READINGS + Self::LEN + usize::try_from(settle).unwrap_or_default().max(Self::LEN)
     }
 
@@ -63,13 +65,13 @@ impl WindowConfig {
         profile.channels().iter().map(|channel| held(channel).max(self.fill_steps)).collect()
     }
 
-    /// Whether a time is so far behind the newest that a reading of it is too late for its window: by more than half a step
-    /// less than `slack_steps`, so that times that jitter do not matter.
+    /// Whether a time is so far behind the newest that a reading of it is too late for its window: by at least
+    /// `slack_steps` less half a step, so that jitter of the times does not matter.
     pub(crate) fn is_past(&self, at: Timestamp, newest: Timestamp) -> bool {
         2 * newest.since_ms(at) >= (2 * self.slack_steps - 1) * self.interval_ms
     }
 
-    /// Whether neither of two times is too late after the other.
+    /// Whether neither of the two times is too late if the other is the newest.
     pub fn is_near(&self, at: Timestamp, other: Timestamp) -> bool {
         !self.is_past(at, other) && !self.is_past(other, at)
     }

@@ -1,16 +1,17 @@
-//! Which step a reading belongs to: the nearest in the rhythm of its device.
+//! Assigns readings to steps: each reading to the nearest step in the rhythm of its device.
 //!
-//! A device that sends once a second does not send on the second of the node's clock, and not precisely every second. If steps
-//! began on whole seconds, a device whose times are near one would now and then have two readings in a step and none in the
-//! next. So the boundary between two steps is put into the pause between the device's readings. It follows from the times of
-//! its last [`RHYTHM_READINGS`] readings and nothing else, so that a restart finds the same one:
+//! A device that sends once a second does not send exactly on the second of the node's clock, nor exactly every second.
+//! If steps began on whole seconds, a device whose times are near a whole second would now and then have two readings
+//! in one step and none in the next. So the boundary between two steps is put into the pause between the device's
+//! readings. The boundary depends only on the times of the last [`RHYTHM_READINGS`] readings, so it is the same after a
+//! restart:
 //!
-//! 1. Each time is taken modulo the interval, and these offsets are sorted, as on the face of a clock. The pauses are between
-//!    neighbours.
-//! 2. The boundary is the middle of the widest pause. But a step without a reading, or with two, costs as much as 3/16 of an
-//!    interval: if times jitter much, that decides which pause is the one between the steps.
-//! 3. If there is no such pause, the device has no rhythm of this interval: it sends more often, or less, or irregularly. Steps
-//!    then begin at multiples of the interval.
+//! 1. Each time is taken modulo the interval. These offsets are sorted on a circle, like minutes on a clock's face. The
+//!    distance from one offset to the next is a pause.
+//! 2. The middle of each pause is a possible boundary. A reading that is not in the step after its predecessor's is a
+//!    violation. The best boundary has the widest pause, less 3/16 of an interval for each violation.
+//! 3. If no pause is wide enough for its violations, the device has no rhythm of this interval: it sends more often,
+//!    less often or irregularly. Steps then begin at multiples of the interval.
 //!
 //! An example with an interval of 1 s:
 //!
@@ -20,19 +21,19 @@
 //! step           11     12     13     14     15     16        by whole seconds: 10, 11, 13, 13, 15, 16
 //! ```
 //!
-//! Where the boundary moves, the steps keep their numbers: the new boundary is numbered so that most of the last readings stay
-//! in the step that they were placed in. So a device whose interval is up to 2 % longer or shorter is followed. Beyond that its
-//! readings leave a step out now and then, or share one.
+//! If the boundary moves, steps keep their numbers: the new steps are numbered so that most of the last readings stay
+//! in the step that they were placed in. So a device whose interval is up to 2 % longer or shorter than the profile's
+//! is followed. If the difference is greater, its readings skip a step now and then, or share one.
 //!
-//! Does not order readings, and does not know gaps; see the windower.
+//! Does not order readings and does not handle gaps; see the windower.
 
 use super::config::RHYTHM_READINGS;
 
-/// What a step without a reading, or with two, costs: this share of an interval, in sixteenths.
+/// The cost of a violation (see [`violations`]), in sixteenths of an interval.
 const VIOLATION_COST: i64 = 3;
-/// A narrower pause is not one between two steps: this share of an interval, in 32nds.
+/// The narrowest pause that can be between two steps, in 32nds of an interval.
 const MIN_PAUSE: i64 = 3;
-/// A pause as wide as this is one between two steps, however many readings there are between two of them: eighths of an
+/// A pause of at least this width is always between two steps, whatever its number of violations. In eighths of an
 /// interval.
 const CLEAR_PAUSE: i64 = 5;
 
@@ -96,7 +97,7 @@ impl Rhythm {
     }
 }
 
-/// Returns the boundary between two steps, 0 up to the interval, for these times in order.
+/// Returns the boundary between two steps, modulo the interval, for these times. The times must be in order.
 fn boundary(times: &[i64], interval_ms: i64) -> i64 {
     let mut offsets = [0; RHYTHM_READINGS + 1];
     let offsets = &mut offsets[..times.len()];
@@ -126,22 +127,23 @@ fn boundary(times: &[i64], interval_ms: i64) -> i64 {
     }
 }
 
-/// Whether a pause of this width is one between two steps, and not just the widest of a device that has no rhythm of the
-/// interval.
+/// Whether a pause of this width, with `found` violations at its middle, is between two steps. If not, it is only the
+/// widest pause of a device that has no rhythm of the interval.
 fn is_between_steps(times: &[i64], width: i64, found: i64, interval_ms: i64) -> bool {
     if 8 * width >= CLEAR_PAUSE * interval_ms {
         return true;
     }
-    // In a rhythm of another interval, whose times fill n places on the clock's face, more than 1 in n is a violation, ...
+    // A device of another interval has its offsets at n places of the circle, and about one reading in n is a
+    // violation. Half of that and one more are accepted.
     if found * interval_ms <= interval_ms + 16 * width {
         return true;
     }
-    // ... and any other boundary has as many.
+    // More are accepted if other boundaries have still more, on average half as many again.
     let others: i64 = (0..8).map(|n| violations(times, n * interval_ms / 8, interval_ms)).sum();
     3 * 8 * found <= 2 * others
 }
 
-/// Returns how often a reading is not in the step after that of the reading before it.
+/// Returns the number of violations: readings that are not in the step after that of the reading before.
 fn violations(times: &[i64], boundary_ms: i64, interval_ms: i64) -> i64 {
     let mut count = 0;
     let mut before = None;
@@ -175,7 +177,7 @@ mod tests {
         steps(interval_ms, times).windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
-    /// The readings of a device: the time between two, and by how much each is off.
+    /// The times of a device's readings: `jitters` says by how much of an interval each is off.
     fn times(phase_ms: i64, interval_ms: i64, jitters: &[f64]) -> Vec<i64> {
         let at = |(n, jitter): (i64, &f64)| phase_ms + n * interval_ms + (jitter * interval_ms as f64) as i64;
         (0..).zip(jitters).map(at).collect()
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn how_far_a_reading_may_be_off() {
-        // After twenty readings on the second: the times of the next ones, and by how many steps they advance.
+        // After twenty readings on the second: the times of the next readings, and by how many steps each advances.
         for (what, next, expected) in [
             ("late by 590 ms", &[20_590, 21_000, 22_000][..], &[1, 1, 1][..]),
             ("late by 600 ms: a hole, and two in the next step", &[20_600, 21_000, 22_000], &[2, 0, 1]),
@@ -234,7 +236,7 @@ mod tests {
             prop_assert!(advances[20..].iter().all(|advance| *advance == 1), "{:?}", advances);
         }
 
-        /// So it has from the first one if the jitter is below 29 %.
+        /// With jitter below 29 % this holds from the first reading on.
         #[test]
         fn each_reading_has_its_step_from_the_first(
             phase_ms in 0_i64..10_000,
@@ -255,7 +257,7 @@ mod tests {
             prop_assert!(advances.iter().all(|advance| *advance == 1), "{:?}", advances);
         }
 
-        /// One of any interval has as many steps as fit into the time.
+        /// A device of any interval has as many steps as fit into the time.
         #[test]
         fn steps_are_as_many_as_fit(
             phase_ms in 0_i64..10_000,
@@ -270,7 +272,7 @@ mod tests {
             prop_assert!((found as f64 - expected).abs() < 0.025 * expected + 2.0, "{} of {}", found, expected);
         }
 
-        /// A missing reading is one step without a reading, and none is doubled.
+        /// A missing reading is one step without a reading, and no step has two.
         #[test]
         fn a_missing_reading_is_one_step(
             phase_ms in 0_i64..10_000,

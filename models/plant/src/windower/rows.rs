@@ -1,5 +1,5 @@
-//! The last rows of numbers of one pump, in one allocation. Every pump has one, and a window is copied out of it for
-//! every reading.
+//! A ring of a pump's last rows of numbers, in one allocation. Every windower has one, and copies a window out of it
+//! for every reading.
 
 use std::{ops::Range, sync::Arc};
 
@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 pub(super) struct Rows {
     max_rows: usize,
     channels: usize,
-    /// Row by row. A ring once it is full.
+    /// Row by row. Once `max_rows` are reached, a new row replaces the oldest.
     values: Vec<f64>,
     /// The index of the oldest row.
     oldest: usize,

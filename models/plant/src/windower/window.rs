@@ -13,7 +13,7 @@ pub struct Window {
     pub at: Timestamp,
     /// Row by row, oldest first: `len` rows of one finite number per channel, in the channels' units.
     pub values: Arc<[f64]>,
-    /// The channels of which some value was held for longer than `fill_steps`, because of their `hold_s`.
+    /// The channels of which some value was held for longer than `fill_steps`, as their `hold_s` allows.
     pub held: ChannelSet,
 }
 
@@ -51,7 +51,7 @@ pub enum NoWindow {
         /// Steps that it must run before it is scored.
         need: usize,
     },
-    /// Not enough steps since the start or the last gap.
+    /// There are not enough steps since the first reading or the last gap.
     Filling {
         /// Steps so far.
         have: usize,
@@ -73,13 +73,13 @@ pub enum NoWindow {
 pub struct StepRow {
     /// One number per channel, in the channels' units, after filling and holding; NaN where missing.
     pub values: Arc<[f64]>,
-    /// The channels whose value was held for longer than `fill_steps`, because of their `hold_s`.
+    /// The channels whose value was held for longer than `fill_steps`, as their `hold_s` allows.
     pub held: ChannelSet,
     /// Whether the pump runs.
     pub state: StepState,
 }
 
-/// Rows are equal if their numbers are, and are missing in the same channels.
+/// Rows are equal if they have the same numbers, with NaN in the same channels, and the same held channels and state.
 impl PartialEq for StepRow {
     fn eq(&self, other: &Self) -> bool {
         let same = |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan();
@@ -92,7 +92,7 @@ impl PartialEq for StepRow {
 /// Whether a pump runs in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepState {
-    /// No channel that shows it has a value.
+    /// No channel that shows whether the pump runs has a value.
     Unknown,
     /// It does not run.
     Off,
@@ -103,15 +103,15 @@ pub enum StepState {
         /// Steps after which it has settled.
         need: usize,
     },
-    /// It runs. Its window may still have steps from before it settled ([`NoWindow::NotRunning`]). A pump whose profile has no
-    /// channel that shows it always runs.
+    /// It runs. Its window may still have steps from before it settled ([`NoWindow::NotRunning`]). A pump whose profile
+    /// has no channel that shows whether it runs is always in this state.
     Running,
     /// Its motor is off, and the shaft still turns.
     Stopping,
 }
 
 impl StepState {
-    /// Whether the pump runs and has settled, as far as its channels show it.
+    /// Whether the pump runs and has settled. True if its channels do not show whether it runs.
     pub fn has_settled(self) -> bool {
         matches!(self, Self::Running | Self::Unknown)
     }
@@ -124,8 +124,8 @@ pub struct WindowedReading {
     pub reading: Reading,
     /// Earlier readings of its step that waited with it, and have no window of their own.
     pub displaced: Vec<Reading>,
-    /// The values of its step, and whether the pump runs. As of now: another reading of the same step may still change the
-    /// step in later windows.
+    /// The values of its step, and whether the pump runs. In later windows the step may have other values, if another
+    /// reading of the same step arrives.
     pub step: StepRow,
     /// The window that ends with it, or why there is none.
     pub window: Result<Window, NoWindow>,
