@@ -1,17 +1,17 @@
-//! The condition of the machine's parts, as factors on its design.
+//! The condition of the machine's parts, as factors and terms that change its design.
 //!
-//! This module defines what each fault changes in the machine. It does not define symptoms: those follow from the physics.
+//! Defines what each fault changes in the machine. The symptoms are not defined anywhere: they follow from the physics.
 
 use crate::Fault;
 
-/// The condition of the parts. The default is a machine as built.
+/// The condition of the parts. The default is that of a machine as built.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Condition {
     /// Factor on the head without flow.
     pub(crate) head: f64,
     /// Factor on the head lost in the impeller.
     pub(crate) droop: f64,
-    /// Share of the impeller's flow that leaks back inside.
+    /// Share of the impeller's flow that leaks back inside the pump.
     pub(crate) inner_leak: f64,
     /// Share of the impeller's flow that is lost at the shaft seal.
     pub(crate) seal_leak: f64,
@@ -21,7 +21,7 @@ pub(crate) struct Condition {
     pub(crate) suction_drop_m: f64,
     /// Factor on the suction line's loss.
     pub(crate) suction_loss: f64,
-    /// Opening of a valve behind the pump, 0 (closed) to 1 (open).
+    /// Opening of a valve downstream of the pump, 0 (closed) to 1 (open).
     pub(crate) opening: f64,
     /// Additional friction at the shaft, W at rated speed.
     pub(crate) drag_w: f64,
@@ -76,7 +76,7 @@ impl Condition {
                 drag_w: 1_100.0 * beyond(0.4).powi(2),
                 ..built
             },
-            // The oil film holds until a fifth of the pressure is lost. Metal touches metal from half on.
+            // The oil film holds up to a level of 0.2. Metal touches metal from a level of 0.5 on.
             Fault::LubricationLoss => Self {
                 oil: 1.0 - 0.8 * level,
                 bearing_heat_k: 45.0 * beyond(0.2),

@@ -18,9 +18,9 @@ pub struct Design {
     pub(crate) plant: Plant,
     pub(crate) motor: Motor,
     pub(crate) thermal: Thermal,
-    /// The speed that the curves are given for.
+    /// The speed for which the curves are given, rpm.
     pub(crate) rated_rpm: f64,
-    /// The flow at a demand of 1.
+    /// The flow at a demand of 1, m³/s.
     pub(crate) duty_m3_s: f64,
     /// Friction of bearings and seal at rated speed, W.
     pub(crate) friction_w: f64,
@@ -82,12 +82,13 @@ impl Design {
         }
     }
 
-    /// Returns a random pump of the same family with manufacturing and installation tolerances and its own duty. The same
-    /// seed gives the same pump.
+    /// Returns a random pump of the same family, with tolerances of manufacture and installation and its own duty flow.
+    /// The same seed gives the same pump.
     ///
-    /// The pumps are like sister pumps in one plant: parameters that decide the operating point vary by about 1 %, less than
-    /// an acceptance test allows (ISO 9906, grade 1B: 3 % of head), the others by a few per cent. With more scatter a channel
-    /// that contradicts the others would look like another pump of the family, and a model of the family would accept it.
+    /// The pumps are like sister pumps in one plant. Parameters that decide the operating point vary by about 1 %, less
+    /// than an acceptance test allows (ISO 9906, grade 1B: 3 % of head). The other parameters vary by a few per cent.
+    /// If they varied more, a channel that contradicts the others would look like another pump of the family, and a
+    /// model of the family would accept it.
     pub fn drawn(seed: u64) -> Self {
         let mut rng = rng_stream(seed, 0);
         let mut design = Self::rated();

@@ -1,8 +1,8 @@
 //! The time course of a fault: when it begins, how it grows, how long it stays and how it fades.
 //!
-//! An example: `Episode::within(fault, severity, 300.0)` of a bearing that wears. It is healthy for 30 s, the fault grows for
-//! 105 s, stays for 105 s at its severity, and fades in the last 60 s. Its status is `Normal` until 5 % of the growth, then
-//! `Broken`, and `Recovering` while it fades.
+//! An example: `Episode::within(fault, severity, 300.0)` with bearing wear. The machine is healthy for 30 s. Then the
+//! fault grows for 105 s, stays at its severity for 105 s, and fades in the last 60 s. The status is `Normal` until the
+//! fault has grown by 5 %, then `Broken`, and `Recovering` while it fades.
 
 use std::fmt;
 
@@ -39,13 +39,13 @@ pub struct Episode {
     pub fault: Fault,
     /// Its severity at full growth.
     pub severity: Severity,
-    /// Healthy running from the start of the episode until the fault begins.
+    /// Seconds of healthy running until the fault begins.
     pub onset_s: f64,
-    /// From the beginning of the fault until it is fully grown.
+    /// Seconds from the beginning of the fault until it is fully grown.
     pub growth_s: f64,
-    /// How long it stays fully grown.
+    /// Seconds for which it stays fully grown.
     pub hold_s: f64,
-    /// How long it takes to fade.
+    /// Seconds in which it fades.
     pub recovery_s: f64,
 }
 
@@ -111,7 +111,7 @@ const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3_600.0;
 const DAY: f64 = 86_400.0;
 
-/// Returns the realistic growth and hold times of a fault, in seconds. Orders of magnitude.
+/// Returns the order of magnitude of a fault's growth and hold times in reality, in seconds.
 fn typical_durations(fault: Fault) -> (f64, f64) {
     match fault {
         Fault::BearingWear => (14.0 * DAY, 2.0 * DAY),

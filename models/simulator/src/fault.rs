@@ -13,13 +13,13 @@ use crate::sensor_specs;
 pub enum Fault {
     /// The bearing's races spall: vibration first, then heat and drag.
     BearingWear,
-    /// Oil is lost: its pressure falls, the oil film breaks, the bearing heats up, and vibrates at last.
+    /// Oil is lost: its pressure falls, the oil film breaks, the bearing heats up, and finally it vibrates.
     LubricationLoss,
     /// The suction level falls until the fluid boils in the impeller's eye.
     Cavitation,
     /// The suction strainer clogs.
     BlockedSuction,
-    /// A valve behind the pump closes.
+    /// A valve downstream of the pump closes.
     DeadHead,
     /// The pump runs out of liquid.
     DryRun,
@@ -29,7 +29,7 @@ pub enum Fault {
     ImpellerClog,
     /// The shaft seal leaks, and rubs at high levels.
     SealLeak,
-    /// The rotor's mass is off its axis.
+    /// The rotor's centre of mass is off its axis.
     Unbalance,
     /// The coupling's halves are out of line.
     Misalignment,
@@ -44,7 +44,7 @@ pub enum Fault {
 /// How a sensor fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SensorFault {
-    /// It holds its value from when the fault began. At a severity below 1 it still follows the true value in part.
+    /// Its value stays what it was when the fault began. At a severity below 1 it still follows the true value in part.
     Stuck,
     /// Its offset grows.
     Drift,
@@ -124,8 +124,8 @@ impl Fault {
         MACHINE_FAULTS.iter().map(|(_, fault)| *fault)
     }
 
-    /// Returns the fault of this name. `channel` is what the failing sensor measures: required for sensor faults, not allowed
-    /// for others.
+    /// Returns the fault with this name. `channel` is the quantity that the failing sensor measures: required for
+    /// sensor faults, not allowed for others.
     pub fn parse(name: &str, channel: Option<Quantity>) -> Result<Self, FaultError> {
         if let Some(&(name, fault)) = MACHINE_FAULTS.iter().find(|(known, _)| *known == name) {
             return match channel {
@@ -155,7 +155,7 @@ impl Fault {
         machine_name.or_else(sensor_name).unwrap_or_default()
     }
 
-    /// Returns what the failing sensor measures; none for a fault of the machine.
+    /// Returns the quantity that the failing sensor measures; none for a fault of the machine.
     pub fn channel(&self) -> Option<Quantity> {
         match self {
             Self::Sensor(_, channel) => Some(*channel),

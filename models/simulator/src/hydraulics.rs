@@ -19,7 +19,7 @@ const SPECIFIC_HEAT: f64 = 4_180.0;
 pub(crate) const BAR_PER_M: f64 = DENSITY * GRAVITY / 1e5;
 /// Atmospheric pressure minus the vapour pressure of water at 46 °C (1.013 and 0.10 bar), as head in m.
 const ATMOSPHERE_M: f64 = (1.013 - 0.10) / BAR_PER_M;
-/// The parabola of the efficiency is valid up to this multiple of the best flow.
+/// The efficiency's parabola is valid up to this multiple of the best flow.
 const MAX_RELATIVE_FLOW: f64 = 1.6;
 
 /// One m³/s in L/min.
@@ -30,11 +30,11 @@ pub(crate) const L_MIN_PER_M3_S: f64 = 60_000.0;
 pub(crate) struct Curves {
     /// Head without flow.
     pub(crate) shutoff_head_m: f64,
-    /// Head lost at the best flow, relative to shut-off.
+    /// How much less head there is at the best flow than without flow.
     pub(crate) droop_m: f64,
     /// Flow of best efficiency.
     pub(crate) best_flow_m3_s: f64,
-    /// The best efficiency, 0 to 1.
+    /// The efficiency at the best flow, 0 to 1.
     pub(crate) best_efficiency: f64,
     /// Net positive suction head required at the best flow (3 % head drop).
     pub(crate) npsh_required_m: f64,
@@ -43,11 +43,11 @@ pub(crate) struct Curves {
 /// The plant around the pump.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plant {
-    /// Head of the suction tank over the pump.
+    /// Height of the liquid in the suction tank over the pump.
     pub(crate) suction_head_m: f64,
     /// Head lost in the suction line at the best flow.
     pub(crate) suction_loss_m: f64,
-    /// Head that the discharge line has without flow.
+    /// Head that the discharge line needs without flow.
     pub(crate) static_head_m: f64,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Plant {
 pub(crate) struct OperatingPoint {
     /// Flow through the impeller.
     pub(crate) impeller_flow_m3_s: f64,
-    /// Flow that arrives behind the pump.
+    /// Flow that leaves the pump.
     pub(crate) flow_m3_s: f64,
     /// Head over the pump.
     pub(crate) head_m: f64,
@@ -64,7 +64,7 @@ pub(crate) struct OperatingPoint {
     pub(crate) suction_m: f64,
     /// Gauge head at the discharge flange, before the check valve.
     pub(crate) discharge_m: f64,
-    /// Flow through the impeller over the best flow at this speed.
+    /// Flow through the impeller, as a share of the best flow at this speed.
     pub(crate) relative_flow: f64,
     /// Power that the delivered water carries.
     pub(crate) hydraulic_w: f64,
@@ -72,7 +72,7 @@ pub(crate) struct OperatingPoint {
     pub(crate) impeller_w: f64,
     /// Heat capacity flow of the delivered water, W/K.
     pub(crate) heat_capacity_w_k: f64,
-    /// Net positive suction head available over the required.
+    /// Available over required net positive suction head.
     pub(crate) npsh_ratio: f64,
 }
 
@@ -132,7 +132,8 @@ impl Curves {
         weight_flow * head_m / (self.best_efficiency * (2.0 - relative_flow))
     }
 
-    /// Grows with the square of the speed, and with the flow from 40 % at shut-off.
+    /// Returns the required net positive suction head. It grows with the square of the speed and with the flow, from 40
+    /// % at shut-off.
     fn npsh_required(&self, speed: f64, relative_flow: f64) -> f64 {
         let required = self.npsh_required_m * speed * speed * (0.4 + 0.6 * relative_flow * relative_flow);
         required.max(0.1)

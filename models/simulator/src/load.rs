@@ -7,11 +7,11 @@ use crate::noise::rng_stream;
 /// How the demand changes over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoadPlan {
-    /// Always the pump's own duty.
+    /// Always the pump's duty flow.
     Steady,
-    /// A new level, 75 to 110 % of its duty, every 45 s to 4 minutes.
+    /// A new level, 75 to 110 % of the duty flow, every 45 s to 4 minutes.
     Steps,
-    /// As `Steps`, with a stop of 1 to 4 minutes after every 5 to 15 minutes of running.
+    /// Like `Steps`, with a stop of 1 to 4 minutes after every 5 to 15 minutes of running.
     Starts,
 }
 
@@ -19,7 +19,7 @@ pub enum LoadPlan {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Demand {
     pub(crate) running: bool,
-    /// Share of the pump's own duty flow.
+    /// Share of the pump's duty flow.
     pub(crate) level: f64,
 }
 

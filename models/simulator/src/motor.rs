@@ -21,7 +21,7 @@ pub(crate) struct Motor {
     pub(crate) magnetising_a: f64,
 }
 
-/// The current of a soft starter at standstill, as a multiple of the magnetising current.
+/// Additional current at standstill, as limited by a soft starter, as a multiple of the magnetising current.
 const INRUSH: f64 = 5.0;
 
 impl Motor {

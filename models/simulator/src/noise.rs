@@ -3,7 +3,8 @@
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use rand_distr::StandardNormal;
 
-/// Returns a separate random number stream for each `purpose`, so that additional draws from one do not change another.
+/// Returns a separate random number stream for each `purpose`, so that further draws from one stream do not change
+/// another.
 pub(crate) fn rng_stream(seed: u64, purpose: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_mul(64).wrapping_add(purpose))
 }
@@ -13,7 +14,8 @@ pub(crate) fn normal(rng: &mut Xoshiro256PlusPlus) -> f64 {
     rng.sample(StandardNormal)
 }
 
-/// First-order autoregressive noise: standard deviation 1, and a correlation that decays with `correlation_s`.
+/// First-order autoregressive noise with standard deviation 1, whose correlation decays with the time constant
+/// `correlation_s`.
 #[derive(Debug, Clone)]
 pub(crate) struct Ar1 {
     value: f64,

@@ -21,7 +21,7 @@ pub(crate) struct Sensor {
     pub(crate) correlation_s: f64,
     /// The lowest value that it can give.
     pub(crate) floor: f64,
-    /// The offset by a sensor fault at severity 1.
+    /// The offset that a sensor fault of severity 1 adds, in the sensor's unit.
     pub(crate) fault_offset: f64,
     /// Whether it has no noise while the machine stands.
     pub(crate) quiet_at_rest: bool,
@@ -56,12 +56,12 @@ pub(crate) const SENSORS: PerSensor<Sensor> = {
     ]
 };
 
-/// Returns the index of the sensor that measures this.
+/// Returns the index of the sensor that measures this quantity; none if there is no such sensor.
 pub(crate) fn index_of(quantity: Quantity) -> Option<usize> {
     SENSORS.iter().position(|sensor| sensor.quantity == quantity)
 }
 
-/// Returns the unit of the sensor that measures this; none if there is no such sensor.
+/// Returns the unit of the sensor that measures this quantity; none if there is no such sensor.
 pub fn unit_of(quantity: Quantity) -> Option<&'static str> {
     index_of(quantity).map(|index| SENSORS[index].unit)
 }

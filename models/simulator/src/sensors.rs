@@ -42,9 +42,9 @@ fn quantize(index: usize, value: f64) -> f64 {
 /// How strong a sensor fault is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FaultStrength {
-    /// The severity of the episode. Stuck, spike and dropout faults have it as soon as they begin.
+    /// The severity of the episode. Stuck, spike and dropout faults have their full strength as soon as they begin.
     pub(crate) severity: f64,
-    /// The level now, which grows. Used for drift.
+    /// The present level: severity times growth. Used for drift.
     pub(crate) level: f64,
 }
 
@@ -60,7 +60,7 @@ impl SensorFaultState {
         Self { held: None, rng }
     }
 
-    /// Returns what the sensor at `index` gives instead of `value`.
+    /// Returns what the sensor at `index` sends instead of `value`.
     pub(crate) fn apply(
         &mut self,
         kind: SensorFault,

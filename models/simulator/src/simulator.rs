@@ -19,24 +19,24 @@ use crate::{
     thermal::{Heating, Temperatures},
 };
 
-/// The longest sub-step: short compared to the lags of a second.
+/// The longest sub-step, in seconds: short compared with the lags of one second.
 const SUB_STEP_S: f64 = 0.5;
 /// The most sub-steps in a step. In longer steps the sub-steps get longer.
 const MAX_SUB_STEPS: f64 = 7_200.0;
-/// Lag of pressures, current, vibration and cavitation.
+/// Lag of pressures, current, vibration and cavitation, in seconds.
 const FAST_LAG_S: f64 = 1.0;
-/// Lag of the valve that sets the demand.
+/// Lag of the valve that sets the demand, in seconds.
 const VALVE_LAG_S: f64 = 4.0;
-/// Lag of the rotor under a changed load.
+/// Lag of the rotor when the load changes, in seconds.
 const ROTOR_LAG_S: f64 = 0.5;
-/// From standstill to full speed, and from full speed to standstill.
+/// Seconds from standstill to full speed, and from full speed to standstill.
 const RUN_UP_S: f64 = 4.0;
 const RUN_DOWN_S: f64 = 8.0;
-/// Vibration at standstill, from the floor, mm/s.
+/// Vibration at standstill, which comes through the floor, mm/s.
 const STANDSTILL_MM_S: f64 = 0.05;
 /// Share of the oil pressure lost per kelvin, as the oil gets thinner.
 const OIL_THINNING: f64 = 0.006;
-/// The lowest gauge pressure over boiling water, bar.
+/// The lowest gauge pressure, at which the water boils, bar.
 const VACUUM_BAR: f64 = -0.92;
 
 /// A simulated pump. Cheap to clone; a clone continues with the same readings.
@@ -60,7 +60,7 @@ struct ActiveEpisode {
     sensor_fault: SensorFaultState,
 }
 
-/// The state that changes from sub-step to sub-step.
+/// The state that each sub-step changes.
 #[derive(Debug, Clone)]
 struct State {
     demand: f64,
@@ -77,7 +77,7 @@ struct State {
     rng: Xoshiro256PlusPlus,
 }
 
-/// The quantities with a lag of their own, in the sensors' units.
+/// The signals that follow their true quantity with a lag, in the sensors' units.
 #[derive(Debug, Clone, Default)]
 struct Signals {
     oil_bar: f64,
@@ -99,8 +99,8 @@ impl Simulator {
         simulator
     }
 
-    /// Starts an episode, in place of the current one. With none the machine is healthy at once, and its signals follow with
-    /// their lags.
+    /// Starts an episode in place of the current one. With none the machine is healthy at once, and its signals follow
+    /// with their lags.
     pub fn set_episode(&mut self, episode: Option<Episode>) {
         let (since_s, seed) = (self.elapsed_s, self.seed);
         self.episode = episode.map(|episode| ActiveEpisode {
@@ -177,7 +177,7 @@ impl Simulator {
         self.follow_signals(dt_s, running, condition);
     }
 
-    /// Returns the speed over the rated speed.
+    /// Returns the speed as a share of the rated speed.
     fn speed(&self) -> f64 {
         let Self { design, state, .. } = self;
         state.run_up * (1.0 - state.slip) * design.motor.synchronous_rpm / design.rated_rpm
@@ -188,7 +188,7 @@ impl Simulator {
         Heating {
             ambient_c: design.thermal.ambient_at(self.now()),
             speed: self.speed(),
-            // The rise of the bearing is given for a motor at four fifths of its rated power.
+            // The bearing's temperature rise is given for a motor at four fifths of its rated power.
             load: state.shaft_w / (0.8 * design.motor.rated_w),
             vibration_mm_s: state.signals.vibration_mm_s,
             lost_w: (state.point.impeller_w - state.point.hydraulic_w).max(0.0),

@@ -1,8 +1,8 @@
 //! Temperatures of the bearing and the casing, and of the room over the day.
 //!
-//! The heat of a healthy machine warms a large mass of iron, with lags of many minutes. The heat of a fault develops in a
-//! small place near the sensor (a bearing race, a seal face) before it warms the iron around. It is added with a short lag of
-//! its own, so a short episode shows its heat within minutes.
+//! The heat of a healthy machine warms a large mass of iron, with lags of many minutes. The heat of a fault develops in
+//! a small place near the sensor (a bearing race, a seal face) before it warms the iron around. It is added with a
+//! separate short lag, so a short episode shows its heat within minutes.
 
 use std::f64::consts::TAU;
 
@@ -10,7 +10,7 @@ use volute_plant::Timestamp;
 
 use crate::{condition::Condition, noise::follow};
 
-/// Lag of a fault's heat near the sensor.
+/// Lag of a fault's heat near the sensor, in seconds.
 const LOCAL_LAG_S: f64 = 60.0;
 /// Boiling temperature of water at the pressure of a closed pump, about 5 bar. The casing gets no hotter.
 const BOILING_C: f64 = 155.0;
@@ -24,13 +24,13 @@ const VIBRATION_HEAT_K: f64 = 0.01;
 pub(crate) struct Thermal {
     /// Mean temperature of the room, °C.
     pub(crate) ambient_c: f64,
-    /// The warmest hour of the day above that mean.
+    /// By how much the warmest hour of the day is above that mean, K.
     pub(crate) daily_swing_k: f64,
     /// Temperature of the water at the inlet, °C.
     pub(crate) process_c: f64,
     /// Temperature of the bearing above the room at rated speed and load.
     pub(crate) bearing_rise_k: f64,
-    /// Lag of the bearing's housing.
+    /// Lag of the bearing's housing, in seconds.
     pub(crate) bearing_lag_s: f64,
     /// Heat capacity of the casing with its water, J/K.
     pub(crate) casing_j_k: f64,
@@ -44,9 +44,9 @@ pub(crate) struct Thermal {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heating<'a> {
     pub(crate) ambient_c: f64,
-    /// Speed over rated speed.
+    /// Speed as a share of rated speed.
     pub(crate) speed: f64,
-    /// Shaft power over rated shaft power.
+    /// Shaft power as a share of rated shaft power.
     pub(crate) load: f64,
     pub(crate) vibration_mm_s: f64,
     /// Power lost in the pump, W.

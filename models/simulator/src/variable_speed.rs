@@ -1,16 +1,19 @@
-//! A second simulated pump, of other physics than [`crate::Simulator`]: driven by an inverter, 22 kW at 1,480 rpm, with a demand
-//! that follows the day and the week. For benches: a detector that was developed on the first pump is measured on this one.
+//! A second simulated pump, with different physics than [`crate::Simulator`]: it has an inverter drive, 22 kW at 1,480
+//! rpm, and its demand follows the day and the week. For benchmarks: a detector that was developed on the first pump is
+//! evaluated on this one.
 //!
-//! What is different: speed is the operating point and changes all the time; flow, head and power follow it by the affinity laws
-//! over a plant with static head; vibration has a resonance within the speed range; the shaft's fan cools less at low speed; bearing
-//! and casing follow with lags of tens of minutes; the ambient temperature has a daily swing, weather and, as options, a season
-//! and one hot day; a stopped pump coasts down over minutes; and readings come once per minute rather than once per second.
+//! The differences: The speed is the operating point and changes all the time. Flow, head and power follow the speed by
+//! the affinity laws, in a plant with static head. Vibration has a resonance within the speed range. The fan on the
+//! shaft cools less at low speed. Bearing and casing follow with lags of tens of minutes. The ambient temperature has a
+//! daily swing and weather, and as options a season and one hot day. A stopped pump coasts down over minutes. Readings
+//! come once per minute, not once per second.
 //!
-//! Example: at 04:00 the demand is about 65 %, so the drive turns the shaft at 0.65 of 1,480 rpm. The shutoff head is 0.65² of 42 m,
-//! 17.7 m. The plant needs 6 m of static head, so the flow is √((17.7 − 6) / 14,400) = 0.0285 m³/s, 1,710 L/min, 57 % of the rated flow.
-//! The shaft needs about 0.65³ of the rated power, and the bearing's housing moves towards its new equilibrium with a lag of
-//! half an hour: at 04:30 it has gone 63 % of the way. At 09:00 the demand is about 95 % and everything rises again. With
-//! [`Fault::BearingHeat`] from there, the bearing is 12 K too warm three days later, at every speed.
+//! An example: at 04:00 the demand is about 65 %, so the drive turns the shaft at 0.65 of 1,480 rpm. The shutoff head
+//! is 0.65² of 42 m, 17.7 m. The plant needs 6 m of static head, so the flow is √((17.7 − 6) / 14,400) = 0.0285 m³/s,
+//! or 1,710 L/min, 57 % of the rated flow. The shaft needs about 0.65³ of the rated power. The bearing's housing moves
+//! towards its new equilibrium, and after about 40 minutes it has gone 63 % of the way. At noon the demand is about 89
+//! %, and everything has risen. If [`Fault::BearingHeat`] begins then, the bearing is 12 K too warm three days later,
+//! at every speed.
 //!
 //! The same seed gives the same readings. Does no I/O and reads no clock. Does not simulate two faults at once, recovery from a
 //! fault, cavitation, or an electrical fault.
@@ -41,14 +44,14 @@ use crate::{noise::rng_stream, sensor_specs::at_resolution};
 /// The profile of this pump, as TOML.
 pub const PROFILE: &str = include_str!("../profiles/variable-speed.toml");
 
-/// The longest sub-step: short compared with the thermal lags, and with a coast-down.
+/// The longest sub-step, in seconds: short compared with the thermal lags and with a coast-down.
 const SUB_STEP_S: f64 = 5.0;
 /// The most sub-steps in a step. In longer steps the sub-steps get longer.
 const MAX_SUB_STEPS: f64 = 100_000.0;
-/// Healthy running before the first reading, so that the pump begins warm.
+/// Seconds of healthy running before the first reading, so that the pump is warm at the first reading.
 const WARM_UP_S: f64 = 86_400.0;
 
-/// What happens around a pump.
+/// How the pump is used, and its environment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Plan {
     /// When it runs.
@@ -96,8 +99,8 @@ impl Pump {
         pump
     }
 
-    /// Starts a fault, in place of the current one. Its onset counts from now. With `None` the machine is healthy at once, and
-    /// its temperatures follow.
+    /// Starts a fault in place of the current one. The time until its onset counts from now. With `None` the machine is
+    /// healthy at once, and its temperatures follow with their lags.
     pub fn set_fault(&mut self, fault: Option<Onset>) {
         self.sensors.release();
         self.fault = fault.map(|onset| (onset, self.elapsed_s));

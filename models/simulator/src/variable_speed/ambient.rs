@@ -1,5 +1,5 @@
-//! The ambient temperature: daily swing, weather, and as options a season and one hot day. And the liquid's temperature, which
-//! follows it in part and slowly.
+//! The temperatures around the pump. The ambient temperature has a daily swing and weather, and as options a season and
+//! one hot day. The liquid's temperature follows a part of its changes, slowly.
 
 use std::f64::consts::TAU;
 
@@ -11,23 +11,23 @@ use crate::noise::{Ar1, follow};
 
 /// The warmest hour of the day.
 const WARMEST_HOUR: f64 = 15.0;
-/// Standard deviation and correlation time of the weather.
+/// Standard deviation of the weather, in K, and its correlation time in seconds.
 const WEATHER: (f64, f64) = (1.2, 43_200.0);
-/// The season's drift is given for this many days, and goes on at the same rate.
+/// The season's drift is given as the change over this many days. It continues at the same rate.
 const SEASON_DAYS: f64 = 28.0;
-/// A hot day comes and goes with this lag.
+/// The additional heat of a hot day comes and goes with this lag, in seconds.
 const HOT_LAG_S: f64 = 1_800.0;
-/// The share of a change of the ambient that the liquid follows, and its lag.
+/// The share of a change of the ambient temperature that the liquid follows, and its lag in seconds.
 const PROCESS_SHARE: f64 = 0.6;
 const PROCESS_LAG_S: f64 = 43_200.0;
 const DAY_S: f64 = 86_400.0;
 
-/// What the ambient temperature does beside its daily swing and the weather.
+/// Changes of the ambient temperature in addition to its daily swing and the weather.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct AmbientPlan {
     /// How much warmer it gets within 28 days, K.
     pub season_k: f64,
-    /// A hotter day: its number, from 0, and how much hotter it is, K.
+    /// A hot day: its number, from 0, and by how much it is hotter, K.
     pub hot_day: Option<(u32, f64)>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Ambient {
     weather: Ar1,
     hot_k: f64,
     celsius: f64,
-    /// The ambient's difference from its mean, as the liquid follows it.
+    /// The ambient temperature's difference from its mean, with the liquid's lag, K.
     slow_k: f64,
     rng: Xoshiro256PlusPlus,
 }

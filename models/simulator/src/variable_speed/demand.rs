@@ -1,4 +1,5 @@
-//! The demand on the pump: a daily and a weekly cycle with noise, 60 to 100 % of rated speed; and whether the pump runs at all.
+//! The demand on the pump: whether the pump runs, and a speed of 60 to 100 % of rated speed that follows the day and
+//! the week, with noise.
 
 use std::f64::consts::TAU;
 
@@ -10,7 +11,8 @@ use crate::noise::Ar1;
 
 /// The lowest and the highest demand, as shares of rated speed.
 const RANGE: (f64, f64) = (0.60, 1.0);
-/// Standard deviation and correlation time of the demand's noise: slow, and fast.
+/// The slow and the fast noise of the demand: standard deviation, as a share of rated speed, and correlation time in
+/// seconds.
 const SLOW: (f64, f64) = (0.02, 3_600.0);
 const FAST: (f64, f64) = (0.012, 300.0);
 const HOUR_S: f64 = 3_600.0;
@@ -18,10 +20,10 @@ const HOUR_S: f64 = 3_600.0;
 /// When a pump runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Duty {
-    /// Always.
+    /// It always runs.
     #[default]
     Continuous,
-    /// One to three hours, and then none for eight to twenty-two hours.
+    /// It runs for one to three hours, and then stands for eight to twenty-two hours.
     Standby,
 }
 
@@ -68,10 +70,11 @@ impl Demand {
         self.running.then(|| (self.level(at) + slow + fast).clamp(RANGE.0, RANGE.1))
     }
 
-    /// Returns the level of the day and hour: lowest at about 04:00, highest in the morning, lower at the weekend.
+    /// Returns the demand for this day and hour, without noise: lowest at about 03:30, highest at about noon and 19:00,
+    /// and lower at the weekend.
     fn level(&self, at: Timestamp) -> f64 {
         let hours = at.millis() as f64 / 3_600_000.0 - self.late_h;
-        // The epoch was a Thursday: Saturday begins at hour 48.
+        // The epoch was a Thursday, so Saturday begins at hour 48 of a week.
         let is_weekend = hours.rem_euclid(168.0) >= 48.0 && hours.rem_euclid(168.0) < 96.0;
         let day = -(TAU * (hours - 3.5) / 24.0).cos();
         let half_day = -(2.0 * TAU * (hours - 3.5) / 24.0).cos();

@@ -1,4 +1,4 @@
-//! The pump as built and installed: curves, plant, motor, heat, and what differs from pump to pump.
+//! The pump as built and installed: curves, plant, motor and heat, and how these vary from pump to pump.
 
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
@@ -14,7 +14,7 @@ pub struct Design {
     pub(super) rated_rpm: f64,
     /// Head at rated speed without flow, m.
     pub(super) shutoff_head_m: f64,
-    /// Head lost in the pump, m per (m³/s)². The same at every speed, by the affinity laws.
+    /// Head lost in the pump, m per (m³/s)². By the affinity laws it is the same at every speed.
     pub(super) droop: f64,
     /// The flow of best efficiency at rated speed.
     pub(super) best_flow_m3_s: f64,
@@ -23,30 +23,30 @@ pub struct Design {
     pub(super) static_head_m: f64,
     /// Head lost in the plant, m per (m³/s)².
     pub(super) plant_loss: f64,
-    /// Standard deviation of the plant's loss, as a share: consumers open and close.
+    /// Standard deviation of the plant's loss, as a share, because consumers open and close valves.
     pub(super) plant_noise: f64,
-    /// Mean head of the liquid over the suction flange, m, and how much it moves over hours.
+    /// Mean head of the liquid over the suction flange, m, and the standard deviation of its slow changes, m.
     pub(super) suction_head_m: f64,
     pub(super) suction_noise_m: f64,
     /// Shaft power at rated speed and best flow for which the current is given, W.
     pub(super) rated_w: f64,
-    /// The current that magnetises the motor, and the one that makes the rated torque, A.
+    /// The motor's magnetising current, and its torque-producing current at rated torque, A.
     pub(super) magnetising_a: f64,
     pub(super) torque_a: f64,
-    /// Friction of the bearings at rated speed and torque, W. It is the heat of the bearing.
+    /// Friction of the bearings at rated speed and torque, W. All of it heats the bearing.
     pub(super) friction_w: f64,
-    /// Heat from the bearing's housing to the ambient at rated speed, W/K.
+    /// Heat transfer from the bearing's housing to the ambient air at rated speed, W/K.
     pub(super) bearing_w_k: f64,
     /// Lag of the bearing's housing at rated speed, s.
     pub(super) bearing_lag_s: f64,
-    /// Heat from the liquid to the casing at best flow, and from the casing to the ambient, W/K.
+    /// Heat transfer from the liquid to the casing at best flow, and from the casing to the ambient air, W/K.
     pub(super) casing_water_w_k: f64,
     pub(super) casing_air_w_k: f64,
     /// Lag of the casing at best flow, s.
     pub(super) casing_lag_s: f64,
     /// Vibration at rated speed and best flow, mm/s.
     pub(super) vibration_mm_s: f64,
-    /// A resonance: its vibration, its place as a share of rated speed, and its half width.
+    /// A resonance: its vibration, mm/s, and its speed and half width as shares of rated speed.
     pub(super) resonance_mm_s: f64,
     pub(super) resonance_at: f64,
     pub(super) resonance_width: f64,
@@ -56,7 +56,7 @@ pub struct Design {
     pub(super) ambient_c: f64,
     pub(super) process_c: f64,
     pub(super) daily_swing_k: f64,
-    /// Hours by which the demand of the day is late, and how much lower demand is at the weekend.
+    /// By how many hours the daily demand is later, and by how much demand is lower at the weekend.
     pub(super) late_h: f64,
     pub(super) weekend_less: f64,
     /// Factor on the noise of the sensors.

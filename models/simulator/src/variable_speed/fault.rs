@@ -5,9 +5,9 @@ use volute_plant::Quantity;
 const HOUR_S: f64 = 3_600.0;
 const DAY_S: f64 = 24.0 * HOUR_S;
 
-/// Temperature of the bearing above its healthy one at full growth, K.
+/// How much warmer than healthy the bearing is at full growth, K.
 pub(super) const BEARING_HEAT_K: f64 = 12.0;
-/// The share of the flow that does not reach the meter at full growth.
+/// The share of the flow that the meter does not see at full growth.
 pub(super) const FLOW_LOSS: f64 = 0.10;
 
 /// A fault.
@@ -48,19 +48,20 @@ impl Fault {
     }
 }
 
-/// A fault with its course. It stays at its full growth.
+/// A fault and its onset. It stays at full growth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Onset {
     /// The fault.
     pub fault: Fault,
-    /// Seconds from when it is set on the pump until it begins.
+    /// Seconds from [`super::Pump::set_fault`] until it begins.
     pub after_s: f64,
-    /// Seconds from then until it is fully grown; 0 is a step.
+    /// Seconds from its beginning until it is fully grown; 0 is a step.
     pub growth_s: f64,
 }
 
 impl Onset {
-    /// Returns the fault with its usual growth: vibration in an hour, heat in three days, the others in a step.
+    /// Returns the fault with its usual growth time: vibration grows in an hour, bearing heat in three days, the others
+    /// in a step.
     pub fn typical(fault: Fault, after_s: f64) -> Self {
         let growth_s = match fault {
             Fault::VibrationDoubled => HOUR_S,
@@ -70,7 +71,7 @@ impl Onset {
         Self { fault, after_s, growth_s }
     }
 
-    /// Returns how far it has grown `since_s` after it was set, 0 to 1.
+    /// Returns how far it has grown, 0 to 1, `since_s` seconds after it was set.
     pub(super) fn growth(&self, since_s: f64) -> f64 {
         let grown_s = since_s - self.after_s.max(0.0);
         if grown_s <= 0.0 {

@@ -3,8 +3,8 @@
 //! **Affinity laws.** At the speed `n`, a share of the rated speed, the pump's head is `H = n² H0 − d Q²`, and the plant needs
 //! `Hs + k Q²`. They meet at `Q = √((n² H0 − Hs) / (d + k))`. Efficiency is a function of `Q / n`. Without static head (`Hs` = 0)
 //! flow grows with `n`, head with `n²`, and hydraulic power with `n³`.
-//!
-//! **Heat of the bearing.** Friction `W` warms the housing, and the air takes `G (T − T_ambient)`. The shaft's fan makes `G` grow with
+//! **Heat of the bearing.** Friction `W` warms the housing, and the air removes `G (T − T_ambient)`. The fan on the
+//! shaft makes `G` grow with the speed. So the lag `C / G` is longer at low speed, and longest at standstill.
 //! speed, so the lag `C / G` is longer at low speed, and longest at standstill.
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -20,27 +20,27 @@ const GRAVITY: f64 = 9.81;
 const DENSITY: f64 = 998.0;
 const HEAT_CAPACITY_J_KG_K: f64 = 4_182.0;
 const BAR_PER_M: f64 = DENSITY * GRAVITY / 1e5;
-/// The drive's ramp, in shares of rated speed per second.
+/// How fast the drive changes the speed, in shares of rated speed per second.
 const RAMP_PER_S: f64 = 0.02;
-/// Dry friction at a coast-down, as a share of the hydraulic drag at rated speed. It ends the coast-down.
+/// Dry friction during a coast-down, as a share of the hydraulic drag at rated speed. It brings the shaft to a stop.
 const DRY_FRICTION: f64 = 0.02;
-/// The share of the air's cooling that does not come from the shaft's fan.
+/// The share of the air's cooling that remains when the fan on the shaft stands.
 const STILL_AIR: f64 = 0.4;
-/// The casing's exchange with standing liquid, as a share of that at best flow.
+/// Heat transfer between standing liquid and the casing, as a share of that at best flow.
 const STANDING_WATER: f64 = 0.1;
-/// Below this flow the liquid's heat capacity is that of the pump's content.
+/// The lowest flow with which the liquid's warming is computed: liquid inside the pump takes up heat without flow too.
 const LEAST_FLOW_M3_S: f64 = 5e-4;
-/// Correlation of the plant's loss, of the suction level, and of the vibration's noise.
+/// Correlation times of the noise of the plant's loss, of the suction level and of the vibration, in seconds.
 const PLANT_S: f64 = 1_800.0;
 const SUCTION_S: f64 = 14_400.0;
 const VIBRATION_S: f64 = 10.0;
-/// The vibration's own unrest, as a share.
+/// Standard deviation of the vibration's noise, as a share of the vibration.
 const VIBRATION_NOISE: f64 = 0.06;
 
 /// What acts on the machine now.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Surroundings {
-    /// The speed that is asked for, as a share of rated speed; `None` if the drive is off.
+    /// The demanded speed, as a share of rated speed; `None` if the drive is off.
     pub(super) demand: Option<f64>,
     pub(super) ambient_c: f64,
     pub(super) process_c: f64,
@@ -64,13 +64,13 @@ pub(super) struct Machine {
     rng: Xoshiro256PlusPlus,
 }
 
-/// Where pump and plant meet.
+/// The operating point, where the curves of pump and plant intersect.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct OperatingPoint {
     flow_m3_s: f64,
     head_m: f64,
     hydraulic_w: f64,
-    /// Power of the impeller, without the bearings' friction.
+    /// Power that the impeller takes, without the friction of the bearings.
     impeller_w: f64,
     /// Friction of the bearings.
     friction_w: f64,
@@ -136,7 +136,7 @@ impl Machine {
         follow(&mut self.casing_c, target, dt_s, lag_s);
     }
 
-    /// Squares of the sources add, since their frequencies differ.
+    /// Rotor and resonance have different frequencies, so their squares add.
     fn advance_vibration(&mut self, fault: Option<(Fault, f64)>, dt_s: f64) {
         let design = &self.design;
         let noise = 1.0 + VIBRATION_NOISE * self.vibration_noise.advance(dt_s, &mut self.rng);
@@ -170,7 +170,7 @@ impl Machine {
     }
 }
 
-/// Returns the flow over that of best efficiency at this speed; 1 at standstill.
+/// Returns the flow as a share of the best flow at this speed; 1 at standstill.
 fn relative_flow(design: &Design, speed: f64, flow_m3_s: f64) -> f64 {
     if speed > 0.01 { flow_m3_s / (speed * design.best_flow_m3_s) } else { 1.0 }
 }
@@ -182,27 +182,29 @@ fn operating_point(design: &Design, speed: f64, plant_loss: f64) -> OperatingPoi
     let hydraulic_w = DENSITY * GRAVITY * head_m * flow_m3_s;
     let off_best = relative_flow(design, speed, flow_m3_s) - 1.0;
     let efficiency = (design.best_efficiency * (1.0 - 0.9 * off_best * off_best)).max(0.1);
-    // Against the closed check valve the impeller still needs a third of its power.
+    // Against a closed check valve the impeller still needs a third of its power.
     let impeller_w = (hydraulic_w / efficiency).max(0.33 * design.rated_w * speed.powi(3));
     let torque = if speed > 0.01 { impeller_w / (design.rated_w * speed) } else { 0.0 };
     let friction_w = design.friction_w * speed * (0.6 + 0.4 * torque);
     OperatingPoint { flow_m3_s, head_m, hydraulic_w, impeller_w, friction_w }
 }
 
-/// Returns the current of a motor on a drive that keeps its flux: one part magnetises, the other makes the torque.
+/// Returns the motor's current. The drive keeps the motor's flux constant, so the magnetising current is constant, and
+/// the other part of the current follows the torque.
 fn current_a(design: &Design, speed: f64, shaft_w: f64) -> f64 {
     let torque = if speed > 0.01 { shaft_w / (design.rated_w * speed) } else { 0.0 };
     design.magnetising_a.hypot(design.torque_a * torque)
 }
 
-/// Returns the heat that the air takes from the bearing, W/K.
+/// Returns the heat transfer from the bearing to the air, W/K.
 fn bearing_w_k(design: &Design, speed: f64) -> f64 {
     design.bearing_w_k * (STILL_AIR + (1.0 - STILL_AIR) * speed)
 }
 
-/// Returns the speed after coasting: the liquid brakes with the square of the speed, dry friction ends it.
+/// Returns the speed after coasting. The liquid brakes with the square of the speed; dry friction stops the shaft in
+/// the end.
 fn coast(speed: f64, dt_s: f64, coast_down_s: f64) -> f64 {
-    // The exact solution of dn/dt = −n² / T, and then the friction.
+    // The exact solution of dn/dt = −n² / T, followed by the dry friction.
     let braked = speed / (1.0 + speed * dt_s / coast_down_s);
     (braked - DRY_FRICTION * dt_s / coast_down_s).max(0.0)
 }

@@ -21,7 +21,7 @@ pub(super) const QUANTITIES: [Quantity; COUNT] = [
     Quantity::AmbientTemperature,
 ];
 
-/// Standard deviation of each sensor's noise, which has no memory from one reading to the next.
+/// Standard deviation of each sensor's noise. Successive readings have independent noise.
 const NOISE: [f64; COUNT] = [1.5, 0.10, 0.05, 15.0, 0.006, 0.015, 0.15, 0.10, 0.12];
 /// The lowest value that each sensor gives.
 const FLOOR: [f64; COUNT] = [0.0, -40.0, 0.0, 0.0, -1.0, -1.0, 0.0, -40.0, -50.0];
@@ -40,12 +40,12 @@ impl Sensors {
         Self { noise_factor, frozen: None, rng }
     }
 
-    /// Forgets the frozen value.
+    /// Discards the frozen value.
     pub(super) fn release(&mut self) {
         self.frozen = None;
     }
 
-    /// Returns the sensors' values for these true ones, with the active fault and its growth.
+    /// Returns the sensors' values for these true values, with the active fault and its growth.
     pub(super) fn read(&mut self, truth: &[f64; COUNT], fault: Option<(Fault, f64)>) -> [f64; COUNT] {
         let mut values = [0.0; COUNT];
         for index in 0..COUNT {
