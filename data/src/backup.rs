@@ -47,7 +47,7 @@ use layout::{MANIFEST, PARTIAL, is_name};
 pub struct BackupRequest<'a> {
     /// The data directory that was staged.
     pub data_dir: &'a Path,
-    /// The content of the staged copy.
+    /// What the staged copy contains.
     pub staged: StagedCopy,
     /// The current time.
     pub created_at: Timestamp,
@@ -130,12 +130,12 @@ pub fn take(staging: &Path, repository: &Path, request: &BackupRequest<'_>) -> R
     })
 }
 
-/// Fails if the repository is inside the data directory or contains it. [`take`] checks it too.
+/// Fails if the repository is inside the data directory or contains it. [`take`] checks this too.
 pub fn check_repository(data_dir: &Path, repository: &Path) -> Result<(), BackupError> {
     files::check_apart(data_dir, repository)
 }
 
-/// Returns the newest complete backup, whose files may be linked.
+/// Returns the newest backup whose manifest can be read. A new backup may link its files.
 fn newest_backup(repository: &Path) -> Result<Option<PreviousBackup>, BackupError> {
     let readable = |backup: ListedBackup| Some(PreviousBackup { dir: backup.dir, manifest: backup.manifest.ok()? });
     Ok(list(repository)?.into_iter().rev().find_map(readable))

@@ -14,8 +14,8 @@
 //! and the header of a column takes only a few bits. Every number is read back bit for bit.
 //!
 //! A block takes about 5 bytes per simulated reading of ten channels at 1 Hz, times included, and 9 to 10 bytes at one
-//! reading in five seconds. Pcodec (the crate `pco`) takes 1.3 and 1.4 times that for the same columns, because each of
-//! its chunks begins with a header that is long compared to 60 numbers, and more so compared to 12.
+//! reading in five seconds. Pcodec (the crate `pco`) takes 1.3 and 1.4 times as much for the same columns. Each of its
+//! chunks begins with a header, which is long compared with 60 numbers, and longer still compared with 12.
 //!
 //! Reading a block never panics, whatever the bytes, and allocates at most `MAX_ROWS` rows and `MAX_CELLS` cells.
 //!

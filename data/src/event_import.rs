@@ -5,11 +5,12 @@
 //! 17,2024-05-01 08:00:00,high,"Bearing replaced, seal checked",15000,completed
 //! ```
 //!
-//! This row becomes an event of the rule `imported` (the table has no kind), opened on 2024-05-01 08:00:00 and resolved
-//! at the same time, with the source `imported: maintenance_events.csv` and the status `completed` in its advice.
+//! This row becomes an event of the rule `imported` (the table has no column for the kind), opened on 2024-05-01
+//! 08:00:00 and resolved at the same time, with the source `imported: maintenance_events.csv` and the status
+//! `completed` in its advice.
 //!
-//! Imported events are history: all of them are resolved. An event's id is made of its pump, kind and time, so a second
-//! import changes nothing. Does not import readings: those are a recording, see [`crate::import()`].
+//! Imported events are history: all of them are resolved. An event's id consists of its pump, kind and time, so a
+//! second import changes nothing. Does not import readings; those are a recording, see [`crate::import()`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

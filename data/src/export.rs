@@ -157,7 +157,8 @@ pub enum ExportError {
     Stopped,
 }
 
-/// Writes a pump's readings to a new file, oldest first, and syncs it. If there is none in the time range, writes no file.
+/// Writes a pump's readings to a new file, oldest first, and syncs it. Writes no file if there are no readings in the
+/// time range.
 ///
 /// Blocks on disk I/O, so it must run on a thread that may block. Readings that arrive meanwhile may or may not be in
 /// the file.

@@ -1,9 +1,9 @@
 //! Reads recordings: CSV files of a pump's past readings, as written by loggers, historians and the original system.
 //!
-//! A file is read in two passes. The first one finds the header ([`layout`]) and what depends on all lines, as the
-//! decimal mark ([`survey`]). The second one reads row by row ([`rows`]). Content that cannot be read without guessing
-//! is an error: the file is rejected with all errors at once, each kind with its first line and its count. What affects
-//! only single values or lines is reported in the [`Notes`].
+//! A file is read in two passes. The first pass finds the header ([`layout`]) and everything that depends on all lines,
+//! such as the decimal mark ([`survey`]). The second pass reads row by row ([`rows`]). Content that cannot be read
+//! without guessing is an error: the file is rejected with all errors at once, each kind with its first line and its
+//! count. Problems of single values or lines are reported in the [`Notes`].
 //!
 //! ```text
 //! sep=;
@@ -91,7 +91,7 @@ pub struct Notes {
     pub remarks: Vec<String>,
     /// Cells that are not numbers, taken as missing.
     pub not_numbers: Vec<Finding>,
-    /// Implausible numbers, as `-9999`, by column: kept as bad values.
+    /// Implausible numbers, such as `-9999`, by column. They are kept as bad values.
     pub bad_values: Vec<Finding>,
     /// The number of times that were taken as UTC because neither the file nor the user gives a zone.
     pub assumed_utc: u64,
@@ -327,8 +327,9 @@ pub fn pumps_of(path: &Path, profile: &Profile, dialect: &Dialect) -> Result<BTr
     Ok(pumps)
 }
 
-/// Returns how to read each of several files: with those of the named columns that the file has, because not every file needs to
-/// have them all. A file whose header is not found, and a pipe, which can be read only once, get all.
+/// Returns a dialect for each of several files: the given dialect with only those named columns that the file has,
+/// since not every file has all of them. All named columns are kept for a file whose header is not found, and for a
+/// pipe, which can be read only once.
 ///
 /// Fails if a name is in none of the files.
 pub fn dialects_of(files: &[PathBuf], profile: &Profile, dialect: &Dialect) -> Result<Vec<Dialect>, RecordingError> {
@@ -367,7 +368,7 @@ fn spool(path: &Path) -> io::Result<NamedTempFile> {
 /// A recording that has been checked and can be read any number of times.
 #[derive(Debug)]
 pub struct RecordingFile {
-    /// Names it in errors.
+    /// The path of the recording, for errors.
     name: PathBuf,
     file: PathBuf,
     /// Deletes the copy of a pipe's content when dropped.
@@ -376,7 +377,7 @@ pub struct RecordingFile {
     profile: Profile,
     dialect: Dialect,
     notes: Notes,
-    /// No row is earlier than the one before it.
+    /// Whether no row is earlier than the row before it.
     in_order: bool,
 }
 
@@ -396,8 +397,8 @@ impl RecordingFile {
         RecordingError::File { path: self.name.clone(), source }
     }
 
-    /// Reads the rows in the order of their times, rows with the same time merged. If two rows contradict each other,
-    /// both are returned; with `keep_first` the first value counts.
+    /// Reads the rows in the order of their times, with rows of the same time merged. If two rows contradict each
+    /// other, both are returned; with `keep_first`, the first value counts.
     pub(crate) fn rows_by_time(&self, keep_first: bool) -> io::Result<RowsByTime<'_>> {
         let rows = self.rows()?;
         let source = match self.in_order {

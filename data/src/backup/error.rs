@@ -21,7 +21,7 @@ pub enum BackupError {
     NestedFolders {
         /// The outer folder.
         outer: PathBuf,
-        /// The inner one.
+        /// The inner folder.
         inner: PathBuf,
     },
     /// Another backup is being made in the repository.
@@ -36,10 +36,10 @@ pub enum BackupError {
         /// The folder.
         into: PathBuf,
     },
-    /// The data directory contains something that a backup cannot hold.
+    /// The data directory contains something that cannot be backed up.
     #[error("{} cannot be backed up: it is neither a file nor a folder with a name in UTF-8", path.display())]
     NotAFile {
-        /// The path of it.
+        /// Its path.
         path: PathBuf,
     },
     /// The manifest is damaged, or of a format that this version does not read.

@@ -25,7 +25,7 @@ use super::{
 const POWERS_OF_TEN: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 /// Bits of the field that holds the index into [`DecimalPlaces::ALL`], or [`NO_DECIMALS`].
 const PLACES_BITS: u32 = 4;
-/// Stands in place of the index: the numbers are not decimals.
+/// Written instead of the index if the numbers are not decimals.
 const NO_DECIMALS: usize = 15;
 /// Bits of the field that holds the number of trailing zero bits.
 const ZEROS_BITS: u32 = 6;
@@ -37,8 +37,8 @@ const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 pub(super) struct DecimalPlaces {
     /// Below 10.
     count: usize,
-    /// Whether the numbers are `f32`. Then there are fewer than 5 places: with these, two decimals hardly ever have the
-    /// same nearest `f32`.
+    /// Whether the numbers were converted to `f32`. Then there are fewer than 5 places: with so few places, two
+    /// decimals hardly ever have the same nearest `f32`.
     is_f32: bool,
 }
 

@@ -24,8 +24,8 @@ pub(super) fn read_row_count(bits: &mut BitReader<'_>) -> Result<usize, BlockErr
     bits.count(MAX_ROWS)
 }
 
-/// Writes the time of each row, as its offset from a regular interval. A device that posts regularly takes no bits per
-/// row.
+/// Writes the time of each row as its offset from a regular interval. If a device posts regularly, the rows take no
+/// bits.
 pub(super) fn write_times(times: &[Timestamp], bits: &mut BitWriter) {
     let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].since_ms(pair[0])).collect();
     let middle = gaps.len() / 2;

@@ -42,8 +42,8 @@ pub struct ImportRequest<'a> {
     pub profile: &'a Profile,
     /// The current time: when the rows are received. Rows after it are an error.
     pub now: Timestamp,
-    /// Of several values for one time, use the first and leave out the others. A stored value comes before those of the
-    /// file.
+    /// If there are several values for one time, use the first and leave out the others. A stored value takes
+    /// precedence over all values of the file.
     pub keep_first: bool,
 }
 

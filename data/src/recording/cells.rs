@@ -135,7 +135,7 @@ pub(super) fn looks_like_a_number(cell: &str) -> bool {
     !is_no_value_word(cell) && (start.starts_with(char::is_numeric) || is_month())
 }
 
-/// Whether a cell looks like a number and is not one with either decimal mark, as `61.79%`.
+/// Whether a cell looks like a number but is not a number with either decimal mark, such as `61.79%`.
 pub(super) fn is_malformed_number(cell: &str) -> bool {
     shape(cell) == Shape::NotANumber && looks_like_a_number(cell)
 }
@@ -216,7 +216,7 @@ fn is_separator(letter: char) -> bool {
     matches!(letter, '.' | ',' | ' ' | '\'' | '\u{a0}' | '\u{202f}' | '’')
 }
 
-/// What the cells of a file tell about its decimal mark. Each finding has the first cell of its kind.
+/// The evidence of a file's cells for its decimal mark. Each finding has the first cell of its kind.
 #[derive(Debug, Default)]
 pub(super) struct MarkEvidence {
     points: Option<Finding>,

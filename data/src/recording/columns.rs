@@ -155,7 +155,7 @@ pub(super) fn is_weak_pump_word(base: &str) -> bool {
     PUMP_WORDS[FIRST_WEAK_PUMP_WORD..].contains(&base)
 }
 
-/// Keeps the most certain of several pump columns. The caller reports a second column with the same name.
+/// Keeps only the pump column whose name is the most certain. The caller reports a second column with the same name.
 fn select_pump_column(headings: &[(&str, Heading<'_>)], columns: &mut [Column]) {
     let pumps: Vec<usize> = (0..columns.len()).filter(|&index| columns[index] == Column::PumpId).collect();
     let base = |index: usize| headings[index].1.base.as_str();
@@ -168,8 +168,8 @@ fn select_pump_column(headings: &[(&str, Heading<'_>)], columns: &mut [Column]) 
     }
 }
 
-/// Returns the columns with a time that are not used, as `UTC Time` beside `timestamp`. Each is the index of a column,
-/// and for a date that of its time of day.
+/// Returns the unused columns with a time, such as `UTC Time` beside `timestamp`: the index of the column, and for a
+/// date the index of the column with its time of day.
 pub(super) fn unused_times(header: &Record, columns: &[Column]) -> Vec<(usize, Option<usize>)> {
     let bases: Vec<String> = header.cells().map(|cell| Heading::new(cell).base).collect();
     let named = |names: &[&str]| -> Vec<usize> {
@@ -270,7 +270,8 @@ fn match_other_units(profile: &Profile, headings: &[(&str, Heading<'_>)], column
     }
 }
 
-/// Returns the unit that a heading has where the channel's name has the channel's unit.
+/// Returns the unit in a heading that is otherwise the channel's name. For the channel `Oil_Pressure_bar` and the
+/// heading `Oil_Pressure_kPa` it is `kPa`.
 pub(super) fn unit_beside_stem(profile: &Profile, index: usize, heading: &Heading<'_>) -> Option<String> {
     let channel = &profile.channels()[index];
     let name = fold(&channel.name);

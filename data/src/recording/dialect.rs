@@ -1,4 +1,4 @@
-//! What the user says about a recording's format and content where the file is ambiguous.
+//! How the user resolves the ambiguities of a recording's format and content.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,18 @@ pub struct Dialect {
     pub time_format: Option<TimeFormat>,
     /// The zone of its times without an offset.
     pub time_zone: Option<TimeZone>,
-    /// Which hour is meant if the file has an hour that its zone repeats only once.
+    /// Which of the two hours is meant if clocks were put back and the file has the repeated hour only once.
     pub repeated_hour: Option<RepeatedHour>,
     /// The decimal mark of its numbers; the other mark then separates thousands.
     pub decimal: Option<DecimalMark>,
     /// Read only the rows with this name in the column `pump_id`. If none, all rows must be of the same pump.
     pub pump: Option<String>,
-    /// The pump that the readings are for: unless `pump` is set, the column `pump_id` must not name another one.
+    /// The pump that the readings are for. Unless `pump` is set, the column `pump_id` must name no other pump.
     pub expected_pump: Option<PumpId>,
-    /// Take the numbers to be in the channels' units, whatever units the file names.
+    /// Whether to take the numbers as values in the channels' units, whatever units the file names.
     pub ignore_units: bool,
-    /// The words that mean a good value in quality columns; all others mean a bad one. If empty, the usual words count.
+    /// The words that mean a good value in quality columns; all others mean a bad value. If empty, the usual words are
+    /// known.
     pub good_quality: Vec<String>,
     /// Cells that look like a number and mean "no value".
     pub no_value: Vec<String>,

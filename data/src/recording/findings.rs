@@ -8,7 +8,7 @@ const MAX_KINDS: usize = 40;
 /// At most this many characters of a cell are quoted.
 const MAX_QUOTED_CHARS: usize = 60;
 
-/// One kind of finding, as `line 3: Motor_Current_A: "Bad Input" (and 41 more)`.
+/// One kind of finding, such as `line 3: Motor_Current_A: "Bad Input" (and 41 more)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The first line with it, from 1 on.

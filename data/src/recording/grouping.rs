@@ -9,8 +9,8 @@
 //! 10:14:34   61.5  bearing replaced, running again    a remark that occurs once: not a pump
 //! ```
 //!
-//! Does not detect pumps whose rows follow each other without an overlap in time: in its data such a column is like a
-//! machine state.
+//! Does not detect pumps whose rows follow each other without an overlap in time: their column looks like a column of
+//! machine states.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -196,7 +196,7 @@ impl ColumnTexts {
         let alternates = repeated
             && self.changes >= different.max(3)
             && ALTERNATION_ROWS * self.changes >= self.rows_with_text.saturating_sub(1);
-        // The rows of one pump after those of another: time goes back where the text changes, and only there.
+        // The rows of one pump come after those of another. Time goes back exactly when the text changes.
         let restarts_with_text = repeated
             && self.changes_at_step_back > 0
             && self.changes_at_step_back == self.steps_back

@@ -56,9 +56,9 @@ pub(super) struct Layout {
     pub remarks: Vec<String>,
     /// Units other than the channels', and duplicate columns.
     pub errors: Vec<Finding>,
-    /// Why this is not the header of a recording. The lines below it are checked all the same.
+    /// Why this is not the header of a recording. The lines below it are checked nevertheless.
     pub header_error: Option<HeaderError>,
-    /// The columns with a time that are not used, by their index. A date has its time of day beside it.
+    /// The unused columns with a time, by index. For a date, the second index is the column with its time of day.
     pub unused_times: Vec<(usize, Option<usize>)>,
 }
 
@@ -312,7 +312,7 @@ impl Layout {
         }
     }
 
-    /// Adds errors for columns that must be there once and are there twice.
+    /// Adds errors for columns that may occur only once and occur twice.
     fn check_columns(&mut self) {
         for (index, column) in self.columns.iter().enumerate() {
             let may_repeat = matches!(column, Column::Unnamed | Column::Unknown | Column::Ignored | Column::Quality(_));
@@ -440,7 +440,7 @@ fn split_header(delimiter: u8, lines: &[String]) -> Option<(Record, usize)> {
     None
 }
 
-/// Reads the delimiter from Excel's first line, as `sep=;`.
+/// Reads the delimiter from Excel's first line, such as `sep=;`.
 fn declared_delimiter(line: &str) -> Option<u8> {
     let line = line.trim_start_matches('\u{feff}').trim_matches('"');
     let rest = line.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).and(line.get(4..))?;

@@ -11,9 +11,9 @@
 //! channel on its left.
 //!
 //! The usual words and OPC quality numbers are known. OPC DA numbers from 192 to 255 are good, and 0 to 191 are bad;
-//! they count as OPC only if the column has at least one good number. OPC UA status codes (0x and eight hex digits) are good if
-//! their severity is 0. 0 and 1 alone are unknown, unless the column's
-//! name gives their meaning (`Validity`). "Uncertain" is not good.
+//! they count as OPC numbers only if the column has at least one good number. OPC UA status codes (`0x` and eight hex
+//! digits) are good if their severity is 0. The numbers 0 and 1 alone have no known meaning, unless the column's name
+//! gives one (`Validity`). "Uncertain" is not good.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ use super::{
     findings::{Finding, quoted},
 };
 
-/// Different words that are kept of a column, at most. One with more is not a quality column, unless its name is in
-/// [`QUALITY_NAMES`]: then it is an error.
+/// At most this many different words of a column are kept. A column with more words is not a quality column; if its
+/// name is in [`QUALITY_NAMES`], it is an error.
 const MAX_WORDS: usize = 100;
 
 /// Names that only quality columns have.

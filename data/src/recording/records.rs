@@ -17,10 +17,10 @@ pub(super) enum Line {
     Row(Record),
     /// Has another number of cells than the header.
     Ragged(Record),
-    /// The last row of a file without a line end. Its last cell may be cut off, as `6` of `61.5`: the record is without
-    /// it, and the cell's text is beside the record.
+    /// The last row of a file, without a line end. Its last cell may be cut off, such as `6` of `61.5`. The record does
+    /// not have this cell; the second field is the cell's text.
     Unterminated(Record, String),
-    /// The file ends within the line: before its last cell, or in a cell that the row cannot do without.
+    /// The file ends within the line: before its last cell, or in a cell that the row needs.
     Truncated { cells: usize },
     /// The header again, as in files that were concatenated.
     RepeatedHeader,

@@ -79,7 +79,8 @@ impl<'a> Rows<'a> {
     /// numbers.
     pub(super) fn findings(mut self) -> (Findings, Findings, Findings) {
         for counts in &self.cell_counts {
-            // At least 90 % unknown words: not a broken sensor, but numbers in an unknown notation, or other data.
+            // If at least 90 % of the cells are unknown words, the cause is not a broken sensor. The cells hold numbers
+            // in an unknown notation, or other data.
             let Some(finding) = &counts.first_unknown_word else { continue };
             if self.plan.mark_is_known && 10 * counts.unknown_words >= 9 * (counts.numbers + counts.not_numbers) {
                 let why = format!("is not a number, and of all cells in the column only {} are", counts.numbers);

@@ -1,6 +1,6 @@
-//! The first pass over a file: collects from all lines what is needed before the first number can be read.
+//! The first pass over a file: collects from all lines what must be known before the first number can be read.
 //!
-//! Decides the decimal mark, which repeated hours of the zone are meant, and the meaning of the quality words. Finds
+//! Decides the decimal mark, which hour is meant if the zone repeats one, and the meaning of the quality words. Finds
 //! ambiguous times, rows of several pumps and lines that are not rows.
 
 use std::{cmp::Ordering, collections::BTreeMap, io};

@@ -5,8 +5,8 @@
 //! is in April or in March: such a file needs `--time-format`, and the error proposes the formats that fit
 //! ([`propose`]).
 //!
-//! A time without an offset is in UTC, or in the zone of `--time-zone`. Where a zone puts its clocks back, an hour
-//! occurs twice ([`repeated_hours`]). Where it puts them forward, an hour does not exist, and a time in it is an error.
+//! A time without an offset is in UTC, or in the zone of `--time-zone`. When a zone puts its clocks back, an hour
+//! occurs twice ([`repeated_hours`]). When it puts them forward, an hour does not exist, and a time in it is an error.
 
 pub(super) mod diagnose;
 mod offset;
@@ -81,7 +81,7 @@ impl fmt::Display for TimeFormat {
     }
 }
 
-/// Which one is meant, if an hour that the zone repeats occurs in a file only once.
+/// Which of two hours is meant, if the zone repeats an hour and the file has it only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedHour {
     /// The hour before the clocks were put back.

@@ -1,7 +1,7 @@
 //! Compares the unit that a file names with the unit of the channel.
 //!
-//! Nothing is converted. Another unit than the channel's is an error, as °F for °C, and so is an unknown unit. With
-//! `--ignore-units` the user says that the numbers are in the channels' units all the same.
+//! Nothing is converted. A unit other than the channel's is an error, such as °F for °C, and so is an unknown unit.
+//! With `--ignore-units` the user declares that the numbers are in the channels' units nevertheless.
 
 /// The known units: the name used for comparison, and its spellings in lower case.
 const UNITS: [(&str, &[&str]); 40] = [
@@ -47,7 +47,7 @@ const UNITS: [(&str, &[&str]); 40] = [
     ),
     ("K", &["k", "kelvin", "°k"]),
     ("bar", &["bar"]),
-    // Gauge and absolute pressure differ by one atmosphere: neither is taken for the other, nor for `bar`.
+    // Gauge and absolute pressure differ by one atmosphere, so neither is the same as the other, nor the same as `bar`.
     ("bar, gauge", &["barg", "bar(g)", "bar g", "bar_g", "barü", "bar ü", "bar(ü)"]),
     ("bar, absolute", &["bara", "bar(a)", "bar a", "bar_a", "bar abs"]),
     ("mbar", &["mbar", "hpa", "millibar"]),
@@ -159,7 +159,8 @@ fn canonical_name(unit: &str) -> Option<&'static str> {
     UNITS.iter().find(|(_, spellings)| spellings.contains(&unit.as_str())).map(|(name, _)| *name)
 }
 
-/// Whether the second unit has the same quantity as the first, or the first has no particular quantity, as `%`.
+/// Whether the second unit has the same quantity as the first. Also true if the first has no particular quantity, such
+/// as `%`.
 pub(super) fn is_same_quantity(one: &str, other: &str) -> bool {
     let of =
         |unit: &str| canonical_name(unit).and_then(|name| QUANTITIES.iter().position(|units| units.contains(&name)));

@@ -1,8 +1,8 @@
 //! The versions of each pump's baseline, which one is active, and the progress of a pump's commissioning.
 //!
-//! A baseline is stored as a document under [pump, version], with a few fields that describe it. Does not interpret the document, and does not
-//! decide which version a pump should use; see the `actors` crate. Each pump has one writer, its actor: two at once would
-//! both take the next version number, and the second would fail.
+//! A baseline is stored as a document under [pump, version], with a few fields that describe it. Each pump has one
+//! writer, its actor: two concurrent writers would take the same version number, and the second would fail. Does not
+//! interpret the document, and does not decide which version a pump should use; see the `actors` crate.
 
 use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 use volute_plant::{PumpId, Timestamp};
@@ -50,7 +50,8 @@ struct BaselineRow {
     id: RecordId,
     created_ms: i64,
     network: String,
-    /// The id of the baseline; the baseline itself is `document`. Column names are stored: `why` is the reason.
+    /// The id of the baseline; the baseline itself is `document`. The names of stored columns stay as they are: `why`
+    /// is the reason.
     baseline: String,
     from_ms: i64,
     to_ms: i64,
@@ -136,8 +137,8 @@ impl Store {
     }
 }
 
-/// Returns the variables of [`SAVE_COMMISSIONING`]: the id of the active version's row, which is deleted, and the commissioning's
-/// row.
+/// Returns the variables of [`SAVE_COMMISSIONING`]: the id of the active version's row, which is deleted, and the row
+/// of the commissioning.
 pub(super) fn commissioning(pump: &PumpId, record: &CommissioningRecord) -> [(&'static str, Value); 2] {
     let row = CommissioningRow {
         id: commissioning_id(pump),

@@ -68,7 +68,7 @@ impl BlockSeries for Detection {
     }
 }
 
-/// Returns the first rows of a range, in its order, up to its limit.
+/// Returns the first rows of a range, in the range's order and up to its limit.
 pub(crate) async fn page<T: BlockSeries>(
     engine: &DatabaseEngine,
     pump: &PumpId,
@@ -93,7 +93,7 @@ pub(crate) async fn page<T: BlockSeries>(
     Ok(rows)
 }
 
-/// Returns the blocks of those of these minutes that have one, by pump and minute.
+/// Returns the blocks of these minutes, by pump and minute. A minute without a block is left out.
 pub(crate) async fn blocks_of_minutes<T: BlockSeries>(
     engine: &DatabaseEngine,
     minutes: &[(PumpId, i64)],

@@ -1,7 +1,7 @@
 //! Loading history from other sources directly into blocks: imports, and the data for benchmarks.
 //!
-//! Loaded rows do not pass through the journal: a transaction is durable when it is done, and the caller knows what it has
-//! loaded. Does not validate the readings beyond what the schema needs.
+//! Loaded rows do not pass through the journal. A transaction is durable when it is done, and the caller knows which
+//! rows it has loaded. Does not validate the readings beyond what the schema needs.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,8 @@ impl Store {
         Ok(new)
     }
 
-    /// Stores rollups of hours without their readings, as they remain where readings are kept for a shorter time.
+    /// Stores hourly rollups without their readings. A database has such rollups if it keeps readings for a shorter
+    /// time than rollups.
     pub async fn load_hours(&self, pump: &PumpId, hours: &[(Timestamp, u64, Aggregates)]) -> Result<(), StoreError> {
         let engine = self.0.database.engine().await?;
         for hours in hours.chunks(1000) {

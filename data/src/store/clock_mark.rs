@@ -1,9 +1,9 @@
 //! The clock mark: the last time at which the node's clock was trusted, and the latest time that retention used as the present.
 //!
-//! It is stored as two lines of a small file of its own, so that it can be read when the database cannot be opened. It is
-//! written only while the clock is trusted. A data directory without the file (of an earlier version, or restored from a
-//! backup) uses the time of the node's newest metrics instead, which are written every ten seconds. A file of an earlier
-//! version has only the first line.
+//! The mark is a small file with two lines, so that it can be read when the database cannot be opened. It is written
+//! only while the clock is trusted. A data directory of an earlier version, or one restored from a backup, does
+//! not have the file. Then the time of the node's newest metrics is used, which are written every ten seconds. A file of
+//! an earlier version has only the first line.
 //!
 //! Does not decide whether the clock is trusted; see [`volute_plant::ClockCheck`].
 

@@ -1,6 +1,6 @@
 //! Commits a batch to the journal and then to the head.
 //!
-//! The steps after the append run on the journal's own thread, so that a commit wakes no other thread. Does not decide when
+//! The steps after the append run on the journal's thread, so that a commit wakes no other thread. Does not decide when
 //! a batch is large enough; see the recorder in the `actors` crate.
 
 use tokio::sync::oneshot;
@@ -23,12 +23,12 @@ pub struct CommitError {
 impl Store {
     /// Writes a batch to the journal, all of it or nothing. It is durable when this returns `Ok`.
     ///
-    /// Writing the same batch again changes nothing. Where a reading, detection or metric is stored already, the stored one
-    /// is kept. So is a pump's registration, but other channels for a known pump are an error, because its rows could not be
-    /// read any more. Of several documents of one key the last one counts, of several checkpoints of a pump the newest. A
-    /// removal removes everything that earlier batches hold of its pump; until that is deleted ([`Store::purge`]), the pump's
-    /// id cannot be registered. After [`StoreError::Journal`] the content of the disk is known only after a restart: treat it
-    /// as fatal.
+    /// Writing the same batch again changes nothing. A reading, detection, metric or registration that is stored
+    /// already is kept. Other channels for a registered pump are an error, because the pump's stored rows could not be
+    /// read any more. Of several documents of one key the last one counts, of several checkpoints of a pump the newest.
+    /// A removal removes everything of its pump that earlier batches hold. Until that is deleted ([`Store::purge`]),
+    /// the pump's id cannot be registered. After [`StoreError::Journal`] the content of the disk is known only after a
+    /// restart, so treat it as fatal.
     pub async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let (done, outcome) = oneshot::channel();
         // The receiver is dropped if the caller was cancelled.
@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-/// A record that is being appended to the journal. The low-water mark stays at or below it until this is dropped.
+/// A record that is being appended to the journal. Until it is dropped, the low-water mark does not pass the record.
 struct PendingRecord {
     store: Store,
     floor: Seq,

@@ -1,8 +1,9 @@
 //! Removing the files that a conversion of the database's format leaves behind.
 //!
-//! SurrealKV 1 converts a database of 0.2x when it opens it, and leaves the replaced files in a folder beside the new ones,
-//! which takes twice the space. This module removes them after reading the new files from end to end. Does not convert: the
-//! engine does when it opens the database. There is no way back to the earlier version of the program.
+//! SurrealKV 1 converts a database of version 0.2x when it opens it. It leaves the replaced files in a folder beside
+//! the new ones, which doubles the space on disk. This module removes them after it has read the new files from end to
+//! end. After that there is no way back to the earlier version of the program. Does not convert; the engine does that
+//! when it opens the database.
 
 use std::{fs, path::Path, time::Instant};
 
@@ -44,7 +45,7 @@ pub(super) async fn clear_replaced(engine: &DatabaseEngine, dir: &Path) {
         Ok(rows) => rows,
         Err(error) => {
             tracing::warn!(%error, folder = %replaced.display(), "the database was converted to a newer format, and could \
-                not be read from end to end; the old files are kept, and take the same space again");
+                not be read from end to end; the old files are kept, and take as much disk space as the new ones");
             return;
         }
     };
@@ -56,7 +57,7 @@ pub(super) async fn clear_replaced(engine: &DatabaseEngine, dir: &Path) {
         ),
         Err(error) => {
             tracing::warn!(%error, folder = %replaced.display(), "the database was converted to a newer format; \
-            the old files could not be removed: remove the folder by hand, it takes the same space again")
+            the old files could not be removed: remove the folder by hand, it takes as much space as the new files")
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The state of the database: open, or unavailable with a reason. It can be reopened.
 //!
-//! A query that reads rows from head and database together holds [`Database::read`] meanwhile. A flush that moves rows
-//! from one to the other holds [`Database::write`]. So every query sees every row exactly once.
+//! A query that reads rows from head and database together holds [`Database::read`] while it reads. A flush that moves
+//! rows from the head to the database holds [`Database::write`]. So every query sees every row exactly once.
 //!
 //! Does not decide when to reopen; see the flusher in the `actors` crate.
 
@@ -36,7 +36,7 @@ pub(crate) enum DatabaseState {
 }
 
 impl DatabaseState {
-    /// Returns the engine, or an error where the database is not open.
+    /// Returns the engine, or an error if the database is not open.
     pub(crate) fn engine(&self) -> Result<&Arc<DatabaseEngine>, StoreError> {
         match self {
             Self::Open(engine) => Ok(engine),
@@ -59,7 +59,7 @@ impl DatabaseState {
 pub enum DatabaseStatus {
     /// It is open.
     Open,
-    /// It is not, for this reason.
+    /// It is unavailable, for this reason.
     Unavailable(String),
 }
 
@@ -90,7 +90,7 @@ impl Drop for WriteGuard<'_> {
 }
 
 impl Database {
-    /// Creates it without opening the database.
+    /// Creates the state without opening the database.
     pub(crate) fn unavailable(dir: PathBuf, settings: StoreSettings, reason: &str) -> Self {
         let state = DatabaseState::Unavailable(reason.to_owned());
         Self { dir, settings, status: Mutex::new(state.status()), state: RwLock::new(state) }
@@ -106,12 +106,12 @@ impl Database {
         DatabaseEngine::start(&self.dir, &self.settings).await
     }
 
-    /// Locks it for reading. While the guard is held, no row moves from the head into the database.
+    /// Locks the state for reading. While the guard is held, no row moves from the head into the database.
     pub(crate) async fn read(&self) -> RwLockReadGuard<'_, DatabaseState> {
         self.state.read().await
     }
 
-    /// Locks it exclusively. While the guard is held, no query reads.
+    /// Locks the state exclusively. While the guard is held, no query reads.
     pub(crate) async fn write(&self) -> WriteGuard<'_> {
         WriteGuard { state: self.state.write().await, database: self }
     }

@@ -53,8 +53,8 @@
 //! field ignores it when it reads a document, and drops it when it replaces the document. The meaning of a field never
 //! changes.
 //!
-//! Does not delete single documents: a session that has ended says so in a field, and is deleted by its age. Does not look
-//! documents up by anything but key, pump and time.
+//! Does not delete single documents. For example, a session that has ended is marked in a field, and deleted by its age.
+//! Does not look documents up by anything but key, pump and time.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -81,7 +81,7 @@ pub trait DocumentKind: Sized {
     const BELONGS_TO_PUMP: bool;
     /// How long a document is kept, counted from its time; none: for ever.
     const RETENTION: Option<Duration>;
-    /// Whether exports leave out this kind, as passwords and tokens must be.
+    /// Whether exports leave out this kind. Must be true for passwords and tokens.
     const SECRET: bool = false;
 
     /// The fields as they are stored. Their names never change, even if the names in the Rust type do.
@@ -157,7 +157,7 @@ impl From<&str> for KeyPart {
 }
 
 impl Document {
-    /// Encodes a document. The commit refuses it if it could not be read again.
+    /// Encodes a document. A document that could not be read again is refused by the commit.
     pub fn of<K: DocumentKind>(what: &K) -> Self {
         let fields = match serde_json::to_value(what.to_fields()) {
             Ok(Value::Object(fields)) => fields,

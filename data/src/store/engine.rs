@@ -1,15 +1,15 @@
-//! The embedded SurrealDB: opened, queried and closed on threads of its own.
+//! The embedded SurrealDB: opened, queried and closed on separate threads.
 //!
-//! SurrealDB spawns its tasks on the runtime that opens it, its futures need a deep stack, and a large query is tens of
-//! milliseconds of computing. So it gets a runtime of its own, and callers on any other runtime await the result. Does not
-//! know the statements; they are with the rows that they read and write.
+//! SurrealDB spawns its tasks on the runtime that opens it, its futures need a deep stack, and a large query computes
+//! for tens of milliseconds. So it has a separate runtime, and callers on any other runtime await the result. Does not
+//! contain the statements; they are with the rows that they read and write.
 //!
-//! Durability, as read in 3.3.5: `datastore_sync=every` makes `surrealdb-kvs-surrealkv/src/lib.rs`
-//! await its `CommitCoordinator` in `Transaction::commit`; its thread calls `Tree::flush_wal(true)`
-//! (surrealkv 1.2.0, `src/lsm.rs`), which returns when the log's segment is synced. The rows are visible before that, so a
-//! failed sync cannot be undone.
+//! Durability, according to the source of SurrealDB 3.3.5: with `datastore_sync=every`, `Transaction::commit` in
+//! `surrealdb-kvs-surrealkv/src/lib.rs` awaits the `CommitCoordinator`. The coordinator's thread calls
+//! `Tree::flush_wal(true)` (surrealkv 1.2.0, `src/lsm.rs`), which returns when the log's segment is synced. The rows
+//! are visible before that, so a failed sync cannot be undone.
 //!
-//! A log that was torn by a kill needs no handling here: surrealkv 1.2 cuts the torn record off when it opens the log, and
+//! A kill can leave a torn record at the end of the log. surrealkv 1.2 cuts that record off when it opens the log, and
 //! continues in another segment (`data/surrealkv/tests/torn_log.rs`). It refuses to open a log with other damage; see
 //! [`open_error`].
 
@@ -43,9 +43,9 @@ const STACK_BYTES: usize = 16 << 20;
 /// The time limit of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time limit of opening and of closing. An engine that exceeds it is left behind with its threads, and the store runs
-/// without a database. A database of an earlier format may take longer, because it is converted first: a later attempt finds
-/// it converted.
+/// The time limit of opening and of closing. An engine that exceeds it is left behind with its threads, and the store
+/// runs without a database. A database of an earlier format is converted first and may take longer; a later attempt to
+/// open it finds it converted.
 const OPEN_CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The running database.
@@ -248,7 +248,8 @@ async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datast
     builder.build_with_path(address).await.map_err(|error| open_error(&error.to_string()))
 }
 
-/// Adds to an error of opening that a conversion is under way. Another attempt waits for it or continues it.
+/// If a conversion is under way, says so in an error of opening. Another attempt waits for the conversion or continues
+/// it.
 fn explain_conversion(dir: &Path, error: StoreError) -> StoreError {
     match error {
         StoreError::Database(error) if dir.join(folder::DATABASE).join("MIGRATING").exists() => {
@@ -258,9 +259,9 @@ fn explain_conversion(dir: &Path, error: StoreError) -> StoreError {
     }
 }
 
-/// Turns an error of opening into one that says what to do where SurrealKV refuses its log. SurrealKV repairs only what a
-/// kill leaves, a torn record at the end. Damage in the middle comes from the disk, and the records behind it were
-/// acknowledged. SurrealKV's own message does not say what an operator can do.
+/// Returns an error of opening that says what to do if SurrealKV refuses its log. SurrealKV repairs only a torn record
+/// at the end, which a kill leaves. Damage in the middle comes from the disk, and the records behind it were
+/// acknowledged. SurrealKV's message does not say what an operator can do.
 fn open_error(error: &str) -> StoreError {
     let refused = ["Automatic repair refused", "The log is not cut automatically"];
     if !refused.iter().any(|words| error.contains(words)) {

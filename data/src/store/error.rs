@@ -111,8 +111,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns why the database is unavailable, if that is the error, for a result that is incomplete. Returns any other error
-    /// as it is.
+    /// Returns the reason if the error means that the database is unavailable, for a result that is incomplete. Returns
+    /// any other error unchanged.
     pub(crate) fn into_outage_reason(self) -> Result<String, Self> {
         match self {
             Self::Unavailable { reason } => Ok(reason),

@@ -80,7 +80,7 @@ impl Store {
     /// Writes what is due at `now` into the database.
     pub async fn flush_due(&self, now: Timestamp) -> Result<FlushReport, StoreError> {
         if let Err(error) = self.0.flushed_until_file.observe_clock(now) {
-            tracing::warn!(%error, "the clock was set back, and the time before that could not be saved");
+            tracing::warn!(%error, "the clock was set back, and the time that it showed before could not be saved");
         }
         let pressure = self.0.head().bytes() > self.0.settings.pressure_bytes();
         self.flush_with(if pressure { DuePolicy::UnderPressure(now) } else { DuePolicy::Normal(now) }, Some(now)).await
@@ -100,7 +100,8 @@ impl Store {
     async fn flush_with(&self, policy: DuePolicy, now: Option<Timestamp>) -> Result<FlushReport, StoreError> {
         let mut flush_cache = self.0.flush_cache.lock().await;
         let mut flushed = FlushReport::default();
-        // A start replays everything above the low-water mark, and a single minute that is not due holds the mark back.
+        // The journal is replayed from the low-water mark at a start, and a single minute that is not due holds the
+        // mark back.
         let policy = if flush_cache.past_minutes < PAST_MINUTES_PER_FULL_FLUSH { policy } else { DuePolicy::All };
         loop {
             let engine = self.0.database.engine().await?;
@@ -416,7 +417,7 @@ fn mark(low_water: Seq) -> Value {
 /// The readings of a minute, after merging its block with the due ones.
 struct MergedReadings {
     all: Vec<Reading>,
-    /// What was not in the block: whole readings, and of others only the added channels.
+    /// What was not in the block: new readings, and of known readings only the added channels.
     added: Vec<Reading>,
     /// Number of readings that have another value than the stored one, which is kept.
     conflicts: usize,

@@ -43,7 +43,7 @@ impl FlushCache {
             if !self.pumps.contains_key(&due.pump) {
                 let newest_hour = newest_hour(engine, due.pump.as_str()).await?;
                 let end_ms = newest_hour.map_or(i64::MIN, |hour| (hour + 1) * HOUR_MS);
-                // The directory of hours loses entries whose blocks are deleted; their rollups may still exist.
+                // The table `recorded_hour` loses its entries when the blocks are deleted. The rollups may still exist.
                 let rollups = Series::new("rollup_hour", due.pump.as_str());
                 let newest_ms = match first_from(engine, &rollups, end_ms).await? {
                     None => end_ms.saturating_sub(1),

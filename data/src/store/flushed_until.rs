@@ -1,10 +1,11 @@
 //! The file `moved_until`: the time up to which the database may hold readings, for a start without the database.
 //!
-//! Readings are flushed to the database after their minute has passed by the node's clock. So everything that the database
-//! holds at a start is earlier than the node's clock at that time, and a later reading is known to be new even if the
-//! database cannot be read. Two cases break this rule, and the file covers them: everything is flushed at once, as by an
-//! import, and the clock is set back while the node runs. Example: at 12:05 the clock is set back to 11:05. The file then
-//! contains 12:05, and a node that starts at 11:10 without its database does not treat a reading of 11:30 as new.
+//! Readings are flushed to the database after their minute has passed by the node's clock. So everything that the
+//! database holds at a start is earlier than the node's clock shows then. A later reading is known to be new, even if
+//! the database cannot be read. This does not hold if everything is flushed at once, as an import does, or if the clock
+//! is set back while the node runs. The file covers these two cases. Example: at 12:05 the clock is set back to 11:05.
+//! The file then contains 12:05, and a node that starts at 11:10 without its database does not treat a reading of 11:30
+//! as new.
 //!
 //! Does not cover a clock that is set back while the node is off, if the database cannot be read at the next start.
 
@@ -34,7 +35,7 @@ struct Known {
 }
 
 impl FlushedUntilFile {
-    /// Reads the file in the data directory. A file that does not exist or cannot be read counts as without a time.
+    /// Reads the file in the data directory. If it does not exist or cannot be read, there is no time.
     pub(crate) fn open(dir: &Path) -> Self {
         let path = dir.join(folder::FLUSHED_UNTIL);
         let until = match fs::read_to_string(&path) {
@@ -71,8 +72,8 @@ impl FlushedUntilFile {
         Ok(())
     }
 
-    /// Records the node's clock before a flush. If the clock was set back, raises the time in the file to the latest time that
-    /// it showed before.
+    /// Records the time that the node's clock shows at a flush. If the clock was set back, raises the time in the file
+    /// to the latest time that the clock showed before.
     pub(crate) fn observe_clock(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = {
             let mut known = self.known();

@@ -6,7 +6,7 @@
 //! | `journal/` | the journal's segments |
 //! | `pumps` | a copy of the list of pumps, for a start without the database |
 //! | `names` | a copy of the pumps' names, likewise |
-//! | `moved_until` | the time up to which the database may hold readings, where it is later than the clock says |
+//! | `moved_until` | the time up to which the database may hold readings, if that is later than the node's clock |
 //! | `clock` | the last time at which the node's clock was trusted |
 //! | `profiles/` | the profiles that were added to the node |
 //! | `store.lock` | the lock |

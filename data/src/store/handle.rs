@@ -26,8 +26,8 @@ use super::{
     pump_registry::PumpRegistry,
 };
 
-/// A handle on an open store. Cheap to clone, and usable from any tokio runtime: the database runs on threads of its own,
-/// so that a call takes time of the caller's thread only for the conversion of rows.
+/// A handle on an open store. Cheap to clone, and usable from any tokio runtime: the database runs on separate threads,
+/// so a call uses the caller's thread only to convert rows.
 ///
 /// Dropping the last handle closes the store and blocks until it is closed; [`Store::close`] does not block.
 #[derive(Clone)]
@@ -45,9 +45,9 @@ pub(crate) struct StoreInner {
     pub(super) pump_names: PumpNameCache,
     /// Whether the list of pumps was read from the database or its copy. If so, a pump that is not in it has no stored rows.
     pub(super) pump_list_complete: AtomicBool,
-    /// The file with the time up to which the database may hold readings, where that is later than the clock says.
+    /// The file with the time up to which the database may hold readings, if that is later than the node's clock.
     pub(super) flushed_until_file: FlushedUntilFile,
-    /// What flushes know of the database's newest rows. The running flush holds the lock.
+    /// The newest rows of the database, as far as flushes know them. The running flush holds the lock.
     pub(super) flush_cache: tokio::sync::Mutex<FlushCache>,
     /// Lower bounds of the oldest rows, for retention.
     pub(super) oldest_rows: OldestRows,

@@ -1,8 +1,8 @@
 //! The head: rows that are durable in the journal and not in the database yet, by pump and minute.
 //!
-//! The head is rebuilt from the journal at the start. Head and database together hold every row exactly once: rows leave
-//! the head when the transaction that stores them is done. Where a reading arrived in parts (some of its channels first, the
-//! others later), each part is a row here.
+//! The head is rebuilt from the journal at the start. Head and database together hold every row exactly once: rows
+//! leave the head when the transaction that stores them is done. If a reading arrives in parts (some of its channels
+//! first, the others later), each part is a row in the head.
 //!
 //! A minute in the head, for a pump P whose flush delay is 20 s (fixed for each pump, below a minute, so that pumps are not all
 //! due together):
@@ -13,10 +13,10 @@
 //! 12:01:25   next_flush_batch  the minute is due (opened + 60 s + 20 s): its rows are copied, `flushing` is set
 //! 12:01:25   apply             a late reading of 12:00:50 is added behind the copied rows
 //! 12:01:25   remove_flushed    the copied rows are removed, the late one stays for the next flush
-//!            abort_flush       instead, where the transaction failed: all rows stay
+//!            abort_flush       instead, if the transaction failed: all rows stay
 //! ```
 //!
-//! Where the head is large, because the database is unavailable, rows of a minute are packed: they are replaced by a
+//! If the head is large because the database is unavailable, rows of a minute are packed: they are replaced by a
 //! compressed block in memory.
 //!
 //! Does no I/O and does not decide when to flush; see [`Store::flush`](super::Store::flush).
@@ -48,15 +48,16 @@ pub(crate) use minute::{PackCandidate, Packed};
 use minutes::Minutes;
 pub(crate) use other_rows::OtherRows;
 
-/// If a pump has more past minutes than this in the head, they are due without a delay: a backlog opens many minutes at once. A
-/// past minute was opened at least [`PAST_AGE_MS`] after its end.
+/// If a pump has more past minutes than this in the head, they are due without a delay, because a backlog opens many
+/// minutes at once. A past minute was opened at least [`PAST_AGE_MS`] after its end.
 const PAST_PRESSURE_MINUTES_PER_PUMP: usize = 60;
 /// The same for the past minutes of all pumps.
 const PAST_PRESSURE_MINUTES: usize = 2_000;
 /// From this size of the head, rows are packed before they are due. A packed row takes a fifth of the memory, and packing
 /// takes some microseconds for each.
 const PACK_ABOVE_BYTES: usize = 32 << 20;
-/// A transaction that has this many readings gets no further minute. One that does not fit into a memtable fails at every try.
+/// A transaction that has this many readings gets no further minute. A transaction that does not fit into a memtable
+/// fails at every attempt.
 const STOP_AFTER_READINGS: usize = 50_000;
 
 /// Rows that are not in the database yet; see the module documentation.
@@ -115,12 +116,13 @@ pub(crate) struct FlushBatch {
     pub more: bool,
     /// Number of readings that are left out because an earlier one with other values has their time.
     pub conflicts: usize,
-    /// Rows that are added from now on are in this record or a later one.
+    /// Rows that are added after the batch was taken are in this record or a later one.
     next_seq: Seq,
 }
 
 impl DueMinute {
-    /// Creates a minute of readings that do not come through journal and head, as in an import ([`super::bulk_load`]).
+    /// Creates a minute of readings that do not pass through journal and head, such as those of an import
+    /// ([`super::bulk_load`]).
     pub(crate) fn loaded(pump: &PumpId, start_ms: i64, mut readings: Vec<Reading>) -> Self {
         readings.sort_by_key(|reading| reading.at);
         merge_parts(&mut readings);
@@ -453,7 +455,7 @@ impl Head {
         Ok(rows)
     }
 
-    /// Returns what waits besides the pumps' readings and detections.
+    /// Returns the rows other than readings and detections.
     pub(crate) fn other_rows(&self) -> &OtherRows {
         &self.other_rows
     }

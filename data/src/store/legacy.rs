@@ -1,9 +1,9 @@
-//! Reading databases from before migration 4, which have a row per reading and per detection. They are read once, into the
-//! journal.
+//! Reads databases from before migration 4, which have a row per reading and per detection, and passes the rows on to
+//! the journal.
 //!
-//! The rows are committed to the journal before the migration removes their tables, so a crash in between loses none. Their
-//! blocks are then written as all others are. The rows are read and passed on batch by batch. The caller packs them (about
-//! 30 bytes per reading), because all of them stay in memory until the migration has run.
+//! The rows are committed to the journal before the migration removes their tables, so a crash in between loses none.
+//! Blocks are then written from the journal's rows as usual. The rows are read and passed on batch by batch. The caller
+//! packs them (about 30 bytes per reading), because all of them stay in memory until the migration has run.
 
 use std::sync::Arc;
 
@@ -23,28 +23,28 @@ use super::{
 /// The maximum number of rows in one record of the journal.
 const ROWS_PER_RECORD: usize = 5_000;
 
-/// Calls `hand_on` with all rows of these pumps and of the node, in batches.
+/// Calls `commit` with all rows of these pumps and of the node, in batches.
 pub(crate) async fn read<F: AsyncFnMut(Batch) -> Result<(), StoreError>>(
     engine: &DatabaseEngine,
     pumps: &[PumpId],
-    mut hand_on: F,
+    mut commit: F,
 ) -> Result<(), StoreError> {
     for pump in pumps {
         let mut from = i64::MIN;
         while let Some(rows) = next::<ReadingRow>(engine, &Series::readings(pump), &mut from).await? {
             let readings = rows.into_iter().map(Reading::try_from).collect::<Result<_, _>>()?;
-            hand_on(Batch { readings, ..Batch::default() }).await?;
+            commit(Batch { readings, ..Batch::default() }).await?;
         }
         let mut from = i64::MIN;
         while let Some(rows) = next::<DetectionRow>(engine, &Series::detections(pump), &mut from).await? {
             let detections = rows.into_iter().map(Detection::try_from).collect::<Result<_, _>>()?;
-            hand_on(Batch { detections, ..Batch::default() }).await?;
+            commit(Batch { detections, ..Batch::default() }).await?;
         }
     }
     let mut from = i64::MIN;
     while let Some(rows) = next::<MetricsRow>(engine, &Series::metrics(NODE), &mut from).await? {
         let metrics = rows.into_iter().map(SystemMetrics::try_from).collect::<Result<_, _>>()?;
-        hand_on(Batch { metrics, ..Batch::default() }).await?;
+        commit(Batch { metrics, ..Batch::default() }).await?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Lookups of exact times before new readings are admitted: which readings are stored at these times, and which time is
 //! unused.
 //!
-//! Head and database are read as one. While the database is unavailable, the head decides what it can: times after
-//! [`Store::flushed_until`] cannot be in the database; for earlier times of which the head does not have the complete
-//! reading the result is unknown. For example, with `flushed_until` 12:00:01 and the database unavailable, a lookup of
-//! 12:00:01 is unknown and a lookup of 12:00:02 is known to be unused. A reading that arrived in parts may have some in the
-//! head and some in the database.
+//! Head and database are read as one. While the database is unavailable, only the head is read. A time after
+//! [`Store::flushed_until`] cannot be in the database. For an earlier time the result is unknown, unless the head has
+//! the complete reading. For example, if `flushed_until` is 12:00:01 and the database is unavailable, a lookup of
+//! 12:00:01 is unknown, and 12:00:02 is known to be unused. Of a reading that arrived in parts, some parts may be in
+//! the head and some in the database.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ use super::{
 };
 
 impl Store {
-    /// Returns what is stored at a lookup's times. While the database is unavailable, times that only the database could
-    /// decide are returned as unknown.
+    /// Returns what is stored at a lookup's times. While the database is unavailable, times that only the database
+    /// could decide are unknown.
     pub async fn look_up(&self, pump: &PumpId, lookup: &Lookup) -> Result<LookupResult, StoreError> {
         let QueryResult { rows: readings, completeness } = self.readings_at(pump, &lookup.at).await?;
         let unknown = match completeness {
@@ -88,7 +88,7 @@ impl Store {
         Ok(QueryResult { rows: found, completeness })
     }
 
-    /// Returns the first time that neither a stored reading nor the request uses.
+    /// Returns the first time that no stored reading has and that the request does not exclude.
     async fn unique_timestamp(&self, pump: &PumpId, free: &FreeTimeSearch) -> Result<Timestamp, StoreError> {
         let state = self.0.database.read().await;
         let mut from = free.from;
@@ -112,7 +112,8 @@ impl Store {
         }
     }
 
-    /// Returns a time after which the database holds no reading of the pump. Later times can be looked up without it.
+    /// Returns a time after which the database holds no reading of the pump. Later times can be looked up without the
+    /// database.
     pub fn flushed_until(&self, pump: &PumpId) -> Option<Timestamp> {
         self.0.head().flushed_until(pump)
     }

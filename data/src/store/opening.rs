@@ -1,8 +1,8 @@
 //! Opening a store: the lock of the data directory, the database with its schema, and the journal, which is replayed into
 //! the head.
 //!
-//! A database that cannot be opened does not prevent the store from opening. A data directory or database that is refused
-//! (in use, newer than this binary, with another schema) does.
+//! The store opens even if the database cannot be opened. It does not open if the data directory or the database is
+//! refused: in use, newer than this binary, or with another schema.
 
 use std::{
     collections::BTreeMap,
@@ -175,7 +175,7 @@ impl StoredState {
         })
     }
 
-    /// Reads the copies of the lists of pumps and names, where the database is unavailable.
+    /// Reads the copies of the lists of pumps and names, if the database is unavailable.
     fn read_copy(dir: &Path) -> Self {
         let copy = PumpRegistry::load(&dir.join(folder::PUMPS));
         let pump_list_complete = copy.is_ok();
@@ -190,7 +190,7 @@ impl StoredState {
     }
 }
 
-/// Opens the engine and reads its state. Brings the schema up to date, except where rows must be converted first.
+/// Opens the engine and reads its state. Brings the schema up to date, unless rows must be converted first.
 async fn open_engine(database: &Database) -> Result<(DatabaseEngine, StoredState), StoreError> {
     let engine = database.start_engine().await?;
     let prepared = async {
@@ -220,7 +220,7 @@ async fn open_engine(database: &Database) -> Result<(DatabaseEngine, StoredState
     }
 }
 
-/// Opens the journal and replays it into a head. Returns also what was found damaged.
+/// Opens the journal and replays it into a head. Also returns what was found damaged.
 fn replay(
     dir: &Path,
     settings: &StoreSettings,

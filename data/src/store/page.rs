@@ -1,10 +1,10 @@
 //! Reading pages of a time series in either direction, at a cost that depends on the size of the page, not of the table.
 //!
-//! In SurrealDB 3.3.5 a range of ids is scanned forward only. `ORDER BY id DESC LIMIT n` reads the whole range and sorts it,
-//! and even a forward `LIMIT` is applied after the whole range was read (`exec/operators/scan/record_id.rs`), unless the
-//! source is computed while the query runs (`dynamic.rs`). Therefore [`SCAN`] has a closure. And therefore there is a
-//! directory of the hours in which a pump has rows, with ids that run backwards: reading newest first walks through it, hour
-//! by hour.
+//! In SurrealDB 3.3.5 a range of ids is scanned forward only. `ORDER BY id DESC LIMIT n` reads the whole range and
+//! sorts it. Even a forward `LIMIT` is applied after the whole range was read (`exec/operators/scan/record_id.rs`),
+//! unless the source is computed while the query runs (`dynamic.rs`); therefore [`SCAN`] has a closure. For reading
+//! backward there is a directory of the hours in which a pump has rows, with ids in descending order of time. Reading
+//! newest first walks through the directory, hour by hour.
 //!
 //! For example, P-1 has rows in the hours 100, 101 and 250 since 1970. Its directory has the ids `['P-1', -250]`,
 //! `['P-1', -101]` and `['P-1', -100]`, in this order. Reading newest first reads the entry -250 and then the blocks of hour
@@ -37,7 +37,8 @@ pub(crate) fn limit(limit: usize) -> Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into_value()
 }
 
-/// Calls `take` with the rows of a series from `from` (inclusive) to `to` (exclusive), in the order, until it breaks.
+/// Calls `take` with the rows of a series from `from` (inclusive) to `to` (exclusive), in this order, until `take`
+/// breaks.
 pub(crate) async fn walk<T: Row>(
     engine: &DatabaseEngine,
     series: &Series<'_>,

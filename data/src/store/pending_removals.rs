@@ -34,7 +34,8 @@ impl PendingRemovals {
         self.0.insert(pump, Removal { seq, stored: false });
     }
 
-    /// Adds a removal that the file `pumps` lists, for a start without the database. The database has it; its record is not known.
+    /// Adds a removal that the file `pumps` lists, at a start without the database. The database has the removal; its
+    /// journal record is not known.
     pub(super) fn restore(&mut self, pump: PumpId) {
         self.0.entry(pump).or_insert(Removal { seq: Seq::ZERO, stored: true });
     }

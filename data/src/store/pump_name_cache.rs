@@ -27,7 +27,7 @@ impl PumpNameCache {
         Self(RwLock::new(names))
     }
 
-    /// Reads the names from the copy, where the database is unavailable.
+    /// Reads the names from the copy, if the database is unavailable.
     pub(super) fn read_copy(dir: &Path) -> BTreeMap<PumpId, PumpName> {
         let read = || serde_json::from_slice(&fs::read(dir.join(folder::NAMES))?).map_err(io::Error::other);
         match read() {

@@ -1,9 +1,9 @@
 //! Names that users give to pumps, in addition to their ids.
 //!
-//! A name is written to the database directly, as a pump's settings are: it is durable when it is written, and changing it
-//! fails while the database is unavailable. Every list of pumps shows the names, so all of them are in memory. A copy in the
-//! file `names` is read where the database cannot be opened at the start. Does not check that names are unique; a pump is
-//! identified by its id.
+//! A name is written to the database directly, as a pump's settings are. It is durable when it is written, and changing
+//! it fails while the database is unavailable. Every list of pumps shows the names, so all of them are in memory. A
+//! copy in the file `names` is read if the database cannot be opened at the start. Does not check that names are
+//! unique; a pump is identified by its id.
 
 use std::{collections::BTreeMap, io};
 

@@ -1,8 +1,8 @@
 //! Assigning another profile to a registered pump.
 //!
-//! The pump's row in the database is replaced, in one transaction with the start of its new commissioning. So the change is
-//! durable when it is written, and fails while the database is unavailable. The registration in the journal stays as it was;
-//! where the database has a row, the row takes precedence. Does not decide what follows from a change (see the `actors`
+//! The pump's row in the database is replaced in one transaction with the start of its new commissioning. So the change
+//! is durable when it is written, and fails while the database is unavailable. The registration in the journal stays as
+//! it was; a row in the database takes precedence over it. Does not decide what follows from a change (see the `actors`
 //! crate), nor whether the profile exists.
 
 use surrealdb::types::SurrealValue;
@@ -19,10 +19,10 @@ const REPLACE: &str = "
 ";
 
 impl Store {
-    /// Assigns another profile to a pump and starts its commissioning anew. Returns whether the pump is registered.
+    /// Assigns another profile to a pump and starts a new commissioning. Returns whether the pump is registered.
     ///
-    /// The pump's stored rows must stay readable: a profile with other channels, or the same in another order, is
-    /// [`StoreError::OtherChannels`].
+    /// The pump's stored rows must stay readable. So a profile with other channels, or with the same channels in
+    /// another order, is [`StoreError::OtherChannels`].
     pub async fn set_pump_profile(
         &self,
         pump: &PumpId,

@@ -1,7 +1,7 @@
 //! The registered pumps with their channels. A batch is checked against them before it is written.
 //!
-//! The registry is in memory. It is filled from the database at the start and updated after each commit. A copy in a file is
-//! read where the database cannot be opened.
+//! The registry is in memory. It is filled from the database at the start and updated after each commit. A copy in a
+//! file is read if the database cannot be opened.
 
 use std::{
     collections::{BTreeMap, HashMap},

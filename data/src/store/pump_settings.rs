@@ -18,10 +18,11 @@ const CLEAR: &str = "DELETE $id RETURN NONE";
 /// The settings of a single pump; by default none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PumpSettings {
-    /// The time between two readings in milliseconds, one of [`volute_plant::INTERVAL_RANGE_MS`]; none: as in the profile.
+    /// The time between two readings in milliseconds, within [`volute_plant::INTERVAL_RANGE_MS`]; none: as in the
+    /// profile.
     pub interval_ms: Option<i64>,
-    /// How long the last value of a channel holds when nothing new is sent, in seconds, one of [`volute_plant::HOLD_RANGE_S`], for
-    /// all channels; none: as in the profile.
+    /// For all channels: how long the last value is used when nothing new is sent, in seconds, within
+    /// [`volute_plant::HOLD_RANGE_S`]; none: as in the profile.
     pub hold_s: Option<i64>,
     /// The same for single channels, by name. It takes precedence over `hold_s`.
     pub channel_hold_s: BTreeMap<String, i64>,

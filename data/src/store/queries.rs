@@ -36,7 +36,7 @@ const BLOCKS_PER_PART: usize = 120;
 
 /// A kind of row that is in the head and in blocks.
 trait HeadSeries: BlockSeries {
-    /// Merges rows that are parts of one. Those from the database come first.
+    /// Merges rows that are parts of one row. The rows must be sorted by time, and those from the database come first.
     fn merge(rows: &mut Vec<Self>);
 
     /// Returns the rows of the head in a range of time, oldest first.
@@ -197,7 +197,7 @@ impl Store {
         Ok(counts)
     }
 
-    /// Returns the stored parts of those of the waiting readings that have parts in the database.
+    /// Returns the stored parts of the waiting readings that have parts in the database.
     async fn stored_parts(
         &self,
         engine: &DatabaseEngine,
@@ -285,12 +285,13 @@ impl BucketBuilder {
         bucket.1.merge(aggregates);
     }
 
-    /// Returns the buckets. One that would start before the earliest timestamp is shorter. `any` can be any time.
-    fn finish(self, any: Timestamp) -> Vec<Bucket> {
+    /// Returns the buckets. A bucket that would start before the earliest timestamp is shorter. `base` is an arbitrary
+    /// time, from which the starts are computed.
+    fn finish(self, base: Timestamp) -> Vec<Bucket> {
         let bucket_ms = self.bucket_ms;
         let bucket = |(number, (readings, aggregates)): (i64, (u64, Aggregates))| {
             let start_ms = number.saturating_mul(bucket_ms);
-            let start = any.plus_ms(start_ms - any.millis());
+            let start = base.plus_ms(start_ms - base.millis());
             Bucket { start, length_ms: start_ms + bucket_ms - start.millis(), readings, aggregates }
         };
         self.rows.into_iter().map(bucket).collect()
@@ -324,7 +325,7 @@ async fn add_stored(
     Ok(end_ms)
 }
 
-/// Does the same from blocks of readings.
+/// Adds one part of the rows of a range from blocks of readings. Returns the end of the part.
 async fn add_blocks(
     engine: &DatabaseEngine,
     pump: &PumpId,

@@ -1,8 +1,8 @@
 //! A batch as one record of the journal, and back.
 //!
-//! A record is one byte for the version, followed by a postcard encoding. Everything but documents is encoded by position
-//! (`record/forms.rs`), so a new field there needs a new version. Documents are encoded by name: table, key and fields as
-//! JSON, so neither a new field nor a new kind needs a new version. Records of earlier versions are read
+//! A record is one byte for the version, followed by a postcard encoding. Documents are encoded by name: table, key and
+//! fields as JSON, so neither a new field nor a new kind needs a new version. Everything else is encoded by position
+//! (`record/forms.rs`), so a new field needs a new version. Records of earlier versions are read too
 //! (`record/earlier.rs`).
 //!
 //! Example: a batch with one document and nothing else is the bytes `06 00 00 00 00 00 01 .. 00`: the version 6, empty lists

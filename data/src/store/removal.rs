@@ -12,9 +12,9 @@
 //! record 40   registration of P  a new pump
 //! ```
 //!
-//! A replay starts at the low-water mark, which may be below 18. Then the rows of record 17 are dropped again, and because
-//! of the row `pump_removal:P`, record 18 deletes nothing of the new pump. Until a pump is purged, no row with its id is
-//! written to the database or read from it. Does not change the audit log or backups.
+//! A replay starts at the low-water mark, which may be below 18. Then record 18 drops the rows of record 17 again.
+//! Because of the row `pump_removal:P`, record 18 deletes nothing of the new pump. Until a pump is purged, no row with
+//! its id is written to the database or read from it. Does not change the audit log or backups.
 
 use std::collections::BTreeMap;
 

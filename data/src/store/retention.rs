@@ -1,17 +1,17 @@
 //! Retention: deletes rows that are too old, each table by its own age.
 //!
-//! A pass visits every pump and then the node. [`Store::sweep`] does a bounded part of a pass and continues at the next call
-//! where it stopped, so that every pump is visited. For example, with `retention.readings_days = 400` and
-//! 200 pumps:
+//! A pass visits every pump and then the node. [`Store::sweep`] does a bounded part of a pass, and the next call
+//! continues from there, so that every pump is visited. For example, with `retention.readings_days = 400` and 200
+//! pumps:
 //!
 //! 1. The first sweep visits pumps 1 to 32 (at most [`MAX_QUERIES_PER_SWEEP`] queries) and returns that there is more.
 //! 2. The flusher calls sweep again, which continues with pump 33, until the pass is complete.
 //! 3. A series with more than a day of rows to delete loses one day and is visited again at the end of the pass.
 //!
 //! A series is queried only if it may have rows to delete: a lower bound of its oldest row is kept in memory
-//! ([`OldestRows`](super::oldest_rows::OldestRows)), and every write of an older row (late, imported or replayed) lowers it.
-//! Rows are deleted in steps of up to an hour ([`step_ms`]), so a row is deleted when it is between its age and its age plus
-//! a step, the length of its block and one pass.
+//! ([`OldestRows`](super::oldest_rows::OldestRows)), and every write of an older row (late, imported or replayed)
+//! lowers it. Rows are deleted in steps of up to an hour ([`step_ms`]). So a row may outlive its age by a step,
+//! the length of its block and one pass.
 //!
 //! | Table | Age |
 //! | --- | --- |
@@ -81,7 +81,7 @@ struct Cutoff {
 }
 
 impl Cutoff {
-    /// A row covers `row_ms`. It is too old when all of it is.
+    /// Creates the cutoff of a table whose rows cover `row_ms` each. A row is too old when all of it is too old.
     fn new(table: RetainedTable, age: Duration, row_ms: i64, now: Timestamp) -> Self {
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = now.millis().saturating_sub(age_ms);
@@ -90,8 +90,9 @@ impl Cutoff {
     }
 }
 
-/// Returns the minimum time span of one deletion from a series: a hundredth of the age, between a minute and an hour. With
-/// 20,000 pumps that is a deletion every 90 ms, instead of 700 per second.
+/// Returns the minimum time span of one deletion from a series: a hundredth of the age, between a minute and an hour.
+/// With 20,000 pumps and steps of an hour there is one deletion every 90 ms; with steps of a minute there would be 700
+/// per second.
 fn step_ms(age: Duration) -> i64 {
     i64::try_from(age.as_millis() / 100).unwrap_or(i64::MAX).clamp(MINUTE_MS, HOUR_MS)
 }

@@ -1,9 +1,8 @@
-//! Making a consistent copy of a store in use, for a backup, while the database is closed for a moment.
+//! Makes a consistent copy of a store in use, for a backup. The database is closed for a moment.
 //!
-//! Nothing is refused meanwhile: commits go to the journal, and queries of the database wait. The tables' files never change
-//! once they are written, so they are hard-linked, not copied. The pause grows only with what the database does not have yet: the journal's
-//! segments are copied. Files that a
-//! format conversion replaced are left out.
+//! Nothing is refused in the meantime: commits go to the journal, and queries of the database wait. The tables' files
+//! never change once they are written, so they are hard-linked, not copied. The journal's segments are copied, so the
+//! pause grows only with what the database does not have yet. Files that a format conversion replaced are left out.
 //!
 //! Does not move the copy anywhere else; see the `backup` module.
 
@@ -88,8 +87,8 @@ impl StoreInner {
     }
 }
 
-/// Copies the files of profiles and their models. What cannot be read is left out, with a warning: a backup of all else is worth
-/// more than none. A pipe is not even opened, because reading it would not end.
+/// Copies the files of profiles and their models. A file that cannot be read is left out with a warning, since a backup
+/// without it is better than none. A pipe is not opened, because reading it would not end.
 fn copy_profiles(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in from.read_dir()? {

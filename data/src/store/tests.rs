@@ -103,7 +103,7 @@ fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
     }
 }
 
-/// One runtime for all tests. The store must work from any runtime.
+/// One runtime is shared by all tests, because the store must work from any runtime.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).build().expect("a runtime"))

@@ -81,7 +81,7 @@ impl SortOrder {
 /// Which page of rows to read: a time range, an order, a limit and a cursor.
 ///
 /// Rows of the same timestamp are never split over two pages, because `after` would then skip those of the second page.
-/// Where several pumps or rules share the last timestamp of a page, the page may be longer than `limit`.
+/// If several pumps or rules share the last timestamp of a page, the page may be longer than `limit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRange {
     /// The first time, inclusive.
@@ -159,7 +159,7 @@ impl<T> QueryResult<T> {
         }
     }
 
-    /// Returns the rows, or [`StoreError::Unavailable`] where some may be missing.
+    /// Returns the rows, or [`StoreError::Unavailable`] if some may be missing.
     pub fn into_complete(self) -> Result<Vec<T>, StoreError> {
         match self.completeness {
             Completeness::Complete => Ok(self.rows),
@@ -168,7 +168,7 @@ impl<T> QueryResult<T> {
     }
 }
 
-/// The aggregates of a pump's readings over one stretch of time.
+/// The aggregates of a pump's readings over one time span.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
     /// Its start.
@@ -203,7 +203,7 @@ impl Resolution {
     }
 }
 
-/// How a stretch of time is divided into buckets.
+/// How a time span is divided into buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buckets {
     /// The length of a bucket in milliseconds.
@@ -213,9 +213,10 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Returns the shortest bucket length with which any stretch of `span_ms` has at most `points` buckets (at least 2).
+    /// Returns the shortest bucket length with which any time span of `span_ms` has at most `points` buckets (at least
+    /// 2).
     pub fn of(span_ms: i64, points: usize) -> Self {
-        // A stretch that does not start at a bucket's start touches one more bucket.
+        // A time span that does not start at a bucket's start touches one more bucket.
         let whole = u64::try_from(points).unwrap_or(u64::MAX).max(2) - 1;
         let least_ms = u64::try_from(span_ms).unwrap_or_default().div_ceil(whole).max(1);
         let (unit_ms, resolution) = match least_ms {

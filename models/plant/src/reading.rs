@@ -158,7 +158,7 @@ mod tests {
         };
         let conflict = |channel, known| SampleOverlap::Conflict { channel, known };
         // The known samples, the part that arrives, their overlap, both merged, and what the part adds.
-        for (known, part, beside, together, added) in [
+        for (known, part, overlap, together, added) in [
             (
                 [Good(1.0), Missing],
                 [Missing, Good(2.0)],
@@ -200,7 +200,7 @@ mod tests {
             ),
         ] {
             let first = reading(&known);
-            assert_eq!(first.overlap(&part), beside, "{part:?} and {known:?}");
+            assert_eq!(first.overlap(&part), overlap, "{part:?} and {known:?}");
             assert_eq!(first.merged_with(&part), reading(&together), "{part:?} with {known:?}");
             assert_eq!(*first.new_samples(&part), added, "{part:?} to {known:?}");
         }

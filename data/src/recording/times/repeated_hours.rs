@@ -1,5 +1,5 @@
-//! Decides for local times in an hour that the zone repeats, because its clocks are put back, which of the two hours
-//! they are in. The order of the rows tells.
+//! Decides which of the two hours a local time is in, if its zone repeats the hour because the clocks are put back. The
+//! decision follows from the order of the rows:
 //!
 //! ```text
 //! Europe/Berlin, 26 October 2025
@@ -9,9 +9,10 @@
 //!   01:50:00  02:00:00 .. 02:50:00  03:00:00, a row every 10 minutes    one hour is missing: asks for --repeated-hour
 //! ```
 //!
-//! A file with its newest rows first is read in the same way, mirrored. Nothing is guessed if time goes back several
-//! times within the hour. Nor if rows out of order explain the single step back as well, because it does not lead from
-//! the hour's end to its start, and fewer than half of the times after it occur before it:
+//! A file with its newest rows first is read in the same way, in reverse. Nothing is decided if time goes back several
+//! times within the hour. Nothing is decided either if a single step back may also come from rows out of order. That is
+//! possible if the step does not lead from the hour's end to its start, and fewer than half of the times after the step
+//! also occur before it:
 //!
 //! ```text
 //!   02:00:00  02:20:00  02:10:00  02:30:00 .. 03:00:00   two rows swapped, or the clocks put back: asks
@@ -66,7 +67,7 @@ enum HourDecision {
 #[derive(Debug)]
 pub(in crate::recording) struct RepeatedHours {
     zone: Option<TimeZone>,
-    /// The hour that the user says is meant.
+    /// The hour that the user chose with `--repeated-hour`.
     chosen: Option<RepeatedHour>,
     hours: BTreeMap<NaiveDate, HourRows>,
     decisions: BTreeMap<NaiveDate, HourDecision>,

@@ -60,7 +60,7 @@ fn parse_zone_word(word: &str) -> Option<NamedZone> {
     fixed.map(|offset| NamedZone::Known(TimeZone::Fixed(offset)))
 }
 
-/// Parses an offset whose hour may have one digit, as `+1`.
+/// Parses an offset whose hour may have one digit, such as `+1`.
 fn parse_short_offset(text: &str) -> Option<chrono::FixedOffset> {
     let text = text.replace('\u{2212}', "-").replace('±', "+");
     let (sign, digits) = text.split_at_checked(1)?;

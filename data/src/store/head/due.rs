@@ -5,10 +5,12 @@ use volute_plant::Timestamp;
 /// The length of a block in milliseconds.
 pub(crate) const MINUTE_MS: i64 = 60_000;
 
-/// A reading that is at least this old when it is received is a *past* reading: it was sent long after it was measured.
+/// How long after its end a minute must be opened to be a *past* minute, in milliseconds. Only a reading that is older
+/// than this when it is received can open one.
 pub const PAST_AGE_MS: i64 = 5 * MINUTE_MS;
-/// How far ahead of the node's clock a minute can start. No device's clock may be that far ahead, so a minute that is was
-/// opened before the node's clock was set back. It is flushed at once, because its end may not pass for a long time.
+/// How far ahead of the node's clock a minute can start, in milliseconds. No device's clock may be that far ahead. So a
+/// minute that starts later was opened before the node's clock was set back. It is flushed at once, because its end may
+/// not pass for a long time.
 pub(super) const MAX_AHEAD_MS: i64 = 11 * MINUTE_MS;
 
 /// Which minutes a flush writes.

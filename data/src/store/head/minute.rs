@@ -37,7 +37,7 @@ pub(super) struct Minute {
     pub newest: Option<Timestamp>,
     pub detections: Vec<Detection>,
     pub packed: Vec<Arc<Packed>>,
-    /// Whether it was opened by a past reading ([`PAST_AGE_MS`](super::due::PAST_AGE_MS)).
+    /// Whether it was opened at least [`PAST_AGE_MS`](super::due::PAST_AGE_MS) after its end.
     pub past: bool,
     /// Whether a flush is writing its rows. They stay where they are until the flush has ended.
     pub flushing: bool,
@@ -81,7 +81,7 @@ impl Packed {
         // There are no conflicts: conflicting readings were not added.
         merge_parts(&mut readings);
         detections.sort_by_key(|detection| detection.at);
-        // Into boxes, without the vectors' spare capacity: there are many of them.
+        // A box has no spare capacity, and there are many packed minutes.
         let (packed_readings, packed_detections) = (encode_readings(&readings), encode_detections(&detections));
         Self { count: readings.len(), readings: packed_readings.into(), detections: packed_detections.into() }
     }
@@ -127,14 +127,15 @@ impl Minute {
         if self.flushing || !unchanged {
             return;
         }
-        // Into new vectors: the old ones would keep their capacity.
+        // `split_off` returns new vectors. The old ones would keep their capacity.
         self.readings = self.readings.split_off(readings);
         self.detections = self.detections.split_off(detections);
         self.packed.push(Arc::new(packed));
     }
 
-    /// Returns whether it is to be flushed now. It never is before its end has passed by the node's clock, except under
-    /// [`DuePolicy::All`] and where the clock was set back; [`super::Head::set_flushed_before_start`] relies on that.
+    /// Returns whether it must be flushed now. A minute is flushed only after its end has passed by the node's clock,
+    /// except under [`DuePolicy::All`] and if the clock was set back. [`super::Head::set_flushed_before_start`] relies
+    /// on that.
     pub(super) fn is_due(
         &self,
         pump: &PumpId,
@@ -147,7 +148,8 @@ impl Minute {
             DuePolicy::All => return true,
             DuePolicy::Normal(now) | DuePolicy::UnderPressure(now) => now.millis(),
         };
-        // It was opened in the future, or starts there: the clock was set back, and may take long to get there again.
+        // It was opened in the future, or starts in the future: the clock was set back, and may take long to reach that
+        // time again.
         if self.opened_ms > now_ms + MINUTE_MS || start_ms > now_ms + MAX_AHEAD_MS {
             return true;
         }
@@ -237,9 +239,9 @@ pub(crate) fn merge_parts(rows: &mut Vec<Reading>) -> usize {
         if later.at != first.at {
             return false;
         }
-        let beside = first.overlap(&later.samples);
-        conflicts += usize::from(matches!(beside, SampleOverlap::Conflict { .. }));
-        if beside != SampleOverlap::Duplicate {
+        let overlap = first.overlap(&later.samples);
+        conflicts += usize::from(matches!(overlap, SampleOverlap::Conflict { .. }));
+        if overlap != SampleOverlap::Duplicate {
             *first = first.merged_with(&later.samples);
         }
         true

@@ -1,6 +1,6 @@
 //! A pump's minutes in the order of their starts: usually two or three, some thousand after a long outage.
 //!
-//! A sorted list, not a tree: a node of a `BTreeMap` has room for eleven entries, and each pump would have one.
+//! The list is a sorted vector. A `BTreeMap` would allocate a node with room for eleven entries for each pump.
 
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ impl Minutes {
         self.index(start_ms).ok().map(|index| &mut self.0[index].1)
     }
 
-    /// Returns the minute, after inserting `fresh()` if there is none.
+    /// Returns the minute that starts at this time. Inserts `fresh()` if there is none.
     pub(super) fn get_or_insert(&mut self, start_ms: i64, fresh: impl FnOnce() -> Minute) -> &mut Minute {
         let index = self.index(start_ms).unwrap_or_else(|index| {
             self.0.insert(index, (start_ms, fresh()));

@@ -1,4 +1,4 @@
-//! The part of the head besides readings and detections: pumps, documents, metrics, and checkpoints.
+//! The rows of the head other than readings and detections: pumps, documents, metrics, and checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::store::{
     types::{Batch, PumpCheckpoint, PumpRecord, SystemMetrics},
 };
 
-/// The maximum number of items of each kind in one transaction, and their maximum size in bytes. A transaction that does
-/// not fit into a memtable fails at every try.
+/// The maximum number of items of each kind in one transaction, and their maximum size in bytes. A transaction that
+/// does not fit into a memtable fails at every attempt.
 pub(super) const MAX_ITEMS_PER_KIND: usize = 1_000;
 const MAX_ITEM_BYTES_PER_KIND: usize = 4 << 20;
 
@@ -147,7 +147,7 @@ impl OtherRows {
         }
     }
 
-    /// Removes what is in the database now. Newer versions stay.
+    /// Removes what the database has now. Newer versions stay.
     pub(super) fn remove_flushed(&mut self, stored: &Self) {
         let Self { pumps, documents, metrics, checkpoints, bytes: _ } = stored;
         self.pumps.retain(|known| !pumps.contains(known));

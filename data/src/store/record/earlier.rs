@@ -1,5 +1,5 @@
-//! Decoding records of versions 1 to 5, which have audit entries and maintenance events by position. This binary does not
-//! write these versions.
+//! Decodes records of versions 1 to 5, which encode audit entries and maintenance events by position. This binary does
+//! not write these versions.
 
 use serde::{Deserialize, de::DeserializeOwned};
 use volute_plant::{Currency, MaintenanceEvent, Money, Severity};
@@ -7,15 +7,15 @@ use volute_plant::{Currency, MaintenanceEvent, Money, Severity};
 use super::forms::{CheckpointForm, DetectionForm, MetricsForm, PumpForm, ReadingForm, RecordError, all, name, time};
 use crate::store::{audit_entry::AuditEntry, document::Document, types::Batch};
 
-/// Version 5, the last of them.
+/// Version 5, the newest of them.
 pub(super) const WITH_SOURCES: u8 = 5;
-/// Version 4, before events could come from another system: the same without their sources.
+/// Version 4, before events could come from another system: like version 5, without the events' sources.
 pub(super) const WITHOUT_SOURCES: u8 = 4;
-/// Version 3, before pumps could be removed: also without removals.
+/// Version 3, before pumps could be removed: like version 4, without removals.
 pub(super) const WITHOUT_REMOVALS: u8 = 3;
-/// Version 2, before there was an audit log: also without audit entries.
+/// Version 2, before there was an audit log: like version 3, without audit entries.
 pub(super) const WITHOUT_AUDIT: u8 = 2;
-/// Version 1, before pumps had checkpoints: also without these.
+/// Version 1, before pumps had checkpoints: like version 2, without checkpoints.
 pub(super) const WITHOUT_CHECKPOINTS: u8 = 1;
 
 /// The content of a version 5 record.
