@@ -2,8 +2,8 @@
 //!
 //! The mark is a small file with two lines, so that it can be read when the database cannot be opened. It is written
 //! only while the clock is trusted. A data directory of an earlier version, or one restored from a backup, does
-//! not have the file. Then the time of the node's newest metrics is used, which are written every ten seconds. A file of
-//! an earlier version has only the first line.
+//! not have the file. Then the time of the node's newest metrics is used, which are written every ten seconds. A file
+//! of an earlier version has only the first line.
 //!
 //! Does not decide whether the clock is trusted; see [`volute_plant::ClockCheck`].
 

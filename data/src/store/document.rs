@@ -53,8 +53,8 @@
 //! field ignores it when it reads a document, and drops it when it replaces the document. The meaning of a field never
 //! changes.
 //!
-//! Does not delete single documents. For example, a session that has ended is marked in a field, and deleted by its age.
-//! Does not look documents up by anything but key, pump and time.
+//! Does not delete single documents. For example, a session that has ended is marked in a field, and deleted by its
+//! age. Does not look documents up by anything but key, pump and time.
 
 use std::{borrow::Cow, time::Duration};
 
