@@ -164,7 +164,7 @@ fn stopped_pump_with_drifted_zeros_is_off() {
             let shown = format!("2026-03-09T10:{:02}:{:02}.000Z", second / 60, second % 60);
             node.wait_until(&live, |live| live["status"] == status && live["timestamp"] == shown.as_str())
         };
-        // The first reading is of the stopped pump: its start settles.
+        // The pump is at standstill first, so that its start is recognized: it is scored only after it has settled.
         post((0..10).map(|second| stopped(pump, second, zero)).collect());
         let off = status("OFF", 9);
         let current = &off["channels"]["Motor_Current_A"];

@@ -27,8 +27,9 @@ const MINUTE: i64 = 60_000;
 struct Plant {
     node: Node,
     start: NodeConfig,
-    /// The plant's time, and its offset to the machine's time.
+    /// The plant's time, in milliseconds since 1970.
     now: i64,
+    /// How far it is ahead of the machine's time, in milliseconds.
     ahead: i64,
     noise: u64,
 }
@@ -163,8 +164,8 @@ fn every_regular_feed_gets_its_interval_and_windows() {
         let interval_ms = live["feed"]["interval_ms"].as_i64().expect("an interval");
         let expected = if own { every_ms } else { 1_000 };
         assert!((interval_ms - expected).abs() * 50 <= expected, "{pump}: {live}");
-        // The next current reading has a window: learning counts normal running, and does not stay at the first of 30
-        // steps.
+        // The next current reading has a window: commissioning counts normal running, and the window does not stay at the
+        // first of 30 steps.
         plant.advance(every_ms);
         let items = plant.items(pump, 1, 1);
         plant.post(&items);

@@ -1,5 +1,5 @@
-//! Several profiles on one node: each pump is parsed, limited, scored and shown with its own profile and model, live,
-//! after a kill, and while profiles are added.
+//! Several profiles on one node: the readings of each pump are parsed, evaluated against limits, scored and shown by its own
+//! profile and model: live, after a kill, and while profiles are added.
 
 mod changes;
 
@@ -301,7 +301,7 @@ fn a_profile_keeps_its_name_and_units_and_a_node_starts_only_with_the_profiles_o
     let reading = |profile: &str| json!([{"pump_id": "B-3", "profile": profile, "Tb": 50.0}]);
     assert_eq!(node.post(&reading("bearing")).body["accepted"], json!(1));
 
-    // Other limits under its name, and the name in other letters.
+    // A profile with the same name and other limits, and one whose name differs only in case.
     let looser = BEARING.replace("high_alarm = 90", "high_alarm = 95");
     let shouted = BEARING.replace("\"bearing\"", "\"BEARING\"");
     for (name, text) in [("bearing", &looser), ("BEARING", &shouted)] {

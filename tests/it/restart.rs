@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use crate::support::{Node, NodeConfig, run, skab};
 
 const DETECTIONS: &str = "/api/anomaly-history?pump_id=pump-1&limit=10000";
-/// Within an episode this is added to the anomaly score, so that the episode ends at a lower score than it begins
-/// (`1 - quiet`).
+/// During an episode the loss is the anomaly score plus this (`1 - quiet`), so that the episode ends at a lower score than the
+/// score at which it begins.
 const DEADBAND: f64 = 0.65;
 const EVENTS: &str = "/api/maintenance-events?pump_id=pump-1";
 

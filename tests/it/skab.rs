@@ -73,7 +73,10 @@ fn assert_anomaly_is_detected(name: &str) {
     };
     let (anomalous, normal) = (of_label(1.0), of_label(0.0));
     assert!(share_above(&anomalous) > 0.5, "{name}: {:.2} of the anomaly is seen", share_above(&anomalous));
-    assert!(share_above(&anomalous) > share_above(&normal), "{name}: the alarm says something");
+    assert!(
+        share_above(&anomalous) > share_above(&normal),
+        "{name}: more windows are anomalous in the anomaly than outside"
+    );
     for detection in anomalous {
         let shares = detection["contributions"].as_object().expect("contributions").values();
         let sum: f64 = shares.map(|share| share.as_f64().expect("a number")).sum();

@@ -62,7 +62,7 @@ fn a_damaged_profile_stops_no_other_and_its_readings_are_stored_until_it_is_repa
     let events = node.get_ok("/api/maintenance-events?status=active");
     assert_eq!(events["items"][0]["rule"], json!("hot-bearing"), "{events}");
 
-    // Of a new pump of a profile without pumps not even the channels are known: its items are to be sent again.
+    // No pump is registered with the profile `gear`, so its channels are not known. Items of a new pump are to be sent again.
     let new = json!({"pump_id": "G-1", "profile": "gear", "Torque": 7});
     let deferred = node.post(&new);
     assert_eq!((deferred.status, &deferred.body["type"]), (503, &json!("urn:volute:problem:deferred")), "{deferred:?}");
@@ -72,7 +72,7 @@ fn a_damaged_profile_stops_no_other_and_its_readings_are_stored_until_it_is_repa
     let removed = node.send("DELETE", "/api/profiles/gear");
     assert_eq!((removed.status, start.data.join("profiles/gear.toml").exists()), (200, false), "{removed:?}");
 
-    // Another profile cannot take its place, and it cannot be removed.
+    // The damaged profile cannot be replaced by one with other channels, and cannot be removed.
     let other = BEARING.replace("\"Tb\"", "\"Tc\"");
     let refused = node.send_json("PUT", "/api/profiles/bearing", &profile_body(&other, None));
     let body = &refused.body;
@@ -87,13 +87,14 @@ fn a_damaged_profile_stops_no_other_and_its_readings_are_stored_until_it_is_repa
     assert_eq!((node.get_ok("/readyz")["status"].as_str(), damage_of(&node, "bearing")), (Some("ready"), None));
     bearing.post(&node, 46..52);
     node.wait_until(&bearing.live(), |live| live["status"] == "NORMAL");
-    // It has its model again. The windows of the readings that were only stored are scored now, 23 in all of 52 readings.
+    // The repaired profile has its model again. All windows are scored now, also those of the readings that were only stored:
+    // 52 readings make 23 windows.
     let page = "/api/anomaly-history?pump_id=B-3&limit=100";
     node.wait_until(page, |page| page["items"].as_array().map(Vec::len) == Some(23));
     node.wait_until("/api/maintenance-events", |events| events["items"][0]["status"] == "resolved");
     node.terminate();
 
-    // The same for a stopped node.
+    // A damaged profile of a stopped node is listed and repaired in the same way.
     fs::write(&stored, "").expect("written");
     let (_, listed) = profiles(&start.data, &["list"]);
     assert!(listed.contains("bearing  cannot be used"), "{listed}");
@@ -184,7 +185,7 @@ fn a_profile_is_removed_only_if_no_pump_has_it() {
     let refused = node.post(&json!({"pump_id": "B-5", "profile": "bearing", "Tb": 50.0}));
     assert_eq!((refused.status, &refused.body["rejected"][0]["allowed"]), (400, &json!("centrifugal")));
 
-    // The command does the same, and another profile may have the name then.
+    // The command removes a profile, too. After that another profile may have the name.
     let warmer = data.path().join("warmer.toml");
     fs::write(&warmer, BEARING.replace("high_alarm = 90", "high_alarm = 95")).expect("written");
     assert!(add(&start.data, warmer.to_str().expect("text"), None).0);
@@ -195,7 +196,7 @@ fn a_profile_is_removed_only_if_no_pump_has_it() {
     let done = entries.iter().filter(|entry| entry["outcome"] == "done" && entry["object"] == "bearing").count();
     assert_eq!((done, entries.len() > done), (2, true), "refusals are recorded as well: {entries:?}");
 
-    // A stopped node refuses alike.
+    // The command also refuses while the node is stopped.
     node.kill();
     let (removed, printed) = profiles(&start.data, &["remove", "bearing"]);
     assert!(!removed && printed.contains("a pump has the profile bearing: B-5"), "{printed}");
@@ -230,7 +231,7 @@ fn a_profile_is_added_removed_and_posted_to_at_the_same_time() {
                 assert!(response.status == 200 || rejected, "{response:?}");
                 response.status == 200
             };
-            // A new pump each time; it is removed at once, so that the profile may be.
+            // Each post is of a new pump. The pump is removed at once, so that the profile can be removed.
             (0..60)
                 .filter(accepted)
                 .inspect(|n| assert_eq!(node.send("DELETE", &format!("/api/pumps/B-{n}")).status, 200))
