@@ -3,11 +3,11 @@
 //
 //   the two fleet tabs share one stream;
 //   the first three pumps have one stream each: MAX_STREAMS are open;
-//   the tabs of the other two pumps get a 'gap' message every POLL_MS and fetch what is new over HTTP; the next stream that
-//   becomes free is theirs.
+//   the tabs of the other two pumps get a 'gap' message every POLL_MS and fetch what is new over HTTP; they get the next
+//   stream that becomes free.
 //
-// A tab repeats its subscription every HEARTBEAT_MS. A tab that sends nothing for TAB_TIMEOUT_MS is removed. Does not handle
-// how tabs reach the hub (see stream.worker.ts), nor how a stream is kept open (see live.ts).
+// A tab repeats its subscription every HEARTBEAT_MS. A tab that sends nothing for TAB_TIMEOUT_MS is removed. Does not connect
+// tabs with the hub (see stream.worker.ts), nor keep a stream open (see live.ts).
 
 import type { ConnectionState } from './live';
 

@@ -1,6 +1,6 @@
-// The live stream: an EventSource with timeout, backoff and a state. The browser's own reconnect neither notices that a
-// connection has gone silent nor backs off. The node sends a `fleet` event every second, so silence means that the connection
-// is lost even where TCP has not noticed. An example:
+// The live stream: an EventSource with timeout, backoff and a state. The browser's own reconnect does not detect a silent
+// connection and has no backoff. The node sends a `fleet` event every second, so silence means that the connection is lost
+// even if TCP has not noticed. An example:
 //
 //   open; 6 s without an event: state 'lost', and a retry after 250 to 500 ms (500 ms with jitter);
 //   the retry fails: the next ones follow after at most 1 s, 2 s, 4 s and then 8 s each;
@@ -20,7 +20,7 @@ export interface LiveOptions {
   onGap: () => void;
 }
 
-/** What a stream needs of the browser; tests pass a substitute. */
+/** The functions of the browser that a stream uses; tests pass a substitute. */
 export interface LiveEnvironment {
   open(url: string): EventSourceLike;
   after(ms: number, run: () => void): number;

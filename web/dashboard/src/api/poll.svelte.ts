@@ -1,5 +1,6 @@
-// A request that is repeated: its last result, when that arrived, and why there is no newer one. The response to an earlier
-// request never replaces that to a later one. A hidden page sends nothing. A failed request is repeated after at most RETRY_MS.
+// Repeats a request, and holds its last result, the time at which the result arrived, and the reason if there is no newer one.
+// The response to an earlier request never replaces the response to a later one. While the page is hidden, no request is
+// repeated. A failed request is repeated after at most RETRY_MS.
 
 import { ApiProblem } from './client';
 
@@ -9,7 +10,7 @@ const RETRY_MS = 3_000;
 export class Poll<T> {
   /** The last good result. */
   data = $state.raw<T | null>(null);
-  /** Why the last request failed; null if it did not. */
+  /** Why the last request failed; null if it succeeded. */
   problem = $state.raw<ApiProblem | null>(null);
   /** When the last good result arrived, by the browser's clock. */
   at = $state<number | null>(null);
@@ -21,7 +22,7 @@ export class Poll<T> {
   #newest = 0;
   #running = false;
 
-  /** `intervalMs` null: fetches at `start` and at each `refresh`. */
+  /** Fetches every `intervalMs`; if that is null, only at `start` and at each `refresh`. */
   constructor(fetch: () => Promise<T>, intervalMs: number | null = null) {
     this.#fetch = fetch;
     this.#intervalMs = intervalMs;

@@ -1,5 +1,5 @@
 // A page's subscription to the shared live streams (hub.ts). A page that stays hidden unsubscribes, and subscribes again when
-// it is shown. In a browser without shared workers each page has a stream of its own, which is closed while the page is hidden.
+// it is shown. In a browser without shared workers each page opens its own stream, and closes it while the page is hidden.
 
 import { HEARTBEAT_MS, type HubMessage, type HubRequest } from './hub';
 import { LiveStream, type LiveOptions } from './live';

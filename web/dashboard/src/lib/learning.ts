@@ -1,5 +1,5 @@
-// The progress to a pump's first verdict, in words and as a share. Pure. Either its first window of readings
-// is being filled, or commissioning collects normal running and learns the pump's baseline from it.
+// The progress to a pump's first verdict, in words and as a share. Pure. Either the pump's first window of readings is being
+// filled, or commissioning collects readings of normal running and learns the pump's baseline from them.
 
 import type { Learning } from '../api/types';
 import { formatNumber } from './format';

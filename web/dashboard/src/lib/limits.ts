@@ -20,7 +20,10 @@ const LIMITS: { limit: keyof Limits; state: 'warning' | 'alarm'; below: boolean 
   { limit: 'high_warning', state: 'warning', below: false },
 ];
 
-/** How far below a range that starts at 0 a value may be because the sensor's zero drifts, as a share of the range. The node's `ZERO_BAND`. */
+/**
+ * How far a value may be below a range that starts at 0, as a share of the range: the zero of a sensor drifts. The same as the
+ * node's `ZERO_BAND`.
+ */
 const ZERO_BAND = 0.0125;
 
 /** Whether a working sensor can send this value. */

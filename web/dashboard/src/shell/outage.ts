@@ -4,7 +4,7 @@ import type { Store } from '../api/types';
 import { asSentence } from '../lib/format';
 
 export interface Outage {
-  /** How prominent it is. failed: readings are refused; degraded: history is incomplete; notice: any other problem. */
+  /** How prominently it is shown. failed: readings are refused; degraded: history is incomplete; notice: any other problem. */
   kind: 'failed' | 'degraded' | 'notice';
   title: string;
   /** The consequence for the plant. */

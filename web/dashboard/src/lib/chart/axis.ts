@@ -3,10 +3,13 @@
 import { formatDay, formatTime } from '../format';
 
 const DAY_MS = 86_400_000;
-/** The labels of longer steps show the day at midnight. */
+/** If the steps are longer than this, the label at midnight is the day. */
 const LONG_STEP_MS = 30 * 60_000;
 
-/** 14:03; 14:03:20 if steps are shorter than a minute; the day at midnight of a longer view, and for steps of a day or more. */
+/**
+ * Returns the label of one time: 14:03, or 14:03:20 if steps are shorter than a minute. The label is the day if steps are a day or
+ * longer, and at midnight if steps are longer than LONG_STEP_MS.
+ */
 function clockLabel(t: number, step: number, locale?: string): string {
   if (step >= DAY_MS) return formatDay(t, step >= 28 * DAY_MS, locale);
   if (step > LONG_STEP_MS && new Date(t).getHours() === 0 && new Date(t).getMinutes() === 0) return formatDay(t, false, locale);

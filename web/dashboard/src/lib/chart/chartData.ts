@@ -39,7 +39,7 @@ export class ChartData {
     const from = Math.max(0, columns.lowerBound(min) - 1);
     const to = Math.min(t.length, columns.lowerBound(max + 1) + 1);
     const buckets = Math.max(50, Math.floor(pixels));
-    // Aggregated rows are few already, and none may hide another's band: each has a bucket of its own.
+    // There are few aggregated rows, and the band of each must be drawn. So each row gets its own bucket.
     const bucketMs = band ? 1e-3 : Math.max((max - min) / buckets, 1e-3);
     const capacity = band ? 2 * (to - from) : 4 * buckets + 16;
     if (this.#rows.length < capacity) this.#rows = new Int32Array(capacity);

@@ -6,7 +6,7 @@ import type { ChartView } from './view.svelte';
 /** How many rows a key moves the cursor. */
 const ROW_STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -30, PageDown: 30 };
 
-/** Handles a key; returns whether it has a meaning here. */
+/** Handles a key; returns whether the chart uses it. */
 export function handleKey(key: string, view: ChartView, columns: Columns): boolean {
   const { min, max } = view.range();
   if (key === 'Escape') view.backToLive();

@@ -1,4 +1,4 @@
-// The look of a chart: uPlot's options, and what is painted over and under its line: anomalous spans, limits and thresholds.
+// The look of a chart: uPlot's options, and the anomalous spans, limits and thresholds that are painted over and under its line.
 // Colours are the page's CSS tokens, read once per theme.
 
 import type uPlot from 'uplot';
@@ -29,7 +29,7 @@ export interface PaintState {
 export interface Colours {
   ink: string;
   trace: string;
-  /** Of the band from the lowest to the highest value. */
+  /** The colour of the band from the lowest to the highest value. */
   band: string;
   line: string;
   panel: string;
@@ -87,8 +87,8 @@ export function chartOptions(width: number, height: number, band: boolean, state
 }
 
 /**
- * Whether each value gets a dot: if values are few, or so sparse that no line joins most of them, as of a channel that is reported
- * only when it changes.
+ * Whether each value gets a dot: yes if there are few values, or if they are so sparse that no line joins most of them. A channel
+ * that is reported only when it changes is that sparse.
  */
 function hasDots(u: uPlot, series: number, from: number, to: number): boolean {
   const rows = to - from;

@@ -1,4 +1,4 @@
-// The text for one point of a chart, and for what its line and band are. Pure.
+// The text for one point of a chart, and the explanation of its line and band. Pure.
 
 import { formatDuration, formatNumber, plural } from '../format';
 
@@ -10,7 +10,7 @@ export interface Aggregate {
   readings: number;
 }
 
-/** mean 61.2, 58.0 to 63.4 °C of 180 readings. A single reading is shown as it is. */
+/** Returns for example `mean 61.2, 58.0 to 63.4 °C of 180 readings`; for a single reading only its value. */
 export function readout({ mean, low, high, readings }: Aggregate, unit: string, places: number, locale?: string): string {
   const number = (value: number) => formatNumber(value, places, locale);
   const withUnit = (text: string) => (unit ? `${text} ${unit}` : text);
@@ -19,7 +19,7 @@ export function readout({ mean, low, high, readings }: Aggregate, unit: string, 
   return `mean ${number(mean)}, ${withUnit(`${number(low)} to ${number(high)}`)} of ${plural(readings, 'reading')}`;
 }
 
-/** What the line and the band of a chart are. `aggregateMs`: the time that one point aggregates; null if each is one reading. */
+/** Explains the line and the band of a chart. `aggregateMs`: the time that one point aggregates; null if each is one reading. */
 export function legend(aggregateMs: number | null): string {
   return aggregateMs === null ? 'Every reading' : `Line: mean of ${formatDuration(aggregateMs)}; band: lowest to highest`;
 }

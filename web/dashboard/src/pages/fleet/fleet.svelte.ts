@@ -27,7 +27,7 @@ export class PumpRow {
   /** Its display name, if it has one. */
   name = $state<string | null>(null);
   status = $state<DisplayStatus>('UNKNOWN');
-  /** Of a demo's pump: it is no longer simulated. */
+  /** In a demo: whether the pump is no longer simulated. */
   simulationEnded = false;
   reason = $state<string | null>(null);
   /** The fault of its clock, if any. */
@@ -176,7 +176,7 @@ class Fleet {
     if (!this.#byId.delete(event.pump)) return;
     this.announcement = `${event.pump}: removed`;
     this.#updateOrder();
-    // A response that was on its way may still contain the pump.
+    // The response to an earlier request may still contain the pump.
     this.#refreshSoon();
   }
 

@@ -2,7 +2,7 @@
 // counts: otherwise the list of a wall screen would never be sorted again.
 
 const IDLE_TIMEOUT_MS = 30_000;
-/** After a touch: the tap's click follows the end of the touch. */
+/** How long the order still stands after a touch has ended, in milliseconds: the click of a tap comes after the touch. */
 const AFTER_TOUCH_MS = 800;
 
 export class PointerHold {

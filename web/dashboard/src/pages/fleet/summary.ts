@@ -1,5 +1,5 @@
-// The fleet in one sentence: the answer to "is my plant all right?". Pure. An example: of 6 pumps one is ANOMALY, one NORMAL pump has
-// an open event, and four more are NORMAL: '2 of 6 pumps need attention'.
+// Summarizes the fleet in one sentence. Pure. An example: one of 6 pumps is ANOMALY, one NORMAL pump has an open event, and the
+// other four are NORMAL. The sentence is '2 of 6 pumps need attention'.
 
 import { STATUS, STATUSES, type DisplayStatus } from '../../lib/status';
 
@@ -44,7 +44,10 @@ export function tabTitle(counts: Counts, withEvents = 0): string {
   return 'Fleet — Volute';
 }
 
-/** 2 anomalies, 1 stale: the number of pumps of each status, worst first; then how many of the others have open events. */
+/**
+ * Returns for example `2 anomalies, 1 stale`: the number of pumps of each status, worst first. Then the number of pumps with an open
+ * event among the others.
+ */
 export function countsInWords(counts: Counts, withEvents = 0): string {
   const words = STATUSES.filter((status) => counts[status] > 0)
     .map((status) => (status === 'ANOMALY' ? anomalies(counts) : `${counts[status]} ${STATUS[status].word.toLowerCase()}`))

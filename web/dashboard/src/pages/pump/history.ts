@@ -85,13 +85,13 @@ export function overviewOf({ items, incomplete }: ResultList<Reading>, channels:
   return { columns, aggregateMs: aggregateMs > 0 ? aggregateMs : null, incomplete: incomplete ?? null };
 }
 
-/** The middle of the time that an item aggregates. The last item may not be over: then it ends at `to`. */
+/** The middle of the time that an item aggregates. The time of the last item may not be over: then it ends at `to`. */
 function midpoint({ timestamp, summary }: Reading, to: number): number {
   const start = Date.parse(timestamp);
   return summary ? start + Math.max(0, Math.min(summary.length_ms, to - start)) / 2 : start;
 }
 
-/** The value, or null if no working sensor sends it: it would flatten the chart. The sensor table shows it. */
+/** Returns null for a value that no working sensor sends, because it would flatten the chart. The sensor table shows such a value. */
 function plausibleOrNull(value: number | null | undefined, channel: Channel): number | null {
   return value != null && isPlausible(value, channel) ? value : null;
 }

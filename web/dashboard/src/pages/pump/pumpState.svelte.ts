@@ -1,9 +1,9 @@
 // The state of a pump's page. The stream and the history fill the same columns, which hold each time only once. An example:
 //
 //   the page opens: the stream starts, then the last 15 minutes of history are fetched; nothing is lost between the two;
-//   the connection is lost for a minute: after the reconnect, history is fetched from one minute before the last known one on;
-//   the user chooses 24 h: that is too long for single readings, so an overview is fetched, aggregated by the node, and again
-//   whenever the view moves.
+//   the connection is lost for a minute: after the reconnect, history is fetched from one minute before the last known row on;
+//   the user chooses 24 h: that is too long for single readings, so an overview that the node aggregates is fetched, and fetched
+//   again whenever the view moves.
 
 import { ApiProblem } from '../../api/client';
 import { liveConnection } from '../../api/liveConnection.svelte';
@@ -25,13 +25,16 @@ const CAPACITY = 40_000;
 const INITIAL_HISTORY_MS = 15 * 60_000;
 /** The time before a gap that is fetched again; rows that are already there are not added twice. */
 const OVERLAP_MS = 60_000;
-/** A detection is stored at most 100 ms after it was sent to the stream. Twice that, so that none is lost between stream and history. */
+/**
+ * The delay before history is fetched. A detection is stored at most 100 ms after it was sent to the stream, so with twice that no
+ * detection is lost between stream and history.
+ */
 const STORE_DELAY_MS = 200;
 const LIVE_INTERVAL_MS = 2_500;
 const EVENTS_INTERVAL_MS = 15_000;
 const BASELINES_INTERVAL_MS = 30_000;
 const OVERVIEW_INTERVAL_MS = 60_000;
-/** The delay of the request after a zoom: often another zoom follows. */
+/** The delay between a zoom and its request, because often another zoom follows. */
 const ZOOM_DELAY_MS = 200;
 /** The limits of an overview's number of points. A chart cannot show more points than pixels. */
 const MIN_POINTS = 100;
@@ -174,7 +177,7 @@ export class PumpState {
     return this.incomplete ?? this.events.data?.incomplete ?? this.overview.data?.incomplete ?? null;
   }
 
-  /** Returns the row in `detections` of the last one, or of the last one up to a time; -1 if there is none. */
+  /** Returns the row of the last detection; with `t`, of the last detection at or before `t`. Returns -1 if there is none. */
   detectionAt(t: number | null): number {
     if (t === null) return this.detections.length - 1;
     const row = this.detections.rowAt(t);
@@ -194,7 +197,7 @@ export class PumpState {
     this.history = 'ready';
   };
 
-  /** Fetches the charts' history again: parts that were missing can be read now. */
+  /** Fetches the charts' history again, because parts that were missing can be read now. */
   async refetchHistory(): Promise<void> {
     const { max } = this.view.range();
     void this.events.refresh();
