@@ -19,8 +19,8 @@
 //!
 //! Reading a block never panics, whatever the bytes, and allocates at most `MAX_ROWS` rows and `MAX_CELLS` cells.
 //!
-//! Does not choose which readings make a block, nor store it: the pump and the time are in the block's key, see
-//! `store`.
+//! Does not choose which readings make a block and does not store blocks; see `store`. The pump and the time range are
+//! in the block's key, not in the block.
 
 mod aggregates;
 mod bits;

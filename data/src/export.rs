@@ -153,7 +153,7 @@ pub enum ExportError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It was stopped on request.
-    #[error("it was stopped before it was complete")]
+    #[error("the export was stopped before it was complete")]
     Stopped,
 }
 

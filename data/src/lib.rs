@@ -1,19 +1,20 @@
 //! Storage: the journal, the embedded database with its schema, backups, exports, and recorded CSV files.
 //!
-//! This crate is the only one that knows SurrealDB; its public interface does not show it. The terms that it shares with
-//! the other crates:
+//! This crate is the only one that uses SurrealDB; its public interface does not show it. The terms that it shares
+//! with the other crates:
 //!
-//! - A *reading* is one row of a pump's sensor values at one time. A *window* is the stretch of consecutive readings that
-//!   the anomaly model scores at once, and a *detection* is the result for one window.
+//! - A *reading* is one row of a pump's sensor values at one time. A *window* is the sequence of consecutive steps
+//!   that the anomaly model scores at once, and a *detection* is the result for one window.
 //! - A *profile* describes a kind of pump: its channels, their limits, and its maintenance rules.
-//! - *Commissioning* is the learning phase of a pump. Its result is the pump's *baseline*: what is normal for this pump.
-//!   Baselines are stored as numbered versions, of which at most one is active.
-//! - A *block* holds one pump's readings, or its detections, of one minute in compressed form. A *rollup* holds the count,
-//!   minimum, maximum and sum of each channel over a minute or an hour; buckets for charts are made from rollups.
+//! - *Commissioning* is the learning phase of a pump. Its result is the pump's *baseline*: what is normal for this
+//!   pump. Baselines are stored as numbered versions, of which at most one is active.
+//! - A *block* holds one pump's readings, or its detections, of one minute in compressed form. A *rollup* holds the
+//!   count, minimum, maximum and sum of each channel over a minute or an hour; buckets for charts are made from
+//!   rollups.
 //! - The *head* holds in memory what is durable in the journal and not in the database yet.
 //!
-//! Does not check who may read what (see the `web` crate), does not decide when to cut a batch (the recorder of the
-//! `actors` crate), and reads no clock: every time comes in with its row or as an argument.
+//! Does not check who may read what (see the `web` crate), does not decide when a batch is complete (the recorder of
+//! the `actors` crate), and reads no clock: every time is in a row or is an argument.
 
 mod backup;
 mod block;

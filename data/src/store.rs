@@ -1,9 +1,9 @@
 //! The store: takes batches of rows, makes them durable at once, and returns them page by page, years later.
 //!
-//! A batch is durable when it is in the journal ([`volute_journal`]). Its rows wait in the head, an in-memory table by pump
-//! and minute, and move from there into the database as compressed blocks with their rollups ([`Store::flush`]). Queries
-//! read head and database as one. While the database is unavailable, the store works from journal and head, and each result
-//! says how far back it reaches.
+//! A batch is durable when it is in the journal ([`volute_journal`]). Its rows wait in the head, an in-memory table by
+//! pump and minute, and move from there into the database as compressed blocks with their rollups ([`Store::flush`]).
+//! Queries read head and database as one. While the database is unavailable, the store works from journal and head, and
+//! each result says how far back it reaches.
 //!
 //! The way of one reading, taken at 12:00:30.000 and received at 12:00:30.007:
 //!
@@ -18,8 +18,8 @@
 //! 400 days      sweep    the block is deleted; the rollups stay until their own age
 //! ```
 //!
-//! After a kill, the journal is replayed from the low-water mark into the head, and rows that the database already has are
-//! discarded.
+//! After a kill, the journal is replayed from the low-water mark into the head, and rows that the database already has
+//! are discarded.
 //!
 //! | Concern | Files |
 //! | --- | --- |

@@ -79,7 +79,7 @@ pub enum BackupError {
         path: PathBuf,
     },
     /// It was stopped on request.
-    #[error("it was stopped before it was complete")]
+    #[error("the backup was stopped before it was complete")]
     Stopped,
 }
 

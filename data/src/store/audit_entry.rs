@@ -1,7 +1,7 @@
 //! Entries of the audit log: what users requested of a node, and the outcome.
 //!
-//! An entry is a document that never changes and is never deleted. Its key is computed from its fields, so that an entry
-//! that is replayed from the journal gets the same row. Does not check who may request what.
+//! An entry is a document that never changes and is never deleted. Its key is computed from its fields, so that an
+//! entry that is replayed from the journal gets the same row. Does not check who may request what.
 
 use std::time::Duration;
 
@@ -94,8 +94,8 @@ impl AuditAction {
 pub struct AuditEntry {
     /// The time of the request.
     pub at: Timestamp,
-    /// The origin of the request. There are no user accounts yet, so it is the peer's address, `uid 0` for a command on the
-    /// node's machine, or `unknown`.
+    /// The origin of the request. There are no user accounts yet, so it is the peer's address, `uid 0` for a command on
+    /// the node's machine, or `unknown`.
     pub who: String,
     /// The action, such as `restart`. A stored entry may have an action that this binary does not know.
     pub action: String,

@@ -131,7 +131,8 @@ impl Store {
         }
     }
 
-    /// Stores the progress of a pump's commissioning. No version of its baseline is active until the commissioning ends.
+    /// Stores the progress of a pump's commissioning. No version of its baseline is active until the commissioning
+    /// ends.
     pub async fn save_commissioning(&self, pump: &PumpId, record: &CommissioningRecord) -> Result<(), StoreError> {
         self.engine().await?.execute(SAVE_COMMISSIONING, commissioning(pump, record)).await
     }

@@ -22,8 +22,8 @@ use crate::block::{Aggregates, encode_aggregates};
 const MINUTES_PER_TRANSACTION: usize = 256;
 
 impl Store {
-    /// Stores historical readings, durable when this returns `Ok`. Returns how many were new: those whose time is stored
-    /// already are skipped. Does not handle readings of minutes that are still in the head.
+    /// Stores historical readings, durable when this returns `Ok`. Returns how many were new: those whose time is
+    /// stored already are skipped. Does not handle readings of minutes that are still in the head.
     pub async fn load(&self, pump: &PumpRecord, readings: Vec<Reading>) -> Result<usize, StoreError> {
         let given = Batch { pumps: vec![pump.clone()], readings, ..Batch::default() };
         self.0.pump_registry.check(&given)?;

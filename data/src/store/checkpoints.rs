@@ -1,7 +1,7 @@
 //! Checkpoints of the pumps' anomaly deciders: one document per pump, the newest.
 //!
-//! A checkpoint is committed through journal and head like all rows, so it is as durable as the detections of its windows.
-//! Does not interpret the document; see the `actors` crate.
+//! A checkpoint is committed through journal and head like all rows, so it is as durable as the detections of its
+//! windows. Does not interpret the document; see the `actors` crate.
 
 use surrealdb::types::{RecordId, RecordIdKey, SurrealValue};
 use volute_plant::PumpId;
@@ -25,7 +25,8 @@ pub(crate) struct CheckpointRow {
 }
 
 impl Store {
-    /// Returns a pump's newest checkpoint, if it has one. While the database is unavailable, the one in the head counts.
+    /// Returns a pump's newest checkpoint, if it has one. While the database is unavailable, the one in the head
+    /// counts.
     pub async fn pump_checkpoint(&self, pump: &PumpId) -> Result<Option<PumpCheckpoint>, StoreError> {
         let state = self.0.database.read().await;
         let waiting = self.0.head().other_rows().checkpoints.get(pump).map(|(_, checkpoint)| checkpoint.clone());

@@ -1,4 +1,5 @@
-//! The clock mark: the last time at which the node's clock was trusted, and the latest time that retention used as the present.
+//! The clock mark: the last time at which the node's clock was trusted, and the latest time that retention used as the
+//! present.
 //!
 //! The mark is a small file with two lines, so that it can be read when the database cannot be opened. It is written
 //! only while the clock is trusted. A data directory of an earlier version, or one restored from a backup, does

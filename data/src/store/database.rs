@@ -21,7 +21,8 @@ pub(crate) struct Database {
     dir: PathBuf,
     settings: StoreSettings,
     state: RwLock<DatabaseState>,
-    /// A copy of the status, which can be read without waiting for the lock. The write guard updates it when it is dropped.
+    /// A copy of the status, which can be read without waiting for the lock. The write guard updates it when it is
+    /// dropped.
     status: Mutex<DatabaseStatus>,
 }
 

@@ -1,5 +1,6 @@
 //! Documents: records that are rare and small, replaced as a whole when they change, and stored by the names of their
-//! fields. Audit entries and maintenance events are documents. Readings and detections are not, because there are too many.
+//! fields. Audit entries and maintenance events are documents. Readings and detections are not, because there are too
+//! many.
 //!
 //! A kind of document is declared once, by implementing [`DocumentKind`]. The store derives the rest:
 //!
@@ -46,12 +47,13 @@
 //! }
 //! ```
 //!
-//! In addition it needs its `mod` in `store.rs` and a line in `document_kinds.rs`: `KindInfo::of::<Comment>()`. A comment is
-//! stored with `Batch { documents: vec![Document::of(&comment)], .. }` and read with `store.documents::<Comment>(..)`.
+//! In addition it needs its `mod` in `store.rs` and a line in `document_kinds.rs`: `KindInfo::of::<Comment>()`. A
+//! comment is stored with `Batch { documents: vec![Document::of(&comment)], .. }` and read with
+//! `store.documents::<Comment>(..)`.
 //!
-//! A field that is added later is `#[serde(default)]`, because older rows do not have it. A version that does not know a
-//! field ignores it when it reads a document, and drops it when it replaces the document. The meaning of a field never
-//! changes.
+//! A field that is added later is `#[serde(default)]`, because older rows do not have it. A version that does not know
+//! a field ignores it when it reads a document, and drops it when it replaces the document. The meaning of a field
+//! never changes.
 //!
 //! Does not delete single documents. For example, a session that has ended is marked in a field, and deleted by its
 //! age. Does not look documents up by anything but key, pump and time.
@@ -70,8 +72,8 @@ pub(crate) const PUMP: &str = "pump";
 
 /// A kind of document; see the module documentation.
 pub trait DocumentKind: Sized {
-    /// The table in the database, and the kind's name in the journal and in exports: lower-case letters and `_`. It never
-    /// changes.
+    /// The table in the database, and the kind's name in the journal and in exports: lower-case letters and `_`. It
+    /// never changes.
     const TABLE: &'static str;
     /// The field with the document's time, in milliseconds since 1970.
     const TIME_FIELD: &'static str = "at_ms";

@@ -1,4 +1,5 @@
-//! Reading documents from head and database, and writing them to the database. See `document.rs` for what a document is.
+//! Reading documents from head and database, and writing them to the database. See `document.rs` for what a document
+//! is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,11 +48,11 @@ impl Store {
         Ok(Some(what))
     }
 
-    /// Returns a page of the documents of a kind that are `wanted`, sorted by time and then by key. While the database is
-    /// unavailable, only those in the head.
+    /// Returns a page of the documents of a kind that are `wanted`, sorted by time and then by key. While the database
+    /// is unavailable, only those in the head.
     ///
-    /// Reads every document of the range, or of the whole kind if its keys begin with neither pump nor time, before it cuts
-    /// the page: there are thousands of documents, not millions.
+    /// Reads every document of the range, or of the whole kind if its keys begin with neither pump nor time, before it
+    /// cuts the page: there are thousands of documents, not millions.
     pub async fn documents<K: DocumentKind>(
         &self,
         filter: &DocumentFilter,
@@ -136,7 +137,8 @@ pub(crate) async fn define_all(engine: &DatabaseEngine) -> Result<(), StoreError
     Ok(())
 }
 
-/// Defines the tables of documents of a kind that this version does not know: a later version wrote them to the journal.
+/// Defines the tables of documents of a kind that this version does not know: a later version wrote them to the
+/// journal.
 pub(crate) async fn define_unknown(
     engine: &DatabaseEngine,
     documents: impl Iterator<Item = &Document>,
@@ -236,8 +238,8 @@ fn array(parts: &[KeyPart]) -> RecordIdKey {
     RecordIdKey::Array(Array::from(parts.iter().map(part).collect::<Vec<Value>>()))
 }
 
-/// Returns the range of ids that documents of this pump and these times can have. In the order of ids, a list sorts before
-/// all longer lists that start with it.
+/// Returns the range of ids that documents of this pump and these times can have. In the order of ids, a list sorts
+/// before all longer lists that start with it.
 fn ids<K: DocumentKind>(pump: Option<&str>, (from_ms, to_ms): (i64, i64)) -> RecordIdKeyRange {
     let (first, beyond): (KeyPart, KeyPart) = match (K::KEY_PREFIX, pump) {
         (KeyPrefix::Time, _) => (from_ms.into(), to_ms.into()),

@@ -221,8 +221,8 @@ fn runtime(settings: &StoreSettings) -> io::Result<Runtime> {
         .build()
 }
 
-/// Opens the database as `surrealdb_engine_local::connect` does, but with bounded caches: `Surreal::new` has no parameter
-/// for them, and environment variables are not read when SurrealDB is embedded.
+/// Opens the database as `surrealdb_engine_local::connect` does, but with bounded caches: `Surreal::new` has no
+/// parameter for them, and environment variables are not read when SurrealDB is embedded.
 async fn open(address: &str, settings: &StoreSettings) -> Result<(Arc<Datastore>, Surreal<Db>), StoreError> {
     let datastore = datastore(address, settings).await?;
     datastore.check_version().await.map_err(database)?;
@@ -273,8 +273,8 @@ fn open_error(error: &str) -> StoreError {
     ))
 }
 
-/// Returns a channel that receives a message after this time. It uses a thread, because the caller's runtime may have no
-/// timer.
+/// Returns a channel that receives a message after this time. It uses a thread, because the caller's runtime may have
+/// no timer.
 fn timer(time: Duration) -> Result<oneshot::Receiver<()>, StoreError> {
     let (done, waiting) = oneshot::channel();
     let sleep = move || {

@@ -99,7 +99,8 @@ pub enum StoreError {
         /// The maximum length in bytes.
         max: usize,
     },
-    /// The journal failed, and it is not known what of the batch is on the disk. No commit succeeds until the next start.
+    /// The journal failed, and it is not known what of the batch is on the disk. No commit succeeds until the next
+    /// start.
     #[error("the journal failed: {0}")]
     Journal(#[source] JournalError),
     /// The database failed.

@@ -1,8 +1,8 @@
 //! The flush: moves minutes that are due from the head into the database, as blocks with their rollups.
 //!
-//! One transaction holds the blocks of some minutes, their rollups, and the journal's low-water mark. The rows leave the
-//! head when the transaction is done. A minute that has a block already, because a reading or some channels of one arrived
-//! late, gets a new block with all of its rows. One flush runs at a time.
+//! One transaction holds the blocks of some minutes, their rollups, and the journal's low-water mark. The rows leave
+//! the head when the transaction is done. A minute that has a block already, because a reading or some channels of one
+//! arrived late, gets a new block with all of its rows. One flush runs at a time.
 //!
 //! Does not decide when to flush, or what to do when a flush fails; see the flusher in the `actors` crate.
 //!
@@ -12,7 +12,8 @@
 //! 1. Minute M gets 60 readings: a block of 60, `rollup_minute` 60, `rollup_hour` 60.
 //! 2. After 400 days its block is deleted. Both rollups stay.
 //! 3. One more reading of M arrives: resent, imported, or replayed from the journal after a kill. It is no longer known
-//!    whether it is one of the 60. It gets a block of its own, so that it is not lost, and the rollups stay as they are.
+//!    whether it is one of the 60. It gets a separate block, so that it is not lost, and the rollups stay as they
+//!    are.
 //!
 //! The rule: a flush updates a minute's rollups only if block and rollup cover the same readings.
 
@@ -86,8 +87,8 @@ impl Store {
         self.flush_with(if pressure { DuePolicy::UnderPressure(now) } else { DuePolicy::Normal(now) }, Some(now)).await
     }
 
-    /// Lets the journal delete segments whose records are all in the database, once they are older than the configured age at
-    /// `now`, or the journal is larger than its configured size.
+    /// Lets the journal delete segments whose records are all in the database, once they are older than the configured
+    /// age at `now`, or the journal is larger than its configured size.
     pub fn release_journal(&self, now: Timestamp) {
         self.0.journal.release(self.0.low_water(), now.millis());
     }

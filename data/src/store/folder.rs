@@ -30,15 +30,15 @@ pub(crate) const NAMES: &str = "names";
 /// The file with the time up to which the database may hold readings.
 pub(crate) const FLUSHED_UNTIL: &str = "moved_until";
 
-/// The folder of the profiles that were added to the node. The program reads and writes it; the store only includes it in
-/// backups.
+/// The folder of the profiles that were added to the node. The program reads and writes it; the store only includes it
+/// in backups.
 pub const PROFILES_FOLDER: &str = "profiles";
 
 /// The file with the last time at which the clock was trusted.
 pub(crate) const CLOCK: &str = "clock";
 
-/// Creates the directory and takes its lock. SurrealKV has a lock too, but it covers only SurrealKV's own files, and its
-/// error can be recognized only by its text.
+/// Creates the directory and takes its lock. SurrealKV has a lock too, but it covers only SurrealKV's own files, and
+/// its error can be recognized only by its text.
 pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let directory = |source| StoreError::Directory { path: dir.to_owned(), source };
     create_folder(dir).map_err(directory)?;

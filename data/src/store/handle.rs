@@ -43,7 +43,8 @@ pub(crate) struct StoreInner {
     pub(super) pump_registry: PumpRegistry,
     /// The names that users gave to pumps.
     pub(super) pump_names: PumpNameCache,
-    /// Whether the list of pumps was read from the database or its copy. If so, a pump that is not in it has no stored rows.
+    /// Whether the list of pumps was read from the database or its copy. If so, a pump that is not in it has no stored
+    /// rows.
     pub(super) pump_list_complete: AtomicBool,
     /// The file with the time up to which the database may hold readings, if that is later than the node's clock.
     pub(super) flushed_until_file: FlushedUntilFile,
@@ -115,8 +116,8 @@ impl Store {
         self.0.head().pack(DuePolicy::Normal(now));
     }
 
-    /// Packs at most `max_minutes` of the minutes that have many rows. Each takes some tens of microseconds, during which the
-    /// head is not locked.
+    /// Packs at most `max_minutes` of the minutes that have many rows. Each takes some tens of microseconds, during
+    /// which the head is not locked.
     pub fn pack_large_minutes(&self, max_minutes: usize) {
         for _ in 0..max_minutes {
             let Some(candidate) = self.0.head().next_pack_candidate() else { return };
@@ -125,7 +126,8 @@ impl Store {
         }
     }
 
-    /// Closes the store. The directory can be opened again at once. Rows that are not in the database stay in the journal.
+    /// Closes the store. The directory can be opened again at once. Rows that are not in the database stay in the
+    /// journal.
     ///
     /// Calls on other handles then return [`StoreError::Closed`]. Closing a closed store does nothing.
     pub async fn close(self) -> Result<(), StoreError> {

@@ -4,8 +4,8 @@
 //! leave the head when the transaction that stores them is done. If a reading arrives in parts (some of its channels
 //! first, the others later), each part is a row in the head.
 //!
-//! A minute in the head, for a pump P whose flush delay is 20 s (fixed for each pump, below a minute, so that pumps are not all
-//! due together):
+//! A minute in the head, for a pump P whose flush delay is 20 s (fixed for each pump, below a minute, so that pumps are
+//! not all due together):
 //!
 //! ```text
 //! 12:00:05   apply             a reading of 12:00:04 opens the minute 12:00 and is its first row
@@ -53,8 +53,8 @@ pub(crate) use other_rows::OtherRows;
 const PAST_PRESSURE_MINUTES_PER_PUMP: usize = 60;
 /// The same for the past minutes of all pumps.
 const PAST_PRESSURE_MINUTES: usize = 2_000;
-/// From this size of the head, rows are packed before they are due. A packed row takes a fifth of the memory, and packing
-/// takes some microseconds for each.
+/// From this size of the head, rows are packed before they are due. A packed row takes a fifth of the memory, and
+/// packing takes some microseconds for each.
 const PACK_ABOVE_BYTES: usize = 32 << 20;
 /// A transaction that has this many readings gets no further minute. A transaction that does not fit into a memtable
 /// fails at every attempt.
@@ -69,8 +69,8 @@ pub(crate) struct Head {
     other_rows: OtherRows,
     /// Removals of pumps that are not finished. Nothing of these pumps is flushed until they are.
     removals: PendingRemovals,
-    /// Lower bounds of the sequence numbers of records that are being appended to the journal, with the number of records
-    /// for each.
+    /// Lower bounds of the sequence numbers of records that are being appended to the journal, with the number of
+    /// records for each.
     in_flight: BTreeMap<Seq, usize>,
     /// The highest record that was applied.
     newest_seq: Seq,
@@ -100,7 +100,8 @@ pub(crate) struct DueMinute {
     packed: Vec<Arc<Packed>>,
     /// Whether it was opened at least [`PAST_AGE_MS`] after its end.
     pub past: bool,
-    /// The numbers of packed blocks, readings and detections to remove from the minute in the head once they are written.
+    /// The numbers of packed blocks, readings and detections to remove from the minute in the head once they are
+    /// written.
     row_counts: (usize, usize, usize),
 }
 
@@ -139,8 +140,8 @@ impl DueMinute {
 }
 
 impl FlushBatch {
-    /// Decodes the packed rows and merges each minute's rows in order. Call it without holding the head's lock: it takes
-    /// time.
+    /// Decodes the packed rows and merges each minute's rows in order. Call it without holding the head's lock: it
+    /// takes time.
     pub(crate) fn unpack(&mut self) -> Result<(), StoreError> {
         for due in &mut self.due {
             let rows = MinuteRows { readings: &due.readings, detections: &due.detections, packed: &due.packed };
@@ -165,7 +166,8 @@ impl FlushBatch {
 }
 
 impl Head {
-    /// Announces a record that is about to be appended to the journal. `durable` is the journal's highest durable record.
+    /// Announces a record that is about to be appended to the journal. `durable` is the journal's highest durable
+    /// record.
     ///
     /// Returns a lower bound of the new record's sequence number. The low-water mark stays at or below it until
     /// [`Head::end_append`].
@@ -255,8 +257,8 @@ impl Head {
         let (now, later): (Vec<_>, Vec<_>) =
             self.removals.not_stored().enumerate().partition(|(index, _)| *index < MAX_REMOVALS_PER_FLUSH);
         let removals: Vec<(Seq, PumpId)> = now.into_iter().map(|(_, (seq, pump))| (seq, pump.clone())).collect();
-        // The lowest records of the rows that stay: those beyond the limit of one transaction, and those of pumps that are being
-        // removed.
+        // The lowest records of the rows that stay: those beyond the limit of one transaction, and those of pumps that
+        // are being removed.
         let low_of_remaining = [remaining.over_limit, remaining.blocked].into_iter().flatten();
         let mut low_water = low_of_remaining.chain(later.iter().map(|(_, (seq, _))| *seq)).fold(next_seq, Seq::min);
         let more_other_rows = remaining.over_limit.is_some() || !later.is_empty();
@@ -354,7 +356,8 @@ impl Head {
         self.conflicts
     }
 
-    /// Removes rows that the database already has. The replay of the journal read them because the low-water mark was below them.
+    /// Removes rows that the database already has. The replay of the journal read them because the low-water mark was
+    /// below them.
     pub(crate) fn discard_stored(
         &mut self,
         pump: &PumpId,

@@ -48,8 +48,8 @@ impl Store {
         Ok(LookupResult { readings, unknown, free })
     }
 
-    /// Returns a pump's readings at exactly these times, oldest first. While the database is unavailable, only those in the
-    /// head.
+    /// Returns a pump's readings at exactly these times, oldest first. While the database is unavailable, only those in
+    /// the head.
     pub async fn readings_at(&self, pump: &PumpId, at: &[Timestamp]) -> Result<QueryResult<Reading>, StoreError> {
         let state = self.0.database.read().await;
         let mut found = Vec::new();

@@ -1,8 +1,8 @@
 //! The migrations of the schema. Each runs once, in order, in one transaction with a row that records it.
 //!
-//! A released migration never changes. A new one is a new file and a line in [`ALL`]. Example: a database that has the rows
-//! `migration:1` to `migration:11` runs number 12 at the next start; one that has `migration:13` is refused by a binary that
-//! knows only 12.
+//! A released migration never changes. A new one is a new file and a line in [`ALL`]. Example: a database that has the
+//! rows `migration:1` to `migration:11` runs number 12 at the next start; one that has `migration:13` is refused by a
+//! binary that knows only 12.
 
 use sha2::{Digest, Sha256};
 use surrealdb::types::{RecordId, SurrealValue};

@@ -1,5 +1,5 @@
-//! Opening a store: the lock of the data directory, the database with its schema, and the journal, which is replayed into
-//! the head.
+//! Opening a store: the lock of the data directory, the database with its schema, and the journal, which is replayed
+//! into the head.
 //!
 //! The store opens even if the database cannot be opened. It does not open if the data directory or the database is
 //! refused: in use, newer than this binary, or with another schema.
@@ -37,11 +37,11 @@ use super::{
 };
 
 impl Store {
-    /// Opens or creates the store in `dir`, brings its schema up to date, and replays from the journal what the database does
-    /// not have.
+    /// Opens or creates the store in `dir`, brings its schema up to date, and replays from the journal what the
+    /// database does not have.
     ///
-    /// Fails if another store has the directory open or the database is newer than this binary. If the database cannot be
-    /// opened, [`Store::status`] says so, and [`Store::reopen`] tries again.
+    /// Fails if another store has the directory open or the database is newer than this binary. If the database cannot
+    /// be opened, [`Store::status`] says so, and [`Store::reopen`] tries again.
     pub async fn open(dir: &Path, settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
         let lock = folder::lock(dir)?;
         let database = Database::unavailable(dir.to_owned(), settings.clone(), "it is being opened");
@@ -121,8 +121,8 @@ impl StoreInner {
         Ok(engine)
     }
 
-    /// Applies the removals and registrations of the head to the pump registry. Removals come first: the registrations in the
-    /// head are later.
+    /// Applies the removals and registrations of the head to the pump registry. Removals come first: the registrations
+    /// in the head are later.
     fn apply_journal_to_registry(&self) {
         let head = self.head();
         for (_, pump) in head.removals().not_stored() {

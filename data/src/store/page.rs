@@ -1,4 +1,5 @@
-//! Reading pages of a time series in either direction, at a cost that depends on the size of the page, not of the table.
+//! Reading pages of a time series in either direction, at a cost that depends on the size of the page, not of the
+//! table.
 //!
 //! In SurrealDB 3.3.5 a range of ids is scanned forward only. `ORDER BY id DESC LIMIT n` reads the whole range and
 //! sorts it. Even a forward `LIMIT` is applied after the whole range was read (`exec/operators/scan/record_id.rs`),
@@ -7,8 +8,8 @@
 //! newest first walks through the directory, hour by hour.
 //!
 //! For example, P-1 has rows in the hours 100, 101 and 250 since 1970. Its directory has the ids `['P-1', -250]`,
-//! `['P-1', -101]` and `['P-1', -100]`, in this order. Reading newest first reads the entry -250 and then the blocks of hour
-//! 250, backwards; then the entries -101 and -100 together, and the blocks of these hours.
+//! `['P-1', -101]` and `['P-1', -100]`, in this order. Reading newest first reads the entry -250 and then the blocks of
+//! hour 250, backwards; then the entries -101 and -100 together, and the blocks of these hours.
 
 use std::ops::ControlFlow;
 

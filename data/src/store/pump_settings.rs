@@ -1,7 +1,7 @@
 //! Settings of a single pump, which override those of its profile.
 //!
-//! They are written to the database directly, as baselines are: they are durable when they are written, and changing them
-//! fails while the database is unavailable. Does not decide what follows from a change; see the `actors` crate.
+//! They are written to the database directly, as baselines are: they are durable when they are written, and changing
+//! them fails while the database is unavailable. Does not decide what follows from a change; see the `actors` crate.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -71,8 +71,8 @@ impl PumpSettings {
         self
     }
 
-    /// Returns the profile with these settings applied. A channel that the profile does not have is ignored: the profile may
-    /// have changed since the setting was made.
+    /// Returns the profile with these settings applied. A channel that the profile does not have is ignored: the
+    /// profile may have changed since the setting was made.
     pub fn apply(&self, profile: &Profile) -> Profile {
         // The values were checked when they were set, and by the database.
         let profile = self.interval_ms.and_then(|ms| profile.with_interval(ms)).unwrap_or_else(|| profile.clone());

@@ -29,8 +29,8 @@ use super::{
 };
 use crate::block::{Aggregates, decode_aggregates};
 
-/// The numbers of rollups and of blocks that a query for buckets reads in one part. It takes some tens of milliseconds, during
-/// which no flush can commit.
+/// The numbers of rollups and of blocks that a query for buckets reads in one part. It takes some tens of milliseconds,
+/// during which no flush can commit.
 const ROLLUPS_PER_PART: usize = 1440;
 const BLOCKS_PER_PART: usize = 120;
 
@@ -44,8 +44,8 @@ trait HeadSeries: BlockSeries {
 }
 
 impl Store {
-    /// Returns whether [`Store::pumps`] has all stored pumps. It does not if neither the database nor the copy of its list of
-    /// pumps could be read since the start.
+    /// Returns whether [`Store::pumps`] has all stored pumps. It does not if neither the database nor the copy of its
+    /// list of pumps could be read since the start.
     pub fn has_complete_pump_list(&self) -> bool {
         self.0.pump_list_complete.load(Ordering::Relaxed)
     }
@@ -93,14 +93,15 @@ impl Store {
         Ok(all)
     }
 
-    /// Returns the pump's readings in at most `points` buckets of equal length, from `from` (inclusive) to `to` (exclusive).
+    /// Returns the pump's readings in at most `points` buckets of equal length, from `from` (inclusive) to `to`
+    /// (exclusive).
     ///
-    /// Buckets are aligned to multiples of their length since 1970, so that a bucket is the same in every query. Buckets of a
-    /// minute or more consist of whole minutes or hours ([`Buckets::of`]): a minute or hour that the range only touches counts
-    /// completely, whether its readings are in the head or in rollups.
+    /// Buckets are aligned to multiples of their length since 1970, so that a bucket is the same in every query.
+    /// Buckets of a minute or more consist of whole minutes or hours ([`Buckets::of`]): a minute or hour that the range
+    /// only touches counts completely, whether its readings are in the head or in rollups.
     ///
-    /// The range is read in parts, so that a long query blocks neither flushes nor commits. Each part is read from head and
-    /// database under one lock, so every reading counts once.
+    /// The range is read in parts, so that a long query blocks neither flushes nor commits. Each part is read from head
+    /// and database under one lock, so every reading counts once.
     pub async fn buckets(
         &self,
         pump: &PumpId,

@@ -5,8 +5,9 @@
 //! (`record/forms.rs`), so a new field needs a new version. Records of earlier versions are read too
 //! (`record/earlier.rs`).
 //!
-//! Example: a batch with one document and nothing else is the bytes `06 00 00 00 00 00 01 .. 00`: the version 6, empty lists
-//! of pumps, readings, detections, metrics and checkpoints, a list of one document, and an empty list of removals.
+//! Example: a batch with one document and nothing else is the bytes `06 00 00 00 00 00 01 .. 00`: the version 6, empty
+//! lists of pumps, readings, detections, metrics and checkpoints, a list of one document, and an empty list of
+//! removals.
 //!
 //! Does not detect damage; the journal does, by its checksums.
 

@@ -1,7 +1,7 @@
 //! Removing a pump with everything that is stored of it.
 //!
-//! A removal is a record of the journal, so it is durable when it is acknowledged. The steps after that are repeated after a
-//! crash until they are done:
+//! A removal is a record of the journal, so it is durable when it is acknowledged. The steps after that are repeated
+//! after a crash until they are done:
 //!
 //! ```text
 //! record 17   readings of P      in the head
@@ -108,8 +108,8 @@ impl Store {
 }
 
 impl StoreInner {
-    /// Ends a removal whose series are deleted, and clears the pump's entries in memory, so that a new pump of the same id
-    /// starts empty.
+    /// Ends a removal whose series are deleted, and clears the pump's entries in memory, so that a new pump of the same
+    /// id starts empty.
     async fn finish_removal(&self, engine: &DatabaseEngine, seq: Seq, pump: &PumpId) -> Result<(), StoreError> {
         let mut flush_cache = self.flush_cache.lock().await;
         // Deletes again what the pump's actor may have been writing to the database when it ended.

@@ -24,8 +24,8 @@
 //! `maintenance_events` and `audit_log` are kept for ever. No age applies to `pump`, `pump_state`, `pump_setting`,
 //! `active_baseline` and `commissioning` (one row per pump), `baseline`, `journal_mark` and `migration`.
 //!
-//! Does not delete removed pumps (see `removal.rs`). Does not decide when to sweep, or whether the clock can be trusted; see
-//! the flusher in the `actors` crate.
+//! Does not delete removed pumps (see `removal.rs`). Does not decide when to sweep, or whether the clock can be
+//! trusted; see the flusher in the `actors` crate.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -119,7 +119,8 @@ impl Store {
                 break;
             }
             let Some(owner) = pass.owners.pop_front() else { break };
-            // The first `listed` tables are those that the directory of hours lists: blocks and metrics, but not rollups.
+            // The first `listed` tables are those that the directory of hours lists: blocks and metrics, but not
+            // rollups.
             let (cutoffs, listed) = if owner == NODE { (&of_node[..], 1) } else { (&of_pumps[..], 2) };
             if self.0.sweep_owner(&engine, &owner, cutoffs, listed, &mut swept).await? {
                 pass.owners.push_back(owner);

@@ -1,8 +1,8 @@
 //! Time series in the database: the rows of one pump or of the node in one table, numbered by time.
 //!
-//! Their ids are `[owner, number]`, so a stretch of time is a range of ids. For example, the block of P-1's readings in the
-//! minute that starts at 1,773,051,240,000 ms has the id `sensor_readings:['P-1', 1773051240000]`. See `page.rs` for reading
-//! them.
+//! Their ids are `[owner, number]`, so a time span is a range of ids. For example, the block of P-1's readings in
+//! the minute that starts at 1,773,051,240,000 ms has the id `sensor_readings:['P-1', 1773051240000]`. See `page.rs`
+//! for reading them.
 
 use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 use volute_plant::PumpId;

@@ -9,14 +9,14 @@ use volute_journal::JournalSettings;
 
 /// The limits of the store; the keys of `[store]` in the configuration.
 ///
-/// By default SurrealKV sizes its caches by the machine: half of the memory for blocks and up to 4 GiB for a memtable. The
-/// store sets both sizes explicitly.
+/// By default SurrealKV sizes its caches by the machine: half of the memory for blocks and up to 4 GiB for a memtable.
+/// The store sets both sizes explicitly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {
     /// The size of the cache of blocks that were read from disk, in MiB.
     pub block_cache_mib: NonZeroU32,
-    /// The size of a memtable in MiB: rows that are in memory before they are written to disk as a table. While full memtables
-    /// are being written, there are a few of them in memory.
+    /// The size of a memtable in MiB: rows that are in memory before they are written to disk as a table. While full
+    /// memtables are being written, there are a few of them in memory.
     pub memtable_mib: NonZeroU32,
     /// The number of threads that parse, check and run queries.
     pub threads: NonZeroUsize,

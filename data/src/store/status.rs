@@ -16,10 +16,11 @@ pub struct StoreStatus {
     pub unflushed_readings: usize,
     /// About how many bytes of memory the head takes.
     pub unflushed_bytes: usize,
-    /// When the first of these readings was received, by the node's clock, in milliseconds since 1970; none if there are none.
+    /// When the first of these readings was received, by the node's clock, in milliseconds since 1970; none if there
+    /// are none.
     pub oldest_unflushed_ms: Option<i64>,
-    /// Number of readings that were acknowledged and dropped, because others with other values have their times. It should
-    /// stay 0.
+    /// Number of readings that were acknowledged and dropped, because others with other values have their times. It
+    /// should stay 0.
     pub conflicts: u64,
     /// The status of the journal.
     pub journal: JournalStatus,
@@ -55,7 +56,8 @@ impl Store {
         }
     }
 
-    /// Returns the number of past minutes ([`PAST_AGE_MS`](super::PAST_AGE_MS)) in the head, of this pump and of all pumps.
+    /// Returns the number of past minutes ([`PAST_AGE_MS`](super::PAST_AGE_MS)) in the head, of this pump and of all
+    /// pumps.
     pub fn past_minutes(&self, pump: &PumpId) -> (usize, usize) {
         self.0.head().past_minutes(pump)
     }

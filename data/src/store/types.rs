@@ -92,8 +92,8 @@ pub struct PageRange {
     pub order: SortOrder,
     /// The maximum number of rows.
     pub limit: usize,
-    /// The cursor: only rows strictly beyond this time, in the direction of the order. It is the time of the last row of the
-    /// page before.
+    /// The cursor: only rows strictly beyond this time, in the direction of the order. It is the time of the last row
+    /// of the page before.
     pub after: Option<Timestamp>,
 }
 

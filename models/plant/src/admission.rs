@@ -25,8 +25,8 @@
 //! | 12:00:02, 12:00:03 | late, both current and rising |
 //! | 12:00:04 | in order: the third in a row, so the order continues from this time |
 //!
-//! Does no I/O; the pump actor queries the store. Does not decide which readings are displayed and compared with limits;
-//! see [`TimestampLimits::is_current`].
+//! Does no I/O; the pump actor queries the store. Does not decide which readings are displayed and compared with
+//! limits; see [`TimestampLimits::is_current`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,8 +60,8 @@ pub enum DraftOutcome {
     },
     /// It is refused, and must not be sent again.
     Rejected(Rejection),
-    /// It cannot be decided now: the store cannot be read, a part of the same reading was not stored, or another draft without a
-    /// device time has its channel. The same item may be sent again.
+    /// It cannot be decided now: the store cannot be read, a part of the same reading was not stored, or another draft
+    /// without a device time has its channel. The same item may be sent again.
     Deferred(Rejection),
 }
 
@@ -139,8 +139,8 @@ struct LastGood {
     until: Timestamp,
 }
 
-/// Late but current readings in a row, each with a later time than the one before. [`NEW_ORDER_READINGS`] of them restart the
-/// order.
+/// Late but current readings in a row, each with a later time than the one before. [`NEW_ORDER_READINGS`] of them
+/// restart the order.
 #[derive(Debug, Default)]
 struct LateRun {
     count: u32,
@@ -482,7 +482,8 @@ impl Admission {
             match (sample, known) {
                 (Sample::Good(_), Some(known)) if known.at >= at => {}
                 (Sample::Good(_), known) => *known = Some(LastGood { at, until: at.plus_ms(*hold_ms) }),
-                // The sensor is broken: its last good value fills only the next steps, as for a channel without a hold time.
+                // The sensor is broken: its last good value fills only the next steps, as for a channel without a hold
+                // time.
                 (Sample::Bad(_), Some(known)) if known.at < at => known.until = known.until.min(at.plus_ms(fill_ms)),
                 _ => {}
             }

@@ -32,9 +32,9 @@
 //! ```
 //!
 //! - A difference of more than [`MAX_MISSING`] times the differences before it is a pause, and ends a burst.
-//! - Bursts are scans if their pauses take at least half of the time, their readings are at most 1 s apart, and they have
-//!   fewer readings than a window has steps. The cadence is then the time from scan to scan. Bursts whose readings are
-//!   less than 50 ms apart are scans whatever their length, since no pump has an interval that short.
+//! - Bursts are scans if their pauses take at least half of the time, their readings are at most 1 s apart, and they
+//!   have fewer readings than a window has steps. The cadence is then the time from scan to scan. Bursts whose readings
+//!   are less than 50 ms apart are scans whatever their length, since no pump has an interval that short.
 //! - Longer bursts come from a pump that sends only while it runs. The cadence is then the one within a burst.
 //!
 //! The callers of [`Cadence::sparser_than`] decide what follows from a cadence.
@@ -59,10 +59,10 @@ const TOLERANCE: f64 = 0.45;
 const MIN_SINGLE_SHARE: f64 = 0.6;
 /// The share of the differences that may be far from every multiple; one difference always may.
 const MAX_OFF_GRID_SHARE: f64 = 0.05;
-/// The most that an interval is rounded by because of jitter, as a share of it.
+/// The most by which rounding because of jitter may change an interval, as a share of it.
 const MAX_JITTER_ROUNDING: f64 = 0.02;
-/// The most that an interval is rounded to whole seconds, as a share of it. A clock drifts, and a timer that is set
-/// after each reading is late by the duration of the reading.
+/// The most by which rounding to whole seconds may change an interval, as a share of it. A clock drifts, and a timer
+/// that is set after each reading is late by the duration of the reading.
 const MAX_DRIFT_ROUNDING: f64 = 0.005;
 /// A feed is sparser than its profile from this multiple of the profile's interval on.
 const SPARSER_FACTOR: f64 = 1.5;

@@ -47,7 +47,8 @@ pub enum ClockState {
 }
 
 impl ClockState {
-    /// Whether a reading's time can be validated while the clock shows `now` and readings are kept from `oldest_kept` on.
+    /// Whether a reading's time can be validated while the clock shows `now` and readings are kept from `oldest_kept`
+    /// on.
     ///
     /// If not, the reading must not be rejected, since the clock may be at fault. A reading without a device time would
     /// get a wrong time for good.

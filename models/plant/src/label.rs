@@ -6,15 +6,15 @@
 //! - The text is normalised to NFC: `o` with a combining diaeresis becomes `ö`, the ohm sign becomes omega.
 //! - White space at both ends is dropped. Each run of spaces inside, no-break and wide spaces included, becomes one
 //!   space.
-//! - Characters that are invisible or that reorder the text around them are refused: control and format characters (tabs,
-//!   line breaks, bidirectional controls), zero width joiners, variation selectors, fillers and line separators.
+//! - Characters that are invisible or that reorder the text around them are refused: control and format characters
+//!   (tabs, line breaks, bidirectional controls), zero width joiners, variation selectors, fillers and line separators.
 //! - Private and unassigned characters are refused.
 //! - The replacement character is refused: the sender's text was in another encoding, and two names that differ only in
 //!   the lost character would become the same.
 //! - A combining mark without a character before it is refused.
 //!
-//! Upper and lower case, and wide and narrow forms (`Ｐ` and `P`), stay different. Does not detect characters of different
-//! scripts that look alike.
+//! Upper and lower case, and wide and narrow forms (`Ｐ` and `P`), stay different. Does not detect characters of
+//! different scripts that look alike.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -22,8 +22,8 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 /// A longer text is refused before it is normalised, in bytes.
 const MAX_INPUT_BYTES: usize = 4096;
 
-/// Invisible characters that are neither control nor format characters: Unicode's default ignorable code points of other
-/// categories, and the blank braille pattern.
+/// Invisible characters that are neither control nor format characters: Unicode's default ignorable code points of
+/// other categories, and the blank braille pattern.
 const INVISIBLE_CHARS: [std::ops::RangeInclusive<char>; 9] = [
     '\u{34f}'..='\u{34f}',
     '\u{115f}'..='\u{1160}',

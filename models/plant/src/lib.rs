@@ -12,14 +12,17 @@
 //!
 //! Terms used throughout the project:
 //!
-//! - *Profile*: describes one kind of pump: its channels, the interval between its readings, and its rules ([`Profile`]).
-//! - *Window*: a pump's last 30 steps of one interval each, one row of channel values per step. It is the model's input.
+//! - *Profile*: describes one kind of pump: its channels, the interval between its readings, and its rules
+//!   ([`Profile`]).
+//! - *Window*: a pump's last 30 steps of one interval each, one row of channel values per step. It is the model's
+//!   input.
 //! - *Baseline*: what is normal for one pump; its windows are compared with it (`volute-anomaly`).
 //! - *Commissioning*: learning a pump's baseline from windows of its healthy running.
 //! - *Rollup*: count, minimum, maximum and sum of each channel over a minute or an hour (`volute-data`).
 //!
-//! Does no I/O, has no async code and no threads, reads no wall clock (a [`Clock`] is passed in), knows no JSON or other
-//! wire format, and uses no other crate of this workspace. Nothing here depends on the number of channels; that is in the [`Profile`].
+//! Does no I/O, has no async code and no threads, reads no wall clock (a [`Clock`] is passed in), knows no JSON or
+//! other wire format, and uses no other crate of this workspace. Nothing here depends on the number of channels; that
+//! is in the [`Profile`].
 
 mod admission;
 pub mod cadence;

@@ -47,7 +47,8 @@ pub struct Channel {
     /// Alarm limits.
     #[serde(default)]
     pub limits: Limits,
-    /// The pump runs while the channel is above this, in the unit. Absent: the channel does not show whether the pump runs.
+    /// The pump runs while the channel is above this, in the unit. Absent: the channel does not show whether the pump
+    /// runs.
     pub running_above: Option<f64>,
     /// How long its last value is used while no new one is sent, in seconds. For a sensor that is reported only on
     /// change. Absent: five intervals.
@@ -290,8 +291,9 @@ impl Profile {
         &self.0.rules
     }
 
-    /// Returns the SHA-256, in hex, of what a model depends on: the interval, and the names, quantities and units of the
-    /// channels in order. Limits, ranges, resolutions, rules, `running_above` and `settle_s` may change without a new model.
+    /// Returns the SHA-256, in hex, of what a model depends on: the interval, and the names, quantities and units of
+    /// the channels in order. Limits, ranges, resolutions, rules, `running_above` and `settle_s` may change without a
+    /// new model.
     pub fn hash(&self) -> &str {
         &self.0.hash
     }

@@ -42,8 +42,8 @@ pub struct Rule {
     pub advice: String,
     /// The channels it applies to: all of this quantity.
     pub quantity: Quantity,
-    /// The limit, in the channel's unit. The rule is violated while one of its channels is above it, unless the model says
-    /// that the window is normal.
+    /// The limit, in the channel's unit. The rule is violated while one of its channels is above it, unless the model
+    /// says that the window is normal.
     pub above: f64,
     /// Severity of its events.
     pub severity: Severity,

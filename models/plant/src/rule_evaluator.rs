@@ -76,7 +76,7 @@ pub struct MaintenanceEvent {
     /// When it was resolved, in device time. None while it is open.
     pub resolved_at: Option<Timestamp>,
     /// Where an imported event comes from, such as `imported: maintenance_events.csv`. None for an event that a rule
-    /// opened here.
+    /// of this node opened.
     #[serde(default)]
     pub source: Option<String>,
 }
@@ -154,8 +154,8 @@ impl RuleEvaluator {
         changes
     }
 
-    /// Uses another profile from now on. An open event of a rule that the profile does not have is resolved a minute after
-    /// its last violation.
+    /// Uses another profile from now on. An open event of a rule that the profile does not have is resolved a minute
+    /// after its last violation.
     pub fn change_profile(&mut self, profile: Profile) {
         self.profile = profile;
     }

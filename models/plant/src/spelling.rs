@@ -1,4 +1,5 @@
-//! Comparison of field and channel names as different senders spell them: `Motor RPM` and `motor_rpm` are the same name.
+//! Comparison of field and channel names as different senders spell them: `Motor RPM` and `motor_rpm` are the same
+//! name.
 
 /// Whether two names are equal but for case, spaces, underscores and dashes.
 pub fn names_match(a: &str, b: &str) -> bool {

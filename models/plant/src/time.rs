@@ -1,9 +1,9 @@
 //! Timestamps in UTC milliseconds, their text forms, and the clock that is passed in.
 //!
-//! Gateways write the same time in many ways. All of these are 2026-03-09T10:14:33.250Z: `2026-03-09T11:14:33.250+01:00`,
-//! `2026-03-09 11:14:33,25 +0100`, `20260309T101433.250000Z`, `1773051273250`, `1773051273250.0` and `1773051273.25`. A
-//! number is in seconds, milliseconds, microseconds or nanoseconds. Its size tells which: from 2000 to 2200 no two of the
-//! four ranges overlap. Fractions of a millisecond are cut off.
+//! Gateways write the same time in many ways. All of these are 2026-03-09T10:14:33.250Z:
+//! `2026-03-09T11:14:33.250+01:00`, `2026-03-09 11:14:33,25 +0100`, `20260309T101433.250000Z`, `1773051273250`,
+//! `1773051273250.0` and `1773051273.25`. A number is in seconds, milliseconds, microseconds or nanoseconds. Its size
+//! tells which: from 2000 to 2200 no two of the four ranges overlap. Fractions of a millisecond are cut off.
 //!
 //! Does not handle time zones: a text without an offset is refused ([`Timestamp::lacks_offset`]).
 
@@ -45,8 +45,8 @@ impl Timestamp {
         if (Self::MIN_MS..Self::END_MS).contains(&ms) { Ok(Self(ms)) } else { Err(TimestampError) }
     }
 
-    /// Creates a timestamp from seconds, milliseconds, microseconds or nanoseconds since 1970, whichever gives a time from
-    /// 2000 to 2200.
+    /// Creates a timestamp from seconds, milliseconds, microseconds or nanoseconds since 1970, whichever gives a time
+    /// from 2000 to 2200.
     pub fn from_epoch(number: i64) -> Result<Self, TimestampError> {
         let in_ms = [number.checked_mul(1000), Some(number), Some(number / 1000), Some(number / 1_000_000)];
         in_ms.into_iter().flatten().find_map(|ms| Self::from_millis(ms).ok()).ok_or(TimestampError)

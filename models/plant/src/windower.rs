@@ -4,7 +4,7 @@
 //! Live pumps and evaluations use the same windower. It has no clock and no timer; its owner calls [`Windower::flush`]
 //! when a pump has become silent.
 //!
-//! The rules:
+//! The rules, with the lengths of [`WindowConfig`]:
 //! - A reading belongs to the nearest step. The steps follow the times at which the device sends
 //!   (`windower/rhythm.rs`).
 //! - A reading whose step directly follows the last one gets its window at once: readings in order are not delayed.
@@ -65,7 +65,7 @@ pub struct Windower {
     phase_before: Phase,
     /// The phase after the newest step.
     phase: Phase,
-    /// The values of the last steps, without holes between them; NaN where missing.
+    /// The values of the last steps, one row for each step; NaN where missing.
     steps: Rows,
     /// The number of the newest step.
     last: Option<i64>,

@@ -62,7 +62,8 @@ impl Default for Condition {
 }
 
 impl Condition {
-    /// Returns the condition with this fault at `level`, 0 (none) to 1 (drastic). A sensor fault leaves the machine as built.
+    /// Returns the condition with this fault at `level`, 0 (none) to 1 (drastic). A sensor fault leaves the machine as
+    /// built.
     ///
     /// Magnitudes are chosen for an 18.5 kW pump so that the symptoms match published fault tables.
     pub(crate) fn of(fault: Fault, level: f64) -> Self {

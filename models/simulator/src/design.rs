@@ -120,7 +120,8 @@ impl Design {
         design
     }
 
-    /// Returns the head that the discharge line and its valve lose at the best flow, in metres, when the demand is `level`.
+    /// Returns the head that the discharge line and its valve lose at the best flow, in metres, when the demand is
+    /// `level`.
     pub(crate) fn valve_m(&self, level: f64) -> f64 {
         self.curves.valve_loss_for(&self.plant, level * self.duty_m3_s)
     }

@@ -79,8 +79,8 @@ impl Episode {
         Self { fault, severity, onset_s: 10.0 * MINUTE, growth_s, hold_s, recovery_s }
     }
 
-    /// Returns an episode of `total_s` seconds: a tenth healthy, then growing for at most 35 %, and fading in the last fifth.
-    /// Faults that grow faster in reality keep their real growth time.
+    /// Returns an episode of `total_s` seconds: a tenth healthy, then growing for at most 35 %, and fading in the last
+    /// fifth. Faults that grow faster in reality keep their real growth time.
     pub fn within(fault: Fault, severity: Severity, total_s: f64) -> Self {
         let total_s = total_s.max(0.0);
         let (onset_s, recovery_s) = (0.1 * total_s, 0.2 * total_s);

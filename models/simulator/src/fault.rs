@@ -1,6 +1,7 @@
 //! The faults of a pump by name, and their severity.
 //!
-//! Does not define what a fault changes (see [`crate::condition`] and [`crate::sensors`]) nor when (see [`crate::Episode`]).
+//! Does not define what a fault changes (see [`crate::condition`] and [`crate::sensors`]) nor when (see
+//! [`crate::Episode`]).
 
 use std::fmt;
 

@@ -4,8 +4,8 @@
 //! `speed` is relative to the rated speed. Curves scale by the affinity laws: Q ~ n, H ~ n², P ~ n³.
 //! Source of the equations: Gülich, *Centrifugal Pumps*, ch. 2 to 4, or any other pump handbook.
 //!
-//! An example: the rated pump has 72 m of head without flow and loses 12 m of it at the best flow of 1,100 L/min. The plant
-//! needs 60 m at this flow, so the pump runs at its best flow and 60 m of head.
+//! An example: the rated pump has 72 m of head without flow and loses 12 m of it at the best flow of 1,100 L/min. The
+//! plant needs 60 m at this flow, so the pump runs at its best flow and 60 m of head.
 
 use crate::condition::Condition;
 
@@ -77,8 +77,8 @@ pub(crate) struct OperatingPoint {
 }
 
 impl Curves {
-    /// Returns the loss of the valve, in metres at the best flow, with which the healthy pump delivers `flow_m3_s` at rated
-    /// speed.
+    /// Returns the loss of the valve, in metres at the best flow, with which the healthy pump delivers `flow_m3_s` at
+    /// rated speed.
     pub(crate) fn valve_loss_for(&self, plant: &Plant, flow_m3_s: f64) -> f64 {
         let x2 = (flow_m3_s / self.best_flow_m3_s).powi(2);
         let driving_m = self.shutoff_head_m - plant.static_head_m + plant.suction_head_m;
@@ -87,8 +87,8 @@ impl Curves {
 
     /// Solves for the flow at which the pump's head equals the head that the plant needs.
     ///
-    /// `valve_m` is the loss of the discharge line with its valve at the best flow. All losses grow with the square of the
-    /// flow, so there is a closed solution for that square: (head without flow - static head) / (sum of losses).
+    /// `valve_m` is the loss of the discharge line with its valve at the best flow. All losses grow with the square of
+    /// the flow, so there is a closed solution for that square: (head without flow - static head) / (sum of losses).
     pub(crate) fn solve(&self, plant: &Plant, valve_m: f64, speed: f64, condition: &Condition) -> OperatingPoint {
         let fill = condition.fill;
         let suction_head_m = plant.suction_head_m - condition.suction_drop_m;
@@ -125,15 +125,15 @@ impl Curves {
         }
     }
 
-    /// Returns hydraulic power over efficiency, with the parabola η = ηb (2x - x²). The flow cancels out, so shut-off needs no
-    /// special case.
+    /// Returns hydraulic power over efficiency, with the parabola η = ηb (2x - x²). The flow cancels out, so shut-off
+    /// needs no special case.
     fn impeller_w(&self, head_m: f64, speed: f64, relative_flow: f64) -> f64 {
         let weight_flow = DENSITY * GRAVITY * self.best_flow_m3_s * speed;
         weight_flow * head_m / (self.best_efficiency * (2.0 - relative_flow))
     }
 
-    /// Returns the required net positive suction head. It grows with the square of the speed and with the flow, from 40
-    /// % at shut-off.
+    /// Returns the required net positive suction head. It grows with the square of the speed and with the flow, from
+    /// 40 % at shut-off.
     fn npsh_required(&self, speed: f64, relative_flow: f64) -> f64 {
         let required = self.npsh_required_m * speed * speed * (0.4 + 0.6 * relative_flow * relative_flow);
         required.max(0.1)

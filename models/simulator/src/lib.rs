@@ -1,12 +1,13 @@
-//! A physical simulation of a centrifugal pump. It generates labelled readings for tests, training, evaluation and the demo.
+//! A physical simulation of a centrifugal pump. It generates labelled readings for tests, training, evaluation and the
+//! demo.
 //!
 //! A [`Simulator`] runs a [`Design`] (the pump as built) under a [`LoadPlan`] (the demand on it), with at most one
 //! [`Episode`] of a [`Fault`] at a time. An episode here is the course of one fault, not the detector's episode. A
 //! fault changes physical parameters; its symptoms follow from the solved operating point. The same seed gives the same
 //! readings, bit for bit on the same processor architecture.
 //!
-//! An example: [`Fault::BlockedSuction`] raises the loss of the suction line. Solving for the operating point then gives less
-//! flow, less suction pressure, and at last cavitation with its vibration.
+//! An example: [`Fault::BlockedSuction`] raises the loss of the suction line. Solving for the operating point then
+//! gives less flow, less suction pressure, and at last cavitation with its vibration.
 //!
 //! [`variable_speed`] is a second pump with different physics, for evaluating detectors.
 //!

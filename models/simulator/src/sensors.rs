@@ -23,7 +23,8 @@ impl Sensors {
         Self { noise, noise_factor, rng }
     }
 
-    /// Returns the sensors' values for these true values, `dt_s` after the last call. `speed` is relative to the rated speed.
+    /// Returns the sensors' values for these true values, `dt_s` after the last call. `speed` is relative to the rated
+    /// speed.
     pub(crate) fn read(&mut self, truth: &PerSensor<f64>, speed: f64, dt_s: f64) -> PerSensor<Option<f64>> {
         std::array::from_fn(|index| {
             let sensor = &SENSORS[index];

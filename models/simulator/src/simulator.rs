@@ -1,7 +1,7 @@
 //! Simulates the pump over time: combines curves, motor, heat, load, fault and sensors step by step.
 //!
-//! Fast quantities (slip, cavitation) follow their target with a short lag instead of being solved for, so a sub-step is one
-//! pass without iteration.
+//! Fast quantities (slip, cavitation) follow their target with a short lag instead of being solved for, so a sub-step
+//! is one pass without iteration.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use volute_plant::Timestamp;
@@ -215,8 +215,8 @@ impl Simulator {
         follow(&mut signals.current_a, current_a, dt_s, FAST_LAG_S);
     }
 
-    /// Returns the RMS vibration. The sources have different frequencies, so their squares add. All grow with the square of the
-    /// speed.
+    /// Returns the RMS vibration. The sources have different frequencies, so their squares add. All grow with the
+    /// square of the speed.
     fn vibration(&mut self, speed: f64, dt_s: f64, condition: &Condition) -> f64 {
         let Self { design, state, .. } = self;
         let off_best = (state.point.relative_flow - 1.0).powi(2);

@@ -23,8 +23,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Returns the sensor's value in the default profile's unit and resolution ([`crate::unit_of`]). None if the value is
-    /// missing or there is no such sensor.
+    /// Returns the sensor's value in the default profile's unit and resolution ([`crate::unit_of`]). None if the value
+    /// is missing or there is no such sensor.
     pub fn value(&self, quantity: Quantity) -> Option<f64> {
         self.readings[index_of(quantity)?]
     }
@@ -72,8 +72,8 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Returns the value of a sensor without noise or fault but with its lag, in the unit of [`crate::unit_of`]. None if there
-    /// is no such sensor.
+    /// Returns the value of a sensor without noise or fault but with its lag, in the unit of [`crate::unit_of`]. None
+    /// if there is no such sensor.
     pub fn value(&self, quantity: Quantity) -> Option<f64> {
         Some(self.signals[index_of(quantity)?])
     }

@@ -101,9 +101,9 @@ impl Thermal {
 
     /// Returns the steady-state temperature of the casing, and its lag.
     ///
-    /// The heat capacity of the water in the pump is neglected: `lost + carry (T_in - T_w) + water (T - T_w) = 0` gives `T_w`,
-    /// and with it the heat into the casing, `water (T_w - T)`. With much flow that is `water (T_in - T)`. Without flow all of
-    /// the lost power heats the casing.
+    /// The heat capacity of the water in the pump is neglected: `lost + carry (T_in - T_w) + water (T - T_w) = 0` gives
+    /// `T_w`, and with it the heat into the casing, `water (T_w - T)`. With much flow that is `water (T_in - T)`.
+    /// Without flow all of the lost power heats the casing.
     fn casing_target(&self, heating: &Heating) -> (f64, f64) {
         let carry = heating.heat_capacity_w_k;
         let share = self.water_w_k / (self.water_w_k + carry);

@@ -11,12 +11,12 @@
 //! An example: at 04:00 the demand is about 65 %, so the drive turns the shaft at 0.65 of 1,480 rpm. The shutoff head
 //! is 0.65² of 42 m, 17.7 m. The plant needs 6 m of static head, so the flow is √((17.7 − 6) / 14,400) = 0.0285 m³/s,
 //! or 1,710 L/min, 57 % of the rated flow. The shaft needs about 0.65³ of the rated power. The bearing's housing moves
-//! towards its new equilibrium, and after about 40 minutes it has gone 63 % of the way. At noon the demand is about 89
-//! %, and everything has risen. If [`Fault::BearingHeat`] begins then, the bearing is 12 K too warm three days later,
-//! at every speed.
+//! towards its new equilibrium, and after about 40 minutes it has gone 63 % of the way. At noon the demand is about
+//! 89 %, and everything has risen. If [`Fault::BearingHeat`] begins then, the bearing is 12 K too warm three days
+//! later, at every speed.
 //!
-//! The same seed gives the same readings. Does no I/O and reads no clock. Does not simulate two faults at once, recovery from a
-//! fault, cavitation, or an electrical fault.
+//! The same seed gives the same readings. Does no I/O and reads no clock. Does not simulate two faults at once,
+//! recovery from a fault, cavitation, or an electrical fault.
 
 mod ambient;
 mod demand;
@@ -150,7 +150,8 @@ impl Reading {
         Some(self.values[index])
     }
 
-    /// Returns the samples for this profile, in its order and resolution. Channels that the pump does not measure are missing.
+    /// Returns the samples for this profile, in its order and resolution. Channels that the pump does not measure are
+    /// missing.
     pub fn samples(&self, profile: &Profile) -> Vec<Sample> {
         let sample = |channel: &volute_plant::Channel| match self.value(channel.quantity) {
             Some(value) => channel.sample(at_resolution(value, channel.resolution)),

@@ -1,8 +1,8 @@
 //! One pump's minute in the head: its rows, some of them packed.
 //!
 //! Each part of a reading that arrived in parts is a row of its own; reading the rows merges them
-//! ([`MinuteRows::merged_readings`]). They are not merged earlier because the rows of a minute that is being flushed must
-//! stay as they are. The first parts of a reading may be in the database already.
+//! ([`MinuteRows::merged_readings`]). They are not merged earlier because the rows of a minute that is being flushed
+//! must stay as they are. The first parts of a reading may be in the database already.
 //!
 //! Does not know the pump's other minutes (see `minutes.rs`) and takes no lock.
 
@@ -17,12 +17,13 @@ use crate::{
     store::StoreError,
 };
 
-/// The number of rows from which a minute is packed. With fewer rows the frame of a block outweighs what packing saves. Each
-/// pump has a fixed number in this range; otherwise pumps that started together would all be packed at the same time.
+/// The number of rows from which a minute is packed. With fewer rows the frame of a block outweighs what packing saves.
+/// Each pump has a fixed number in this range; otherwise pumps that started together would all be packed at the same
+/// time.
 pub(super) const PACK_AFTER_ROWS: RangeInclusive<u16> = 6..=14;
 
-/// About how many bytes a minute takes besides its rows: the minute itself, and the spare capacity of a vector that starts
-/// with room for four readings.
+/// About how many bytes a minute takes besides its rows: the minute itself, and the spare capacity of a vector that
+/// starts with room for four readings.
 pub(super) const MINUTE_OVERHEAD_BYTES: usize = size_of::<(i64, Minute)>() + 3 * size_of::<Reading>();
 
 /// Rows of one pump and minute.
@@ -88,8 +89,8 @@ impl Packed {
 }
 
 impl Minute {
-    /// Adds a reading, or a part of one, unless the unpacked readings of its time already have all of its values. Packed ones
-    /// are compared later, in [`MinuteRows::merged_readings`].
+    /// Adds a reading, or a part of one, unless the unpacked readings of its time already have all of its values.
+    /// Packed ones are compared later, in [`MinuteRows::merged_readings`].
     pub(super) fn add_reading(&mut self, reading: Reading) -> AddOutcome {
         // Most readings are later than all before, so there is nothing to compare with.
         if Some(reading.at) <= self.newest {
@@ -208,7 +209,8 @@ impl MinuteRows<'_> {
         Ok(self.merged_readings(pump)?.0)
     }
 
-    /// Returns one reading for each time, with the channels of all its parts, and the number of parts with conflicting values.
+    /// Returns one reading for each time, with the channels of all its parts, and the number of parts with conflicting
+    /// values.
     pub(super) fn merged_readings(&self, pump: &PumpId) -> Result<(Vec<Reading>, usize), StoreError> {
         let mut rows = Vec::new();
         for packed in self.packed {
@@ -231,8 +233,8 @@ impl MinuteRows<'_> {
     }
 }
 
-/// Merges rows of the same time into one reading. The rows are sorted by time; of conflicting values at one time the first
-/// is kept. Returns the number of rows with conflicting values.
+/// Merges rows of the same time into one reading. The rows are sorted by time; of conflicting values at one time the
+/// first is kept. Returns the number of rows with conflicting values.
 pub(crate) fn merge_parts(rows: &mut Vec<Reading>) -> usize {
     let mut conflicts = 0;
     rows.dedup_by(|later, first| {
@@ -249,8 +251,8 @@ pub(crate) fn merge_parts(rows: &mut Vec<Reading>) -> usize {
     conflicts
 }
 
-/// Returns how long after its minimum age a minute of this pump is flushed, from 0 to 59,999 ms. It is fixed for each pump,
-/// so that the flushes of all pumps are spread over a minute.
+/// Returns how long after its minimum age a minute of this pump is flushed, from 0 to 59,999 ms. It is fixed for each
+/// pump, so that the flushes of all pumps are spread over a minute.
 fn flush_delay_ms(pump: &PumpId) -> i64 {
     i64::from(pump.hash_slot(60_000))
 }

@@ -89,8 +89,8 @@ impl OtherRows {
         self.documents.get(&(table.to_owned(), key.clone())).map(|(_, document)| document)
     }
 
-    /// Returns the first items of each kind for one transaction, without those of pumps whose removal is not finished, and
-    /// what remains.
+    /// Returns the first items of each kind for one transaction, without those of pumps whose removal is not finished,
+    /// and what remains.
     pub(super) fn first_batch(&self, removals: &PendingRemovals) -> (Self, Remaining) {
         let mut remaining = Remaining::default();
         let first = Self {

@@ -1,5 +1,5 @@
-//! Buckets have the values computed from a plain vector, wherever the rows are (head or database). A query for many buckets
-//! does not block flushes.
+//! Buckets have the values computed from a plain vector, wherever the rows are (head or database). A query for many
+//! buckets does not block flushes.
 
 use std::{
     cell::Cell,
@@ -78,8 +78,8 @@ fn rows() -> Vec<Reading> {
     (0..2570).filter(|n| !(400..700).contains(n)).map(row).collect()
 }
 
-/// Ranges with `from` and `to` inside a minute, at its edges, and beside them; the same for hours. `START` is 33 s past a
-/// minute.
+/// Ranges with `from` and `to` inside a minute, at its edges, and beside them; the same for hours. `START` is 33 s past
+/// a minute.
 const RANGES: [((i64, i64), usize); 14] = [
     // From the readings themselves.
     ((0, 60_000), 100),

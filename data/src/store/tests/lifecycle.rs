@@ -282,7 +282,8 @@ fn rows_from_before_blocks_are_converted_and_none_is_lost() {
     });
 }
 
-/// All rows stay in memory until the old tables are removed. They are packed; otherwise half a year of one pump would not fit.
+/// All rows stay in memory until the old tables are removed. They are packed; otherwise half a year of one pump would
+/// not fit.
 #[test]
 fn more_rows_than_fit_unpacked_are_converted() {
     const PUMP: &str =

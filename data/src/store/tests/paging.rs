@@ -82,7 +82,8 @@ fn ranges_and_cursors_match_a_plain_vector() {
             removals: Vec::new(),
         }
     };
-    // Half of the rows in blocks and half in the head, minute by minute; then all in blocks; then once more from the disk.
+    // Half of the rows in blocks and half in the head, minute by minute; then all in blocks; then once more from the
+    // disk.
     runtime().block_on(async {
         store.commit(&half(&batch, true)).await.expect("stored");
         store.flush_all().await.expect("flushed");

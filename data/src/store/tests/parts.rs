@@ -1,5 +1,5 @@
-//! Parts of a reading are merged to the whole reading, wherever the earlier parts are (journal, head, packed or block) when a
-//! part arrives, and whatever the node was doing when it was killed.
+//! Parts of a reading are merged to the whole reading, wherever the earlier parts are (journal, head, packed or block)
+//! when a part arrives, and whatever the node was doing when it was killed.
 
 use std::collections::BTreeMap;
 
@@ -144,8 +144,8 @@ proptest! {
     }
 }
 
-/// The first part is in a block and in the journal below the low-water mark. The second part is in the head when the process
-/// is killed.
+/// The first part is in a block and in the journal below the low-water mark. The second part is in the head when the
+/// process is killed.
 #[test]
 fn a_part_of_a_reading_in_a_block_survives_a_kill() {
     let dir = tempfile::tempdir().expect("a directory");

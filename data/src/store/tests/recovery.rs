@@ -62,8 +62,8 @@ fn committed_rows_survive_kills_in_the_middle_of_a_record() {
     });
 }
 
-/// A node with a database log that is damaged in the middle still works and says what to do. When the database is replaced by
-/// that of a backup, the journal brings back the readings of the last day.
+/// A node with a database log that is damaged in the middle still works and says what to do. When the database is
+/// replaced by that of a backup, the journal brings back the readings of the last day.
 #[test]
 fn a_damaged_log_is_reported_and_a_backup_can_replace_the_database() {
     let batch = |seconds: std::ops::Range<i64>| Batch {
@@ -106,9 +106,9 @@ fn a_damaged_log_is_reported_and_a_backup_can_replace_the_database() {
     });
 }
 
-/// The content of the folder `data/tests/surrealkv_0_21`, which SurrealKV 0.21.4 wrote: a table with two thirds of the keys,
-/// a log with the others and a torn record behind them (the process was killed), a value log with the long document, and a
-/// journal of which the last minute is not in the database.
+/// The content of the folder `data/tests/surrealkv_0_21`, which SurrealKV 0.21.4 wrote: a table with two thirds of the
+/// keys, a log with the others and a torn record behind them (the process was killed), a value log with the long
+/// document, and a journal of which the last minute is not in the database.
 fn of_the_earlier_format() -> Batch {
     let document = "what the decider has learned, ".repeat(200);
     Batch {
@@ -185,8 +185,8 @@ fn an_interrupted_conversion_is_reported_and_continues() {
     });
 }
 
-/// The conversion is interrupted before the replaced files are removed. They are in no backup, count as used, and are removed
-/// at the next start.
+/// The conversion is interrupted before the replaced files are removed. They are in no backup, count as used, and are
+/// removed at the next start.
 #[test]
 fn replaced_files_are_in_no_backup_and_are_removed_at_the_next_start() {
     runtime().block_on(async {

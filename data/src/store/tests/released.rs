@@ -1,8 +1,8 @@
 //! Data folders that released versions wrote, opened by this version.
 //!
-//! `data/tests/released/schema_11` is from the last version before documents: audit entries and maintenance events are by
-//! position in the journal, and in tables with fixed fields. Its first half is in the database, the second in the journal.
-//! A version that changes a stored format adds a folder of the version before it.
+//! `data/tests/released/schema_11` is from the last version before documents: audit entries and maintenance events are
+//! by position in the journal, and in tables with fixed fields. Its first half is in the database, the second in the
+//! journal. A version that changes a stored format adds a folder of the version before it.
 
 use std::path::Path;
 

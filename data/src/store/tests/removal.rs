@@ -1,4 +1,5 @@
-//! Removing a pump: nothing of it reappears, whenever the process is killed, and nothing of a new pump of the same id is lost.
+//! Removing a pump: nothing of it reappears, whenever the process is killed, and nothing of a new pump of the same id
+//! is lost.
 
 use super::*;
 
@@ -122,8 +123,8 @@ fn a_removed_pump_is_gone_from_every_table_and_its_id_can_be_used_again() {
     });
 }
 
-/// Simulates kills: the store is dropped at every stage and opened again. A reading of another pump keeps the low-water mark
-/// below all of the records, so that every start replays them.
+/// Simulates kills: the store is dropped at every stage and opened again. A reading of another pump keeps the low-water
+/// mark below all of the records, so that every start replays them.
 #[test]
 fn a_removal_is_completed_after_a_crash_at_any_stage() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -392,7 +392,8 @@ fn only_times_that_may_be_stored_are_looked_up() {
 fn a_reading_without_a_time_gets_the_next_free_one_or_needs_a_lookup() {
     let nothing = LookupResult::default();
     let found = LookupResult { free: Some(at(7)), ..LookupResult::default() };
-    // The newest stored reading's time, where the lookup starts, and the assigned time without and with a lookup result.
+    // The newest stored reading's time, where the lookup starts, and the assigned time without and with a lookup
+    // result.
     for (newest_ms, is_looked_up, without, with) in [
         (-1, None, Some(0), 0),
         (0, None, Some(1), 1),

@@ -51,8 +51,8 @@ pub(crate) const MOTOR: &str = r#"
     running_above = 5
 "#;
 
-/// A turbine-driven pump in a wet well with an hourly log: quantities of process plants, an interval of one hour, two hours to
-/// settle.
+/// A turbine-driven pump in a wet well with an hourly log: quantities of process plants, an interval of one hour, two
+/// hours to settle.
 pub(crate) const HOURLY: &str = r#"
     name = "hourly"
     title = "A pump with an hourly log"

@@ -45,7 +45,8 @@ impl WindowConfig {
     /// Returns the lengths for a profile.
     pub fn for_profile(profile: &Profile) -> Self {
         let interval_ms = profile.interval_ms();
-        // Readings get out of order by seconds. At an interval of an hour, a detection must not wait for two more hours.
+        // Readings get out of order by seconds. At an interval of an hour, a detection must not wait for two more
+        // hours.
         let slack_steps = (MAX_WAIT_MS / interval_ms).clamp(1, 3);
         // While all channels hold their values, silence is not a gap.
         let gap_ms = (10 * interval_ms).max(15_000).max(1_000 * profile.min_hold_s());

@@ -133,12 +133,12 @@ fn is_between_steps(times: &[i64], width: i64, found: i64, interval_ms: i64) -> 
     if 8 * width >= CLEAR_PAUSE * interval_ms {
         return true;
     }
-    // A device of another interval has its offsets at n places of the circle, and about one reading in n is a
-    // violation. Half of that and one more are accepted.
+    // A device of another interval has its offsets at n places of the circle, with pauses of 1/n of the interval, and
+    // about one reading in n is a violation. Half as many violations plus one are accepted.
     if found * interval_ms <= interval_ms + 16 * width {
         return true;
     }
-    // More are accepted if other boundaries have still more, on average half as many again.
+    // More are accepted only if other boundaries have, on average, at least one and a half times as many.
     let others: i64 = (0..8).map(|n| violations(times, n * interval_ms / 8, interval_ms)).sum();
     3 * 8 * found <= 2 * others
 }
@@ -222,8 +222,8 @@ mod tests {
     }
 
     proptest! {
-        /// At any phase, and with any jitter below 45 % of the interval, each reading has a step of its own and no step is
-        /// left out, after the first twenty.
+        /// At any phase, and with any jitter below 45 % of the interval, each reading has a step of its own and no step
+        /// is left out, after the first twenty.
         #[test]
         fn each_reading_has_its_step(
             phase_ms in 0_i64..3_600_000,

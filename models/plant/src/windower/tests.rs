@@ -408,8 +408,8 @@ fn value_of(sent: &BTreeMap<i64, Sample>, hold: i64, since: i64, second: i64) ->
 }
 
 proptest! {
-    /// A channel that is reported every 20 to 200 s, now and then with a bad value, among one that comes each second but for
-    /// a silence of all: each window follows the rules, and no value is held over a gap or beyond its limit.
+    /// A channel that is reported every 20 to 200 s, now and then with a bad value, among one that comes each second
+    /// but for a silence of all: each window follows the rules, and no value is held over a gap or beyond its limit.
     #[test]
     fn no_value_is_held_beyond_its_limit_or_over_a_gap(
         hold_s in prop_oneof![Just(0_i64), 1_i64..=300],
@@ -803,8 +803,8 @@ proptest! {
     }
 }
 
-/// A log with a row an hour, written between 10 minutes before and 10 after a quarter past: the pump stands for three hours,
-/// starts, and runs. One row is lost, and later seven, and then eleven.
+/// A log with a row an hour, written between 10 minutes before and 10 after a quarter past: the pump stands for three
+/// hours, starts, and runs. One row is lost, and later seven, and then eleven.
 #[test]
 fn an_hourly_log() {
     let profile = Profile::from_toml(HOURLY).expect("a profile");

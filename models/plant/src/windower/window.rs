@@ -67,8 +67,8 @@ pub enum NoWindow {
 
 /// The values of a pump in one step, whether or not there is a window that ends with it.
 ///
-/// An example, of a pump with a speed, a temperature that is reported on change and was sent 20 steps ago, and a flow whose
-/// sensor is broken: `values` is `[2950.0, 41.5, NaN]`, `held` has the temperature, `state` is running.
+/// An example, of a pump with a speed, a temperature that is reported on change and was sent 20 steps ago, and a flow
+/// whose sensor is broken: `values` is `[2950.0, 41.5, NaN]`, `held` has the temperature, `state` is running.
 #[derive(Debug, Clone)]
 pub struct StepRow {
     /// One number per channel, in the channels' units, after filling and holding; NaN where missing.

@@ -100,7 +100,8 @@ impl Design {
         }
     }
 
-    /// Returns a random pump of this family, with tolerances of manufacture and installation. The same seed gives the same pump.
+    /// Returns a random pump of this family, with tolerances of manufacture and installation. The same seed gives the
+    /// same pump.
     pub fn drawn(seed: u64) -> Self {
         let mut rng = rng_stream(seed, 10);
         let mut design = Self::rated();

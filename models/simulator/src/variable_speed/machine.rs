@@ -1,11 +1,11 @@
 //! The machine: speed, operating point, power, heat and vibration.
 //!
-//! **Affinity laws.** At the speed `n`, a share of the rated speed, the pump's head is `H = n² H0 − d Q²`, and the plant needs
-//! `Hs + k Q²`. They meet at `Q = √((n² H0 − Hs) / (d + k))`. Efficiency is a function of `Q / n`. Without static head (`Hs` = 0)
-//! flow grows with `n`, head with `n²`, and hydraulic power with `n³`.
+//! **Affinity laws.** At the speed `n`, a share of the rated speed, the pump's head is `H = n² H0 − d Q²`, and the
+//! plant needs `Hs + k Q²`. They meet at `Q = √((n² H0 − Hs) / (d + k))`. Efficiency is a function of `Q / n`. Without
+//! static head (`Hs` = 0) flow grows with `n`, head with `n²`, and hydraulic power with `n³`.
+//!
 //! **Heat of the bearing.** Friction `W` warms the housing, and the air removes `G (T − T_ambient)`. The fan on the
 //! shaft makes `G` grow with the speed. So the lag `C / G` is longer at low speed, and longest at standstill.
-//! speed, so the lag `C / G` is longer at low speed, and longest at standstill.
 
 use rand::rngs::Xoshiro256PlusPlus;
 
