@@ -378,7 +378,7 @@ fn node_stops_cleanly_during_a_backup() {
     assert_eq!(everything(&workspace.restored()), before);
 }
 
-/// The database is reopened after it was copied. If that fails, the backup is complete all the same, and the node
+/// The database is reopened after it was copied. If that fails, the backup is complete nevertheless, and the node
 /// accepts readings and retries until the database opens.
 #[cfg(feature = "failpoints")]
 #[test]

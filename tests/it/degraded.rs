@@ -198,5 +198,5 @@ fn unfinished_request_does_not_delay_the_drain() {
     let mut half = TcpStream::connect(address).expect("connected");
     half.write_all(b"POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n[").expect("sent");
     post(&node, vec![of("P-1", 0)]);
-    assert!(node.terminate().success(), "the engine is drained all the same");
+    assert!(node.terminate().success(), "the engine is drained nevertheless");
 }

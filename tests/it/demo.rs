@@ -275,7 +275,7 @@ fn pump_is_not_live_after_its_recording_ended_or_was_replaced() {
     let data = tempfile::tempdir().expect("a directory");
     let node = NodeConfig::demo(&data).node();
     let own = || node.get("/api/live-data?pump_id=P-101").status == 200;
-    crate::support::wait_until("the demo's own pump", || if own() { Ok(()) } else { Err("it is not heard yet") });
+    crate::support::wait_until("the demo's own pump", || if own() { Ok(()) } else { Err("no reading of it has arrived yet") });
     // Rows at intervals of 1 min, 1 h and 2 s. Only a silence of three intervals would be too long.
     let rows = |every_s: u32| -> String {
         let header = recording(0);
@@ -299,7 +299,7 @@ fn pump_is_not_live_after_its_recording_ended_or_was_replaced() {
         assert_eq!(started.status, 200, "{started:?}");
         let live = format!("/api/live-data?pump_id={id}");
         let is_live = || node.get(&live).status == 200;
-        crate::support::wait_until(&live, || if is_live() { Ok(()) } else { Err("it is not heard yet") });
+        crate::support::wait_until(&live, || if is_live() { Ok(()) } else { Err("no reading of it has arrived yet") });
         // The previous pump, whose recording has not been played to its end.
         if let Some(before) = gave_way.take() {
             node.wait_until(&format!("/api/live-data?pump_id={before}"), |live| live["status"] == "STALE");

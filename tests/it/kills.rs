@@ -68,12 +68,12 @@ impl KilledNodes {
     fn move_clock(&mut self, ms: u64) {
         self.ahead_ms += ms;
         // A failpoint set before may have killed the node.
-        let _told = self.start.try_inject("clock", &format!("return({})", self.ahead_ms));
+        let _response = self.start.try_inject("clock", &format!("return({})", self.ahead_ms));
     }
 
     /// Kills a node at this failpoint while clients post to it.
     fn kill_at(&self, point: &str, action: &str) {
-        let _told = self.start.try_inject(point, action);
+        let _response = self.start.try_inject(point, action);
     }
 
     /// Lets a node accept readings and flush them until this failpoint kills it.
@@ -89,7 +89,7 @@ impl KilledNodes {
     /// Starts a node that is killed while it opens its folder, after this many passes of the failpoint.
     fn kill_while_opening(&self, point: &str, passes: usize) {
         let status = self.start(&format!("{point}={passes}*off->return(kill)")).run_to_exit();
-        assert_eq!(status.signal(), Some(SIGABRT), "{point} is met while it opens");
+        assert_eq!(status.signal(), Some(SIGABRT), "{point} is reached while the folder is opened");
     }
 
     /// Starts a node, and checks that each acknowledged reading is stored once and that the store reports no problem.
@@ -139,7 +139,7 @@ fn days_ago(days: i64) -> Timestamp {
 }
 
 fn assert_killed(node: Node, point: &str) {
-    assert_eq!(node.wait_for_exit().signal(), Some(SIGABRT), "{point} is met");
+    assert_eq!(node.wait_for_exit().signal(), Some(SIGABRT), "{point} is reached");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn kills_in_every_stage_of_a_flush_lose_and_duplicate_nothing() {
         nodes.kill_in_a_flush(point, "return(kill)");
         nodes.check(point);
     }
-    // At different points within the transaction.
+    // Kills after different times within the transaction.
     let moments = if std::env::var_os("VOLUTE_LONG").is_some() { 300 } else { 3 };
     for n in 1..=moments {
         let action = format!("return(kill {})", n * 30_000 / moments);
@@ -173,7 +173,7 @@ fn kills_between_journal_segments_lose_nothing() {
         assert_killed(node, point);
         load.stop();
         nodes.check(point);
-        // The first segment that the new node creates.
+        // The next node is killed while it creates its first segment.
         let node = nodes.start("").node();
         let load = nodes.post(&node, 20);
         node.kill();
@@ -185,7 +185,7 @@ fn kills_between_journal_segments_lose_nothing() {
         nodes.kill_in_a_flush(point, "return(kill)");
         nodes.check(point);
     }
-    // Unflushed segments are retained beyond the retention time: 30 s later nothing in them is due yet.
+    // Segments with unflushed readings are retained beyond the retention time. 30 s later their readings are not due yet.
     let node = nodes.start("").node();
     nodes.start.inject("journal-end-segment", "return");
     nodes.post(&node, 50).stop();

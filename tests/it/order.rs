@@ -129,7 +129,7 @@ fn one_reading_ahead_of_time_does_not_block_later_ones() {
     let late = node.post(&of("P-1", begin_ms + 4500, 60.0)).body["late_reason"].clone();
     assert_eq!(late, shown["late"]["reason"]);
     let again = node.post(&of("P-1", begin_ms + 3000, 60.0));
-    assert_eq!(counts(&again.body), [0, 1, 0, 0], "stored readings are known whatever the order");
+    assert_eq!(counts(&again.body), [0, 1, 0, 0], "a stored reading is a duplicate in any order");
 }
 
 #[test]

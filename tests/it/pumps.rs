@@ -1,5 +1,5 @@
-//! Registration and removal of pumps: the limit of new pumps, posts that register none, and removed pumps that do not
-//! come back whatever happens to the node.
+//! Registration and removal of pumps: the limit of new pumps, posts that register none, and removed pumps that stay
+//! removed after kills, restarts and failures.
 
 use std::{
     io::{BufRead, BufReader, Write},

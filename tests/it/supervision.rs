@@ -260,7 +260,7 @@ fn too_many_stuck_threads_end_the_process() {
     let data = tempfile::tempdir().expect("a directory");
     let start = start(&data, "live=sleep(3600000)").with_env("VOLUTE__ENGINE__STUCK_AFTER_S", "1");
     let node = start.node();
-    // Each of these readings blocks the live feed once. The posted readings are durable all the same.
+    // Each of these readings blocks the live feed once. The posted readings are durable nevertheless.
     let items: Vec<Value> = (0..5).map(|second| item("pump-a", second)).collect();
     assert_eq!(node.post(&json!(items)).status, 200);
     assert_eq!(node.wait_for_exit().code(), Some(1));

@@ -1,4 +1,4 @@
-//! Times of readings: readings without a time get unique times whatever the clock does. Items that are too old, or
+//! Times of readings: readings without a time get unique times, also when the clock is moved. Items that are too old, or
 //! cannot be compared with stored readings, are rejected one by one. Readings scattered over the past are bounded.
 
 use std::{
@@ -60,13 +60,13 @@ fn unstamped_readings_among_stamped_future_ones_are_all_stored() {
     let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__INGEST__MAX_AHEAD_S", "600");
     let node = start.node();
     let begin_ms = now_ms();
-    // One for each millisecond of the next 8 s, and one after them.
+    // Readings that are 2 min ahead: one for each millisecond of 8 s. A last one is 4 min ahead.
     for from in (0..STAMPED).step_by(1000) {
         let items: Vec<Value> = (from..from + 1000).map(|n| stamped(begin_ms + 120_000 + n, n)).collect();
         accept(&node, &items);
     }
     accept(&node, &[stamped(begin_ms + 240_000, STAMPED)]);
-    // At each post the clock is within the first of these seconds.
+    // Before each post the node's clock is set to the first of these times, so all times after it are taken.
     for n in 0..UNSTAMPED {
         start.inject("clock", &format!("return({})", begin_ms + 120_000 - now_ms()));
         accept(&node, &[unstamped(STAMPED + 1 + n)]);
@@ -139,7 +139,7 @@ fn only_items_that_need_the_database_are_deferred_during_an_outage() {
     let no = &response.body["rejected"][0];
     assert_eq!((&no["index"], &no["field"]), (&json!(0), &json!("timestamp")));
     assert!(no["allowed"].as_str().expect("text").contains("send this item again once the database answers"), "{no}");
-    // Whether a reading arrived since the start is known from memory.
+    // The node knows from memory which readings have arrived since its start.
     let response = node.post(&json!([stamped(new_ms, 2), stamped(new_ms - 1, 3)]));
     assert_eq!(
         (response.status, &response.body["duplicate"], accepted(&response)),
@@ -156,8 +156,8 @@ fn only_items_that_need_the_database_are_deferred_during_an_outage() {
     assert_eq!(values(&node), (0..4).collect());
 }
 
-/// A node that starts without the database defers readings that may be stored already, and accepts those that cannot
-/// be.
+/// A node that starts without the database defers readings that may be stored already, and accepts readings that must be
+/// new.
 #[test]
 fn start_without_the_database_acknowledges_only_new_readings() {
     for copy in [true, false] {
@@ -168,7 +168,7 @@ fn start_without_the_database_acknowledges_only_new_readings() {
         accept(&node, &[stamped(first_ms, 1), stamped(first_ms + 1000, 2)]);
         flush(&start, &node, 600_000);
         assert!(node.terminate().success());
-        // A later segment of the journal, without these readings.
+        // Another start, so that the newest segment of the journal does not have these readings.
         assert!(start.node().terminate().success());
         if !copy {
             std::fs::remove_file(start.data.join("pumps")).expect("the copy of the list of pumps");
@@ -209,7 +209,7 @@ fn scattered_past_readings_are_bounded_and_do_not_block_others() {
         .with_env("VOLUTE__INGEST__PAST_MINUTES_PER_PUMP", "100")
         .with_env("VOLUTE__INGEST__PAST_MINUTES", "140");
     let node = start.node();
-    // Nothing is flushed meanwhile.
+    // The database rejects all writes, so nothing is flushed.
     start.inject("database-write", "return(worn out)");
     let begin_ms = now_ms() - 5000 * MINUTE_MS;
     let scattered = |pump: &str, minutes: std::ops::Range<i64>| {

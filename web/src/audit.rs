@@ -31,7 +31,7 @@ impl AuditedCommand {
 
     /// Executes the command, records its outcome and returns it.
     ///
-    /// Runs as a task of its own, so the command is completed and recorded even if the client disconnects.
+    /// Runs in a separate task, so the command is completed and recorded even if the client disconnects.
     pub(crate) async fn execute<T: 'static>(
         self,
         command: impl Future<Output = Result<T, ApiError>> + 'static,

@@ -1,7 +1,7 @@
 //! Parses the bytes of a post into validated items: JSON or NDJSON, one entry per item, in order.
 //!
 //! [`parse_item`] validates a single item. This module handles what depends on the bytes: where they stop being JSON, numbers
-//! that JSON does not have ([`non_finite`]), and posts of too many items. Channels may be in an object of their own: the item
+//! that JSON does not have ([`non_finite`]), and posts of too many items. Channels may be in a nested object: the item
 //! `{"ts": 1773051273000, "values": {"Q": 850.5}}` is the same as `{"ts": 1773051273000, "Q": 850.5}`.
 
 use std::fmt;
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_ends_too_early_is_said_to() {
+    fn json_that_ends_too_early_has_its_own_message() {
         let Err(error) = json(b"[{\"Tb\": 1}") else { panic!("not JSON") };
         assert_eq!(error.to_string(), "the body is not JSON: it ends too early, at line 1 column 10");
         let error = ApiError::not_json(serde_json::from_str::<Value>("{").expect_err("not JSON"));

@@ -10,7 +10,7 @@
 //! queries, store_context, node      what handlers use: the store's queries, the engine
 //! new_kinds                         the trait by which the program adds and removes kinds of pumps
 //! channels, wire, responses         JSON types and error responses that several handlers share
-//! extract, series, last_known       the pump in a path, queries of one pump's rows, pumps that were not heard since the start
+//! extract, series, last_known       the pump in a path, queries of one pump's rows, pumps without a reading since the start
 //! simulation_plan, audit            the request for a simulation; executes commands and records them
 //! stream, stream_events             live streams (server-sent events)
 //! routes, openapi                   the handlers and the description of the API

@@ -11,8 +11,8 @@ export interface Spark {
 }
 
 /**
- * Fits losses into a box; null if there are fewer than two. The scale starts at zero and ends well above the threshold, so that all
- * normal pumps look alike.
+ * Fits losses into a box; null if there are fewer than two. The scale starts at zero and ends well above the threshold, so that the
+ * lines of normal pumps look similar.
  */
 export function sparkPath(trend: Columns, threshold: number | null, gapMs: number, width: number, height: number): Spark | null {
   const count = trend.length;

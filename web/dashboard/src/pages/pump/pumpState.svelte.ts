@@ -302,7 +302,7 @@ export class PumpState {
     this.clock = live.clock?.note ?? null;
     if (live.age_ms !== null) this.receivedAt = clock.exact() - live.age_ms;
     const t = live.timestamp === null ? NaN : Date.parse(live.timestamp);
-    // A reading that arrived by the stream in the meantime was received later, whatever its time.
+    // A reading that arrived by the stream in the meantime was received later, even if its own time is earlier.
     if (!isNaN(t) && eventsBefore === this.#readingEvents) {
       this.newest = { t, values: this.channels.map(({ name }) => live.channels[name]?.value ?? null) };
     }
