@@ -1,8 +1,9 @@
-//! Exponential back-off with jitter: each pause is twice the one before, between two bounds. Pure: the random number is
-//! passed in.
+//! Exponential back-off with jitter: each pause is twice as long as the previous one, up to a maximum. The caller
+//! passes the random number, so the computation is pure.
 //!
-//! Jitter adds up to half a pause, so that callers that failed together do not retry together. An example, from 10 ms
-//! to 10 s: 10 to 15 ms, 20 to 30 ms, 40 to 60 ms, ... 10 s.
+//! Jitter adds up to half a pause, so that callers that failed together do not retry together. For example, with pauses
+//! from 10 ms to 10 s, the first pause is 10 to 15 ms, the second 20 to 30 ms, the third 40 to 60 ms, and the eleventh
+//! and all later ones are 10 s.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub struct BackOff {
 
 impl BackOff {
     /// Returns the pause after `failures` consecutive failures, counted from 1. `jitter` is a random number from 0 to
-    /// 1: the fraction of half a pause that is added.
+    /// 1; half a pause times `jitter` is added.
     pub fn pause(&self, failures: usize, jitter: f64) -> Duration {
         let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(20);
         let pause = self.shortest.saturating_mul(1 << doublings).min(self.longest);

@@ -1,4 +1,5 @@
-//! Runs code of an incarnation on this thread and catches its panics. Tracks which incarnation runs on the thread.
+//! Runs code of an incarnation (one run of an actor) on the current thread and catches its panics. Tracks which
+//! incarnation runs on the thread.
 
 use std::{
     any::Any,
@@ -16,16 +17,18 @@ thread_local! {
     static CURRENT_INCARNATION: RefCell<Option<(Arc<ActorSlot>, u64)>> = const { RefCell::new(None) };
 }
 
-/// Returns whether the incarnation that runs on this thread now was superseded. If so, what it sends is refused.
+/// Returns whether the incarnation that runs on this thread was superseded by a later one. Messages from a superseded
+/// incarnation are refused.
 pub fn is_superseded() -> bool {
     let is_stale = |current: &Option<(Arc<ActorSlot>, u64)>| {
         current.as_ref().is_some_and(|(slot, generation)| slot.generation() != *generation)
     };
-    // Fails on a thread that is ending; such a thread runs no actor.
+    // Access fails on a thread that is ending; such a thread runs no actor.
     CURRENT_INCARNATION.try_with(|current| is_stale(&current.borrow())).unwrap_or(false)
 }
 
-/// Resumes the panic of a task that an actor awaits. Does nothing for a cancelled task: its runtime has ended.
+/// Resumes the panic of a task that an actor awaits. Does nothing if the task was cancelled, because then its runtime
+/// has ended.
 pub fn resume_task_panic(error: JoinError) {
     if let Ok(panic) = error.try_into_panic() {
         resume_unwind(panic);

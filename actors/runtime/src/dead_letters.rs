@@ -1,5 +1,5 @@
-//! Dead letters: a record of each message on which an actor failed. Keeps the newest [`MAX_DEAD_LETTERS`], without the
-//! messages' contents.
+//! Dead letters: records of the messages that an actor failed to handle. Keeps the newest [`MAX_DEAD_LETTERS`] of them,
+//! without the messages' contents.
 
 use std::{collections::VecDeque, time::SystemTime};
 
@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 
 use crate::message::Subject;
 
-/// How many dead letters are kept.
+/// The maximum number of dead letters that are kept.
 const MAX_DEAD_LETTERS: usize = 1000;
 
-/// A message on which an actor failed.
+/// The record of a message that an actor failed to handle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
     /// When the actor failed.

@@ -1,11 +1,12 @@
 //! A histogram of durations with logarithmic buckets.
 //!
-//! Each doubling of microseconds has eight buckets, up to about 18 minutes. A quantile is the upper end of its bucket,
-//! so it is at most 1/8 above the true value. For example, 90 us falls into the bucket from 88 to 96 us, and a quantile
-//! in it is 0.096 ms.
+//! Each doubling of the duration, from 1 us up to about 18 minutes, is divided into eight buckets. A quantile is
+//! reported as the upper end of its bucket, so it is at most 1/8 above the true value. For example, 90 us falls into
+//! the bucket from 88 to 96 us, and a quantile in this bucket is reported as 0.096 ms.
 //!
 //! Recording a duration is one atomic addition, and doublings without entries take no memory, so each of 10,000 actors
-//! can have a histogram. `hdrhistogram` takes 16 KiB each at this resolution, or a lock for each recorded value.
+//! can have a histogram. A histogram of the crate `hdrhistogram` takes 16 KiB at this resolution, and needs a lock if
+//! several threads record into it.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use std::{
 
 /// Buckets per doubling.
 const STEPS: usize = 8;
-/// The last bucket also holds all durations above about 2^30 microseconds, some 18 minutes.
+/// The number of doublings. The last bucket also holds all durations above 2^30 microseconds, about 18 minutes.
 const DOUBLINGS: usize = 28;
 
 /// A distribution of durations.
@@ -46,8 +47,8 @@ impl Histogram {
     }
 }
 
-/// Returns the upper end of the bucket that holds `quantile`, in milliseconds; none if there are no entries. `buckets`
-/// must be in ascending order, as [`Histogram::buckets`] returns them.
+/// Returns the upper end of the bucket that holds `quantile` (0 to 1), in milliseconds; none if there are no entries.
+/// `buckets` must be in ascending order, as [`Histogram::buckets`] returns them.
 pub fn quantile_ms(buckets: &[(f64, u64)], quantile: f64) -> Option<f64> {
     let total: u64 = buckets.iter().map(|(_, count)| count).sum();
     let rank = (total as f64 * quantile).ceil().max(1.0) as u64;
@@ -58,8 +59,8 @@ pub fn quantile_ms(buckets: &[(f64, u64)], quantile: f64) -> Option<f64> {
     })
 }
 
-/// Returns the bucket of a duration in microseconds. Below [`STEPS`] each microsecond has a bucket; above, each
-/// doubling has [`STEPS`] buckets.
+/// Returns the bucket of a duration in microseconds. Below [`STEPS`] microseconds, each microsecond has a bucket.
+/// Above, each doubling has [`STEPS`] buckets.
 fn bucket(us: u64) -> usize {
     let steps = STEPS as u64;
     let doublings = us.max(steps).ilog2() - steps.ilog2();

@@ -1,15 +1,15 @@
 //! Runs an actor's incarnations, one after the other, on its thread.
 //!
-//! An incarnation is one run of an actor in an actix context. This module polls the context instead of actix, so that
-//! it catches panics in all handlers, timers and futures. The next incarnation reads the same inbox: waiting messages
-//! stay, and only the current message is lost. An incarnation that was superseded because its thread was stuck takes no
-//! more messages, and what it still sends is refused ([`crate::is_superseded`]).
+//! An incarnation is one run of an actor in an actix context. This module polls the context itself, which actix would
+//! do otherwise, so that it catches panics in all handlers, timers and futures. The next incarnation reads the same
+//! inbox: waiting messages stay, and only the current message is lost. An incarnation whose thread is stuck is
+//! superseded: it takes no more messages, and messages that it still sends are refused ([`crate::is_superseded`]).
 //!
-//! An incarnation ends by being dropped here, never through `stop` or `terminate` of its context: if a future was
+//! This module ends an incarnation by dropping it, never through `stop` or `terminate` of its context: if a future was
 //! cancelled in the same poll, `terminate` makes actix 0.13.5 poll for ever and blocks the thread. Code that ends an
-//! incarnation records the reason ([`Liveness::request_end`]) and suspends the context for good, so that nothing else
-//! of it runs ([`end_after_poll`]). [`run`] checks for a reason after each poll. For example, if a restart is requested
-//! while a message is handled:
+//! incarnation records the reason ([`Liveness::request_end`]) and suspends the context permanently, so that the context
+//! runs nothing else ([`end_after_poll`]). [`run`] checks for a reason after each poll. For example, if a restart is
+//! requested while a message is handled:
 //!
 //! 1. [`ActorSlot::request_restart`] sets a flag and wakes the incarnation. The actor finishes the message, including
 //!    the futures that it waits for.
@@ -38,10 +38,10 @@ use crate::{
     slot::{ActorSlot, Launcher},
 };
 
-/// How many messages an incarnation handles before it yields to other actors on the thread.
+/// The maximum number of messages that an incarnation handles before it yields to other actors on the thread.
 const MAX_MESSAGES_PER_POLL: usize = 16;
 
-/// Passed to an actor when it is built.
+/// What an actor receives when it is built: its generation and its inbox.
 pub struct Incarnation<A: Actor> {
     /// Increases with each incarnation of the actor. The first is 1.
     pub generation: u64,
@@ -51,13 +51,13 @@ pub struct Incarnation<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Incarnation<A> {
-    /// Ends this incarnation as failed with this error. The next one starts after a pause. Nothing of this incarnation
-    /// runs after the caller returns.
+    /// Ends this incarnation as failed with this error. After the caller returns, this incarnation runs no further
+    /// code. The next incarnation starts after a pause.
     pub fn fail(&self, error: String, ctx: &mut Context<A>) {
         end_after_poll(&self.liveness, EndReason::Failed(error), ctx);
     }
 
-    /// Returns the actor's slot, in which the actor records work that no message causes.
+    /// Returns the actor's slot. The actor records in it work that no message triggered.
     pub fn slot(&self) -> Arc<ActorSlot> {
         self.inbox.slot().clone()
     }
@@ -84,7 +84,7 @@ impl<A: Actor<Context = Context<A>>> Launcher for ActorFactory<A> {
     }
 }
 
-/// Runs one incarnation after the other until they are superseded.
+/// Runs one incarnation after the other until one is superseded.
 async fn run_all<A: Actor<Context = Context<A>>>(
     slot: Arc<ActorSlot>,
     factory: Arc<ActorFactory<A>>,
@@ -155,8 +155,8 @@ async fn run<A: Actor<Context = Context<A>>>(
     end
 }
 
-/// Builds an actor on the heap. If [`run`] built it, its future would also reserve space for the actor as long as it
-/// runs.
+/// Builds an actor on the heap. If [`run`] built it, the future of `run` would reserve space for a second copy of the
+/// actor as long as it runs.
 fn build<A: Actor<Context = Context<A>>>(
     slot: &Arc<ActorSlot>,
     factory: &ActorFactory<A>,
@@ -171,7 +171,8 @@ fn build<A: Actor<Context = Context<A>>>(
     })
 }
 
-/// Requests the end of an incarnation and suspends its context until it is dropped, so that it runs nothing else.
+/// Requests the end of an incarnation and suspends its context until the incarnation is dropped, so that the context
+/// runs nothing else.
 fn end_after_poll<A: Actor<Context = Context<A>>>(liveness: &Liveness, reason: EndReason, ctx: &mut Context<A>) {
     liveness.request_end(reason);
     ctx.wait(wrap_future::<_, A>(pending()));
@@ -202,7 +203,7 @@ impl<A: Actor<Context = Context<A>>> InboxPoller<A> {
         }
         let slot = self.inbox.slot();
         slot.waker.register(self.generation, task.waker());
-        // A request before the registration did not wake this task.
+        // A restart request that came before the registration did not wake this task.
         if slot.is_restart_requested() {
             task.waker().wake_by_ref();
         }
@@ -226,8 +227,8 @@ impl<A: Actor<Context = Context<A>>> InboxPoller<A> {
 impl<A: Actor<Context = Context<A>>> ActorFuture<A> for InboxPoller<A> {
     type Output = ();
 
-    /// actix does not poll this while the actor is suspended, so the previous message is finished when it is polled
-    /// again.
+    /// actix does not poll this future while the actor is suspended. When it polls again, the previous message is
+    /// finished.
     fn poll(
         self: Pin<&mut Self>,
         actor: &mut A,

@@ -2,8 +2,8 @@
 //!
 //! # A worked example
 //!
-//! A counter panics on 13. The supervisor restarts it. Messages that wait in its inbox stay there, and only the 13 is
-//! lost. `Drain` is handled after all messages before it, so its reply holds their total.
+//! An actor adds numbers, and panics on 13. The supervisor restarts it. Messages that wait in its inbox stay there, and
+//! only the 13 is lost. `Drain` is handled after all messages before it, so its reply holds their total.
 //!
 //! ```
 //! use std::{sync::Arc, time::{Duration, SystemTime}};
@@ -14,7 +14,7 @@
 //! use volute_runtime::{Envelope, Message, RestartPolicy, Role, SupervisionConfig, Supervisor};
 //!
 //! struct Counter {
-//!     /// Outside of the actor, so that it outlives a failed incarnation.
+//!     /// Shared with the code outside of the actor, so that it outlives a failed incarnation (one run of the actor).
 //!     total: Arc<Mutex<u64>>,
 //! }
 //!
@@ -72,19 +72,19 @@
 //! });
 //! ```
 //!
-//! # What actix does, and what this adds
+//! # What actix does, and what this crate adds
 //!
 //! actix gives contexts (an actor's messages, timers and futures in one task), handlers chosen by message type,
 //! suspension (`ctx.wait`), and arbiters, which are threads with an event loop.
 //!
 //! | actix | this crate | reason |
 //! | --- | --- | --- |
-//! | each clone of an address adds one message to the bound, and `do_send` ignores the bound | a [`Mailbox`] is a semaphore | memory stays bounded whatever the number of senders |
+//! | each clone of an address adds one message to the capacity, and `do_send` ignores the capacity | a [`Mailbox`] has a semaphore | memory stays bounded whatever the number of senders |
 //! | the mailbox is dropped with the actor | the [`Inbox`] stays | a panic loses one message, not all that wait |
-//! | a panic ends the arbiter's task without a trace | the panic is caught, counted, and recorded as a [`DeadLetter`] | the failure can be examined |
-//! | its supervisor restarts only after `stop`, without a pause and without a limit | pauses that grow, and a limit ([`RestartPolicy`]) | a permanent fault does not keep a core busy |
-//! | a handler that never returns blocks its thread for good | the thread is abandoned, and its actors are restarted on another | one stuck call does not stop other actors |
-//! | `ctx.wait` runs last in, first out | an [`Outbox`] keeps the order | results arrive in the order of their windows |
+//! | a panic ends the arbiter's task and is not recorded | the panic is caught, counted, and recorded as a [`DeadLetter`] | the failure can be examined |
+//! | its supervisor restarts an actor only after `stop`, without a pause and without a limit | restarts after a failure, with pauses that grow and a limit ([`RestartPolicy`]) | a permanent fault does not keep a core busy |
+//! | a handler that never returns blocks its thread permanently | the thread is abandoned, and its actors are restarted on another | one stuck call does not stop other actors |
+//! | futures passed to `ctx.wait` run last in, first out | an [`Outbox`] keeps the order | messages arrive in the order in which they are sent |
 //! | no metrics | an [`ActorReport`] for each actor | queues, times and failures are visible |
 //!
 //! # Modules
@@ -96,10 +96,9 @@
 //! | `incarnation`, `catch_panic` | one run of an actor, from its construction to its drop; catches its panics |
 //! | `slot` | the part of an actor that outlives its incarnations |
 //! | `restart_policy`, `back_off` | when the next incarnation starts |
-//! | `liveness`, `metrics`, `histogram`, `dead_letters` | what is observable from outside |
+//! | `liveness`, `metrics`, `histogram`, `dead_letters` | what can be observed from other threads |
 //!
-//! Does not preserve an actor's state over restarts, which is up to the actor, and does not send messages between
-//! processes.
+//! Does not preserve an actor's state over restarts; the actor has to. Does not send messages between processes.
 
 mod back_off;
 mod catch_panic;

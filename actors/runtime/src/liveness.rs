@@ -1,5 +1,5 @@
-//! The state of one incarnation as seen from other threads: since when it runs on its thread, which message it handles,
-//! and whether it has to end.
+//! The state of one incarnation that other threads can read: since when it has been running on its thread without a
+//! break, which message it handles, and whether it has to end.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
@@ -13,11 +13,11 @@ use crate::message::Subject;
 /// A message that is being handled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurrentMessage {
-    /// Its type, without its path.
+    /// The message's type, without its path.
     pub message: &'static str,
     /// What the message is about.
     pub subject: Option<Subject>,
-    /// When its handling began.
+    /// When the actor began to handle it.
     pub since: SystemTime,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Liveness {
     current: Mutex<Option<CurrentMessage>>,
     /// Whether the actor is suspended: its current message waits for a future.
     suspended: AtomicBool,
-    /// Why it has to end, if it has to.
+    /// Why the incarnation has to end; none if it may continue.
     end: Mutex<Option<EndReason>>,
 }
 

@@ -1,19 +1,20 @@
 //! A bounded mailbox that outlives the actor that reads it.
 //!
-//! In actix each clone of an address can add one message beyond the bound, `do_send` ignores the bound, and the mailbox
-//! is dropped with the actor. Here messages wait in an [`Inbox`]. Each [`Mailbox`] is a handle to an inbox with a
-//! capacity of its own, which is a semaphore: a message holds a permit until its actor takes it.
+//! In actix each clone of an address can add one message beyond the capacity, `do_send` ignores the capacity, and the
+//! mailbox is dropped with the actor. Here messages wait in an [`Inbox`]. Each [`Mailbox`] is a handle to an inbox,
+//! with a semaphore whose permits are its capacity: a message holds a permit until the actor takes it.
 //!
 //! An example, with an actor that has failed and is restarted after 20 ms:
 //!
 //! 1. `try_send(1)` and `try_send(2)` on a mailbox with capacity 2: both messages wait.
 //! 2. `try_send(3)` returns [`TrySendError::Full`] with the 3. `send(3)` waits for a permit.
-//! 3. The new incarnation of the actor takes 1, which frees a permit. 3 is queued behind 2.
+//! 3. The new incarnation of the actor takes message 1, which frees a permit. Message 3 is queued behind message 2.
 //! 4. The actor exceeds its restart policy and is marked as failed. Waiting messages are dropped, and further messages
-//!    are refused with [`TrySendError::Closed`], except for those that [survive a failure](Message::SURVIVES_FAILURE).
+//!    are refused with [`TrySendError::Closed`], except for messages that [survive a
+//!    failure](Message::SURVIVES_FAILURE).
 //!
-//! Does not decide which incarnation reads an inbox; see [`crate::supervisor`]. To wait for a permit without changing
-//! the order of its messages, an actor sends through its [`crate::Outbox`].
+//! Does not decide which incarnation reads an inbox; see [`crate::supervisor`]. An actor that has to wait for permits
+//! without changing the order of its messages sends them through its [`crate::Outbox`].
 
 use std::{
     any::type_name,
@@ -62,7 +63,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         }
     }
 
-    /// Sends a message; waits for a permit if none is free. Never returns [`TrySendError::Full`].
+    /// Sends a message. Waits for a permit if none is free. Never returns [`TrySendError::Full`].
     pub async fn send<M>(&self, message: M) -> Result<(), TrySendError<M>>
     where
         A: Handler<Envelope<M>>,
@@ -75,8 +76,8 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         }
     }
 
-    /// Returns the number of messages that wait in the inbox, through all its mailboxes, and of items that the actor
-    /// itself holds.
+    /// Returns the number of messages that wait in the inbox, whichever mailbox they came through, plus the number of
+    /// items that the actor itself holds.
     pub fn inbox_depth(&self) -> usize {
         self.inbox.slot().metrics.depth()
     }
@@ -107,7 +108,8 @@ pub struct Inbox<A: Actor>(Arc<Queue<A>>);
 
 struct Queue<A: Actor> {
     slot: Arc<ActorSlot>,
-    /// Unbounded itself; the permits of the mailboxes bound it. Uses memory only for the messages that wait.
+    /// The channel is unbounded; the permits of the mailboxes limit its length. It uses memory only for the messages
+    /// that wait.
     sender: mpsc::UnboundedSender<QueuedMessage<A>>,
     receiver: Mutex<mpsc::UnboundedReceiver<QueuedMessage<A>>>,
 }
@@ -152,7 +154,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
             }
         }
         self.0.slot.metrics.waiting.fetch_sub(dropped.len(), Relaxed);
-        // Dropped after the lock is released, because dropping a message may send others.
+        // Dropped after the lock is released, because dropping a message may send other messages.
         drop(dropped);
     }
 
@@ -164,7 +166,8 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         slot.metrics.waiting.fetch_add(1, Relaxed);
         let sent = self.0.sender.unbounded_send(message).is_ok();
         if !slot.accepts(survives) {
-            // The slot was closed in between, and the inbox may have been emptied before this message arrived.
+            // The actor failed or was stopped since the check above, and the inbox may have been emptied before this
+            // message arrived.
             self.discard(slot.is_stopped());
         }
         sent

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// What a message is about, for example a device's id. Shown in lists of messages.
+/// What a message is about, for example a device's id. Shown in actor reports and dead letters.
 pub type Subject = Arc<str>;
 
 /// A type that can be sent to an actor.

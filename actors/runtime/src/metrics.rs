@@ -1,4 +1,5 @@
-//! One actor's metrics over all its incarnations: counts, times, and how long it took to handle messages.
+//! One actor's metrics over all its incarnations: counts, the time of the last progress, and the durations of handling
+//! messages.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -15,13 +16,13 @@ pub struct ActorMetrics {
     pub restarts: AtomicU64,
     /// Messages that wait in the inbox now.
     pub waiting: AtomicUsize,
-    /// Items from handled messages that the actor itself still holds. The actor sets it.
+    /// Items from handled messages that the actor itself still holds. The actor sets this value.
     pub held: AtomicUsize,
     /// The largest number of messages that may wait.
     pub capacity: AtomicUsize,
     /// When the last message was finished, in milliseconds since 1970; 0 means never.
     pub last_progress_ms: AtomicI64,
-    /// How long it took to handle messages.
+    /// The durations of handling messages.
     pub handling_times: Histogram,
 }
 

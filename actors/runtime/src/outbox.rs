@@ -1,9 +1,9 @@
-//! Sends an actor's messages in order, and waits where a mailbox is full.
+//! Sends an actor's messages in order, and waits while a mailbox is full.
 //!
 //! actix runs the futures that an actor waits for (`ctx.wait`) last in, first out. If each message waited for a permit
 //! in a future of its own, two messages would arrive in reverse order, and a third that finds a free permit would
-//! overtake both. So an actor has one outbox. The first message that finds its mailbox full waits there, all later
-//! messages queue behind it, and a single `ctx.wait` sends them.
+//! overtake both. So an actor has one outbox. The first message that finds its mailbox full waits in the outbox, all
+//! later messages queue behind it, and a single `ctx.wait` sends them.
 //!
 //! An example: an actor sends two results and a checkpoint from one handler, and the receiver's mailbox is full.
 //!
@@ -11,10 +11,10 @@
 //! 2. Result 2 and the checkpoint queue behind it, even if a permit is free by now.
 //! 3. The actor handles nothing else until all three are sent, in this order.
 //!
-//! A suspended actor handles no message, so an outbox holds at most the messages of one handler call. It belongs to one
-//! incarnation: a requested restart waits until the outbox is empty; a panic loses the messages in it.
+//! A suspended actor handles no message, so an outbox holds at most the messages of one handler call. An outbox belongs
+//! to one incarnation. A requested restart waits until the outbox is empty. A panic loses the messages in it.
 //!
-//! Does not order messages of different actors.
+//! Does not define an order between messages of different actors.
 
 use std::{
     cell::RefCell,
@@ -32,7 +32,7 @@ use crate::{
     message::{Envelope, Message},
 };
 
-/// One actor's messages that wait for a permit.
+/// The messages of one actor that wait for a permit.
 #[derive(Clone, Default)]
 pub struct Outbox(Rc<RefCell<VecDeque<Step>>>);
 
@@ -40,7 +40,8 @@ pub struct Outbox(Rc<RefCell<VecDeque<Step>>>);
 type Step = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Outbox {
-    /// Sends a message after all that wait. While any waits, the actor of `ctx` is suspended.
+    /// Sends a message after all messages that wait in the outbox. The actor of `ctx` is suspended while a message
+    /// waits.
     pub fn send_or_suspend<M, A, S>(&self, mailbox: &Mailbox<A>, message: M, ctx: &mut Context<S>)
     where
         S: Actor<Context = Context<S>>,
@@ -54,7 +55,7 @@ impl Outbox {
         self.then(async move { drop(mailbox.send(message).await) }, ctx);
     }
 
-    /// Sends a message if none waits and a permit is free. Returns the message if it has to wait.
+    /// Sends a message if no other message waits and a permit is free. Returns the message if it has to wait.
     pub fn try_send<M, A>(&self, mailbox: &Mailbox<A>, message: M) -> Option<M>
     where
         A: Actor<Context = Context<A>> + Handler<Envelope<M>>,
@@ -70,7 +71,7 @@ impl Outbox {
         }
     }
 
-    /// Runs `step` after all that wait. Until it is done, the actor of `ctx` is suspended.
+    /// Runs `step` after all messages and steps that wait. The actor of `ctx` is suspended until `step` is done.
     pub fn then<S: Actor<Context = Context<S>>>(&self, step: impl Future<Output = ()> + 'static, ctx: &mut Context<S>) {
         let mut steps = self.0.borrow_mut();
         steps.push_back(Box::pin(step));

@@ -1,7 +1,8 @@
 //! Sends messages of one type to an actor whose type the sender does not know.
 //!
-//! A worker that scores windows replies to the actor that sent them. With a [`Mailbox`] the worker would depend on that
-//! actor's type, and the actor depends on the worker's: a cycle. A `ReplyTo<M>` depends on the message type only.
+//! For example, a worker that scores windows replies to the actor that sent them. With a [`Mailbox`] the worker would
+//! depend on that actor's type, which depends on the worker's type: a cycle. A `ReplyTo<M>` depends on the message type
+//! only.
 //!
 //! ```
 //! # use actix::{Actor, Context, Handler};
@@ -24,7 +25,7 @@
 //! }
 //! ```
 //!
-//! A `ReplyTo` shares the capacity of the mailbox that it is made from. Does not match replies to requests: a reply is
+//! A `ReplyTo` shares the capacity of the mailbox that it is made from. Does not match replies to requests; a reply is
 //! a message like any other.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
@@ -66,12 +67,12 @@ where
 }
 
 impl<M: Message> ReplyTo<M> {
-    /// Sends a message if the mailbox has room.
+    /// Sends a message if the mailbox has a free permit.
     pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
         self.0.try_send(message)
     }
 
-    /// Sends a message; waits for room if the mailbox is full. Never returns [`TrySendError::Full`].
+    /// Sends a message. Waits for a permit if none is free. Never returns [`TrySendError::Full`].
     pub async fn send(&self, message: M) -> Result<(), TrySendError<M>> {
         self.0.clone().send(message).await
     }

@@ -1,4 +1,5 @@
-//! Decides when a failed actor is restarted, and when it stays down. Pure: time and random numbers are passed in.
+//! Decides when a failed actor is restarted, and when it stays down. Pure: the caller passes the time and the random
+//! numbers.
 //!
 //! An example, with a policy of 2 restarts in 60 s:
 //!
@@ -6,7 +7,7 @@
 //! | --- | --- | --- |
 //! | 0 s | 1 | after 10 to 15 ms |
 //! | 59 s | 2 | after 20 to 30 ms |
-//! | 60 s | 2: the failure at 0 s no longer counts | after 20 to 30 ms |
+//! | 60 s | 2, because the failure at 0 s no longer counts | after 20 to 30 ms |
 //! | 61 s | 3, more than the policy allows | on request only |
 
 use std::{
@@ -19,7 +20,7 @@ use crate::back_off::BackOff;
 /// The pause after the first failure is 10 ms, the longest 10 s.
 const BACK_OFF: BackOff = BackOff { shortest: Duration::from_millis(10), longest: Duration::from_secs(10) };
 
-/// How many restarts an actor may need within which time.
+/// How many restarts of an actor are allowed within which time.
 #[derive(Debug, Clone, Copy)]
 pub struct RestartPolicy {
     /// The maximum number of restarts within `window`.

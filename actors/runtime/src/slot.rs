@@ -2,12 +2,12 @@
 //!
 //! The generation says which incarnation is current. [`ActorSlot::begin`] gives a new incarnation the next generation,
 //! and [`ActorSlot::supersede`] increments it without starting one. An incarnation whose generation differs from the
-//! slot's takes no more messages, and what it sends is refused. For example:
+//! slot's takes no more messages, and messages that it sends are refused. For example:
 //!
 //! 1. `begin(0)` starts incarnation 1; the slot's generation is 1.
 //! 2. Incarnation 1 blocks its thread. `supersede()` sets the generation to 2, and `begin(2)` starts incarnation 3 on
 //!    another thread.
-//! 3. When the blocked call returns, incarnation 1 sees generation 3 and ends without an effect.
+//! 3. When the blocked call returns, incarnation 1 sees that the generation is 3, and ends without any effect.
 
 use std::{
     fmt,
@@ -33,7 +33,7 @@ use crate::{
 
 /// Messages of every kind are accepted.
 const OPEN: u8 = 0;
-/// The actor is out of order: messages that survive a failure are accepted.
+/// The actor has failed. Only messages that survive a failure are accepted.
 const FAILED: u8 = 1;
 /// No message is accepted.
 const STOPPED: u8 = 2;
@@ -45,9 +45,10 @@ pub struct Role {
     pub id: String,
     /// For example `counter`. Also the name of the failpoint before each message.
     pub kind: &'static str,
-    /// The group that it belongs to, for example `counters`. All actors of a stage can be restarted by this name.
+    /// The group of actors that this one belongs to, for example `counters`. All actors of a stage can be restarted by
+    /// this name.
     pub stage: &'static str,
-    /// What it serves, if it serves a single thing, for example a device's id.
+    /// The one thing that the actor serves, for example a device's id; none if it serves several.
     pub subject: Option<Subject>,
 }
 
@@ -69,7 +70,7 @@ pub enum ActorState {
     Stopped,
 }
 
-/// A thread on which actors run. If it is stuck, it is abandoned and replaced by another.
+/// A thread on which actors run. A stuck thread is abandoned and replaced by another.
 pub struct ActorThread(Mutex<ArbiterHandle>);
 
 impl ActorThread {
@@ -99,7 +100,7 @@ pub(crate) struct Shared {
 /// Starts incarnations of an actor without knowing its type.
 pub(crate) trait Launcher: Send + Sync {
     /// Runs incarnations on the slot's thread, one after the other, until they are superseded. `generation` is the
-    /// slot's now.
+    /// current generation of the slot.
     fn launch(self: Arc<Self>, slot: Arc<ActorSlot>, generation: u64, next: NextStart);
     /// Drops waiting messages: all of them, or all except those that survive a failure.
     fn discard(&self, all: bool);
@@ -155,14 +156,15 @@ impl ActorSlot {
         })
     }
 
-    /// Records that the actor has finished a message, or a piece of work of its own, and how long it took.
+    /// Records that the actor has finished a message, or work that no message triggered, and how long it took.
     pub fn record_progress(&self, duration: Duration) {
         self.metrics.handling_times.record(duration);
         self.metrics.last_progress_ms.store(unix_ms(self.now()), Relaxed);
         self.metrics.processed.fetch_add(1, Relaxed);
     }
 
-    /// Records a failure that the actor handled itself, and a dead letter for what it failed on.
+    /// Records a failure from which the actor recovered without a restart, and a dead letter for the message or item
+    /// that caused it.
     pub fn recovered(&self, message: &'static str, subject: Option<Subject>, error: &str) {
         self.metrics.failures.fetch_add(1, Relaxed);
         self.status().last_error = Some((error.to_owned(), self.now()));
@@ -281,7 +283,7 @@ impl ActorSlot {
 
     /// Returns whether a restart is requested, and clears the request.
     pub(crate) fn take_restart_request(&self) -> bool {
-        // Loads before it swaps, because this is called for each message.
+        // Called for each message, so it only loads in the usual case. A swap is slower.
         self.is_restart_requested() && self.restart_requested.swap(false, SeqCst)
     }
 
@@ -321,8 +323,8 @@ impl fmt::Debug for ActorSlot {
     }
 }
 
-/// Wakes the incarnation that reads the inbox, so that it checks whether it has to end. A superseded incarnation cannot
-/// replace the waker of a later one.
+/// Wakes the incarnation that reads the inbox, so that this incarnation checks whether it has to end. A superseded
+/// incarnation cannot replace the waker of a later one.
 #[derive(Default)]
 pub(crate) struct RestartWaker(Mutex<(u64, Option<Waker>)>);
 

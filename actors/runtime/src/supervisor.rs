@@ -6,12 +6,12 @@
 //! | it fails more often than the policy allows | dropped, except those whose type [survives](crate::Message::SURVIVES_FAILURE) a failure | becomes a dead letter | stays down (state `Failed`) until a restart is requested |
 //! | it blocks its thread for too long | stay | becomes a dead letter | is abandoned with the thread, which cannot be stopped; all actors of the thread restart on a new one |
 //! | a restart is requested | stay | finished first | restarts at once |
-//! | it is retired | dropped | finished first | is removed |
-//! | all are stopped | dropped | finished first | stays listed as `Stopped` |
+//! | it is retired ([`Supervisor::retire`]) | dropped | finished first | is removed |
+//! | all actors are stopped | dropped | finished first | stays listed as `Stopped` |
 //!
 //! After [`MAX_ABANDONED_THREADS`] abandoned threads the process should be restarted ([`Supervisor::unrecoverable`]).
 //!
-//! Does not keep an actor's state: an actor has to preserve what its next incarnation needs.
+//! Does not preserve an actor's state. An actor has to store what its next incarnation needs.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ use crate::{
     slot::{ActorSlot, ActorState, ActorThread, Launcher, Role, Shared, WallClock},
 };
 
-/// After this many abandoned threads the process should be restarted.
+/// The number of abandoned threads after which the process should be restarted.
 pub const MAX_ABANDONED_THREADS: usize = 4;
 
 /// The state and metrics of an actor.
@@ -78,7 +78,7 @@ pub struct ActorReport {
 pub struct SupervisionConfig {
     /// How many restarts are allowed within which time.
     pub policy: RestartPolicy,
-    /// An actor that blocks its thread for longer is stuck.
+    /// An actor that blocks its thread for longer than this is stuck.
     pub stuck_after: Duration,
 }
 
@@ -170,7 +170,7 @@ impl Supervisor {
 
     /// Abandons a stuck actor with its thread, and restarts all actors of that thread on another.
     fn abandon(&self, stuck: &Arc<ActorSlot>) {
-        // The generation is the number of the incarnation. None below: it has failed or was replaced meanwhile.
+        // Does nothing if the actor is stopped, or begins another incarnation, in the meantime.
         let generation = stuck.generation();
         let Some(next) = stuck.record_failure(generation, "it blocked its thread for too long and was abandoned")
         else {
@@ -185,7 +185,7 @@ impl Supervisor {
                 ActorState::Stopped => continue,
                 _ => NextStart::Now,
             };
-            // From here on the old incarnation takes and sends nothing.
+            // From here on the old incarnation takes no messages, and messages that it sends are refused.
             let (generation, launcher) = (slot.supersede(), slot.launcher.lock().clone());
             if let Some(launcher) = launcher {
                 launcher.launch(slot, generation, next);
@@ -209,7 +209,7 @@ impl Supervisor {
     /// Requests a restart of the actor, or of all actors of the stage, with this name. Returns their ids; none if there
     /// is no such actor or stage.
     ///
-    /// An actor restarts between two messages. An actor that waits for a future (`ctx.wait`) finishes it first.
+    /// An actor restarts between two messages. An actor that waits for a future (`ctx.wait`) finishes the future first.
     pub fn restart(&self, name: &str) -> Vec<String> {
         let slots = self.0.slots.lock();
         let matching: Vec<&Arc<ActorSlot>> = match slots.get(name) {

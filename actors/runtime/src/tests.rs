@@ -14,7 +14,8 @@ use super::*;
 /// How long a test waits for an actor's thread before it fails.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Collects numbers over all its incarnations. Panics on 13 and 14; can be suspended, and can block its thread.
+/// An actor that collects numbers over all its incarnations. It panics on 13 and 14, and a test can suspend it or make
+/// it block its thread.
 pub(crate) struct Toy {
     received: Received,
     pub outbox: Outbox,
@@ -27,7 +28,7 @@ type Received = Arc<Mutex<Vec<u32>>>;
 pub(crate) struct Handle {
     pub mailbox: Mailbox<Toy>,
     commands: Mailbox<Toy>,
-    /// Has free permits where `mailbox` is full.
+    /// A mailbox to the same inbox that still has free permits when `mailbox` is full.
     pub large_mailbox: Mailbox<Toy>,
     received: Received,
 }

@@ -1,6 +1,6 @@
 //! The file operations of the journal's writer, as traits, so that tests can inject failures.
 //!
-//! Does not read: the folder is read once, before the writer starts; see `scan`.
+//! Has no operation for reading. [`crate::scan`] reads the folder once, before the writer starts.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -37,7 +37,8 @@ pub(super) struct RealDisk {
 }
 
 impl RealDisk {
-    /// Creates the folder if it is missing, and locks it. Returns none if the lock is held elsewhere.
+    /// Creates the folder if it is missing, and locks it. Returns none if another process or another journal of this
+    /// process holds the lock.
     pub(super) fn lock(dir: &Path) -> io::Result<Option<Self>> {
         create_folder(dir)?;
         let dir = File::open(dir)?;
@@ -89,14 +90,14 @@ impl LogFile for File {
     }
 }
 
-/// Whether an error means that the disk is full.
+/// Returns whether an error means that the disk is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
     matches!(error.kind(), StorageFull | QuotaExceeded | WriteZero)
 }
 
-/// Whether an error means a temporary lack of file descriptors (EMFILE, ENFILE) or memory. The failed operation had no
-/// effect and may be repeated.
+/// Returns whether an error means a temporary lack of file descriptors (EMFILE, ENFILE) or memory. The failed operation
+/// had no effect and may be repeated.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
     const TEMPORARY: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOBUFS];
     Errno::from_io_error(error).is_some_and(|errno| TEMPORARY.contains(&errno))

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The temporary name is new and random (`O_EXCL`), so two concurrent writers of the same file never share one, and a
-//! symlink is never followed. A file that is dropped before it is published is removed. After a `kill -9` the temporary
-//! file stays.
+//! symlink is never followed. A file that is dropped before it is published is removed. After a crash or a `kill -9`
+//! the temporary file stays.
 
 use std::{
     fs::{self, File, Permissions},
@@ -35,7 +35,7 @@ impl NewFile {
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
         prefix.push(".");
-        // The mode of `File::create`: the umask decides who may read the file.
+        // The same mode as with `File::create`, so the umask decides who may read the file.
         let file = Builder::new()
             .prefix(&prefix)
             .suffix(".partial")
@@ -49,14 +49,14 @@ impl NewFile {
         self.file.as_file().try_clone()
     }
 
-    /// Syncs the file and gives it its name. Fails if anything with that name exists, even a symlink; nothing is
-    /// overwritten. Returns the file's length.
+    /// Syncs the file and renames it to its target. Fails if anything with that name exists, even a symlink; nothing is
+    /// overwritten. Returns the file's length in bytes.
     pub fn publish(self) -> io::Result<u64> {
         self.sync_and_rename(|file, target| file.persist_noclobber(target).map_err(|error| error.error))
     }
 
-    /// Syncs the file and gives it its name, replacing an existing file. Returns the file's length. Fails if a symlink,
-    /// a device or a folder has the name: it was not written by this program.
+    /// Syncs the file and renames it to its target, replacing an existing file. Returns the file's length in bytes.
+    /// Fails if a symlink, a device or a folder has that name, because this program did not create it.
     pub fn replace(self) -> io::Result<u64> {
         match fs::symlink_metadata(&self.target) {
             Ok(existing) if !existing.is_file() => {
@@ -94,7 +94,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.replace().map(drop)
 }
 
-/// Creates a folder and its missing parents, and makes the new names durable.
+/// Creates a folder and its missing parents, and makes them durable.
 pub fn create_folder(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
@@ -105,7 +105,7 @@ pub fn create_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Syncs a folder: makes the names in it durable.
+/// Syncs a folder, so that the creation, renaming and removal of files in it are durable.
 pub fn sync_folder(dir: &Path) -> io::Result<()> {
     #[cfg(feature = "failpoints")]
     SYNCED.lock().push(dir.to_owned());

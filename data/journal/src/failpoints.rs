@@ -2,13 +2,14 @@
 //!
 //! In a build with the feature `failpoints`, the action of a point is configured by the environment variable
 //! `FAILPOINTS` or by a test, in the syntax of the crate `fail`. For example,
-//! `FAILPOINTS='database-write=2*off->return(worn out)'` lets two writes pass and fails all later ones with the reason
-//! `worn out`. `return(REASON)` returns an error with that reason. Some reasons have a special meaning:
+//! `FAILPOINTS='database-write=2*off->return(worn out)'` lets the first two writes to the database succeed and makes
+//! all later ones fail with the reason `worn out`. `return(REASON)` returns an error with that reason. Some reasons
+//! have a special meaning:
 //!
 //! - `full`: an error for a full disk;
 //! - `descriptors`: an error for a lack of file descriptors;
-//! - `kill`: the process ends at once, as by `kill -9`: nothing is unwound, drained or synced;
-//! - `kill 300`: the process ends 300 microseconds later, in the middle of what follows.
+//! - `kill`: the process aborts at once. As after `kill -9`, nothing is unwound, drained or synced;
+//! - `kill 300`: the process aborts 300 microseconds later, in the middle of the code after the point.
 //!
 //! In a build without the feature, failpoints have no effect.
 

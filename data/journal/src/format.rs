@@ -12,19 +12,19 @@
 //! A segment is the header and then its records. For example, a segment whose only record has number 17 and a payload
 //! of 100 bytes is named `00000000000000000017.log` and has 40 + 20 + 100 = 160 bytes.
 //!
-//! Later versions keep the offsets of the header's fields, so that an older program can distinguish a newer journal
-//! from a damaged one. Both magics contain bytes that no UTF-8 text contains: text in a damaged payload cannot be
-//! mistaken for a record.
+//! Later versions of the format keep the offsets of the header's fields, so that an older program can distinguish a
+//! newer journal from a damaged one. Both magics contain bytes that no UTF-8 text contains, so text in a damaged
+//! payload cannot be mistaken for a record.
 
 use crate::Seq;
 
 /// The version of the format that this program writes and reads.
 pub(super) const VERSION: u32 = 1;
-/// The length of a segment's header.
+/// The length of a segment's header, in bytes.
 pub(super) const HEADER_BYTES: usize = 40;
-/// The length of the frame before each payload.
+/// The length of the frame before each payload, in bytes.
 pub(super) const FRAME_BYTES: usize = 20;
-/// The maximum length of a payload.
+/// The maximum length of a payload, in bytes.
 pub(super) const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 /// The first bytes of every record.
 pub(super) const RECORD_MAGIC: [u8; 4] = [0xfb, b'V', b'r', 0xf5];
@@ -37,9 +37,9 @@ const NAME_DIGITS: usize = 20;
 pub(super) struct Header {
     /// The number of the segment's first record. It is also in the file's name.
     pub first: Seq,
-    /// The low water when the segment was created.
+    /// The low-water mark when the segment was created: records below it were no longer needed.
     pub low_water: Seq,
-    /// When the segment was created, Unix time.
+    /// When the segment was created, as Unix time in milliseconds.
     pub created_ms: i64,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Header {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderRead {
     Good(Header),
-    /// The checksum matches, but the format has this other version.
+    /// The checksum matches, but the header has this other version of the format.
     OtherVersion(u32),
     /// The magic is right, but the header is damaged.
     Damaged,
@@ -108,7 +108,7 @@ impl Frame {
         is_valid.then(|| Self { payload_bytes, seq, crc: u32_at(bytes, 16) })
     }
 
-    /// Returns the length of the frame and its payload.
+    /// Returns the length of the frame and its payload, in bytes.
     pub(super) fn record_bytes(self) -> usize {
         FRAME_BYTES + self.payload_bytes
     }
@@ -132,12 +132,12 @@ pub(super) fn push_record(buffer: &mut Vec<u8>, seq: Seq, payload: &[u8]) {
     buffer.extend_from_slice(payload);
 }
 
-/// Returns the file name of the segment that begins with this number.
+/// Returns the file name of the segment whose first record has this number.
 pub(super) fn segment_name(first: Seq) -> String {
     format!("{:0NAME_DIGITS$}.log", first.0)
 }
 
-/// Returns the first number from a segment's file name; none for other names.
+/// Returns the number of the first record from a segment's file name; none for other names.
 pub(super) fn parse_name(name: &str) -> Option<Seq> {
     let digits = name.strip_suffix(".log").filter(|digits| digits.len() == NAME_DIGITS)?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {

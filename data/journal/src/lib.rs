@@ -1,8 +1,8 @@
 //! The write-ahead journal: an append-only, checksummed, segmented log of opaque records.
 //!
-//! A record is acknowledged once it is on disk. One thread, the writer, owns the newest segment file. It writes all
-//! waiting records with one call, syncs the file once and acknowledges them (group commit). Records that arrive during
-//! the sync form the next group, so a record waits for at most the group before it and its own.
+//! A record is acknowledged once it is on disk. One thread, the writer, owns the newest segment file. It takes the
+//! waiting records, up to `group_bytes`, writes them with one call, syncs the file once and acknowledges them (group
+//! commit). Records that arrive during the sync form the next group.
 //!
 //! ```text
 //! append(a)                  queue: a
@@ -10,20 +10,22 @@
 //! append(b), append(c)       queue: b, c
 //! ... sync returns           a is acknowledged as record 1
 //! writer takes group 2       writes b and c, syncs once; they are acknowledged as records 2 and 3
-//! release(3)                 records 1 and 2 are no longer needed; their segment is deleted once all of its records are
-//!                            unneeded and it exceeds `retention`, or unneeded segments exceed `retention_bytes`
+//! release(3)                 3 is the low-water mark: records 1 and 2 are no longer needed
 //! ```
+//!
+//! The writer deletes a segment once none of its records is needed and it is older than `retention`, or such segments
+//! together exceed `retention_bytes`.
 //!
 //! Failures:
 //!
-//! - A failed sync is final, because it is unknown what the kernel has written. The journal refuses every record until
-//!   the process restarts.
-//! - A full disk is temporary. The writer cuts the file back to its durable part, and the next append tries again.
+//! - A failed sync is permanent, because it is unknown what the kernel has written. The journal refuses every record
+//!   until the process restarts.
+//! - A full disk is temporary. The writer truncates the file to its durable part, and the next append tries again.
 //! - A lack of file descriptors or memory is temporary too. If the next segment cannot be created, the writer continues
 //!   in the full one until it can.
 //!
-//! Does not know the content of records, nor when a record is no longer needed: the caller says so, see
-//! [`Journal::release`]. Has no clock: the caller passes the time.
+//! Does not interpret the content of records. Does not decide when a record is no longer needed; the caller does
+//! ([`Journal::release`]). Has no clock; the caller passes the time.
 
 mod disk;
 pub mod durable;
@@ -55,23 +57,23 @@ use queue::{AppendRequest, Completion, Shared};
 use scan::{Repair, Scan};
 use writer::Writer;
 
-/// The maximum number of damaged places that are logged one by one.
+/// The maximum number of damaged parts that are logged one by one.
 const MAX_LOGGED_DAMAGE: usize = 32;
 
-/// The sequence number of a record. Numbers go up by one from [`Seq::FIRST`]. No two acknowledged records have the
-/// same.
+/// The sequence number of a record. Numbers increase by one from record to record, starting at [`Seq::FIRST`]. No two
+/// acknowledged records have the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(u64);
 
 impl Seq {
-    /// Below the number of every record.
+    /// A number below that of every record.
     pub const ZERO: Self = Self(0);
     /// The number of the first record.
     pub const FIRST: Self = Self(1);
     /// The highest possible number. It fits in a signed integer.
     pub const MAX: Self = Self(i64::MAX as u64);
 
-    /// Creates a number. A number above [`Seq::MAX`] becomes [`Seq::MAX`].
+    /// Creates a sequence number. A number above [`Seq::MAX`] becomes [`Seq::MAX`].
     pub fn new(number: u64) -> Self {
         Self(number).min(Self::MAX)
     }
@@ -100,17 +102,18 @@ impl fmt::Display for Seq {
 /// Sizes, limits and retention of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalSettings {
-    /// A segment of this size gets a successor as soon as one can be created.
+    /// When a segment has this size in bytes, the next one is begun as soon as it can be created.
     pub segment_bytes: u64,
-    /// The maximum size of a group, which is written and synced at once. A longer record is a group of its own.
+    /// The maximum size in bytes of a group of records that are written and synced together. A longer record is a group
+    /// of its own.
     pub group_bytes: usize,
     /// The maximum number of waiting records. A further record is refused with [`JournalError::Busy`].
     pub queue_records: usize,
-    /// The maximum total payload of waiting records, in bytes. A single longer record is accepted if no other waits.
+    /// The maximum total payload of waiting records, in bytes. A longer record is accepted if no other record waits.
     pub queue_bytes: usize,
-    /// How long a segment that is no longer needed is retained after its last record.
+    /// How long a segment is retained after its last record, if none of its records is needed any more.
     pub retention: Duration,
-    /// The maximum total size of retained segments that are no longer needed.
+    /// The maximum total size, in bytes, of segments of which no record is needed any more.
     pub retention_bytes: u64,
 }
 
@@ -145,9 +148,9 @@ pub enum JournalError {
     /// A record is longer than the maximum.
     #[error("a record of {bytes} bytes is too large for the journal; at most {max}")]
     TooLarge {
-        /// The length of its payload.
+        /// The length of the record's payload, in bytes.
         bytes: usize,
-        /// The maximum length.
+        /// The maximum length of a payload, in bytes.
         max: usize,
     },
     /// The journal is closed.
@@ -185,9 +188,9 @@ pub enum JournalHealth {
     Good,
     /// The last group could not be written because the disk is full.
     Full,
-    /// The last group could not be written for a lack of file descriptors or memory, with the details.
+    /// The last group could not be written, because file descriptors or memory were short. Holds the details.
     Shortage(String),
-    /// It refuses all records until the process restarts, for this reason.
+    /// The journal refuses all records until the process restarts. Holds the reason.
     Failed(String),
 }
 
@@ -200,7 +203,7 @@ pub struct JournalStatus {
     pub low_water: Seq,
     /// The number of segment files.
     pub segments: u64,
-    /// The total size of the segment files.
+    /// The total size of the segment files, in bytes.
     pub bytes: u64,
     /// The number of records that wait to be written.
     pub waiting_records: u64,
@@ -214,7 +217,7 @@ pub struct JournalStatus {
     pub sync_total_us: u64,
     /// The duration of the last sync, in microseconds.
     pub sync_last_us: u64,
-    /// How long the current group has been writing; zero if there is none.
+    /// How long the writer has been writing the current group; zero if it is not writing.
     pub writing_for: Duration,
     /// Whether the journal accepts records.
     pub health: JournalHealth,
@@ -223,9 +226,9 @@ pub struct JournalStatus {
 /// A segment file to copy for a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentFile {
-    /// The file. It may be deleted once none of its records is needed.
+    /// The file. The journal may delete it once none of its records is needed.
     pub path: PathBuf,
-    /// The length of the durable part. Bytes after it are not acknowledged.
+    /// The length of the durable part, in bytes. Records after it are not acknowledged.
     pub durable_bytes: u64,
 }
 
@@ -248,11 +251,12 @@ pub struct AppendFuture(oneshot::Receiver<Result<Seq, JournalError>>);
 
 impl Journal {
     /// Opens the journal in a folder, creates the folder if it is missing, and passes every record from `low_water` on
-    /// to `on_record`, in order. Without a low water, uses the one in the header of the newest readable segment.
+    /// to `on_record`, in order. If `low_water` is none, uses the low-water mark in the header of the newest readable
+    /// segment.
     ///
-    /// Cuts off a torn end of the newest segment. New records are numbered above all existing ones, and not below
-    /// `low_water`. `now_ms` is Unix time. Also succeeds if no new segment can be created because the disk is full or
-    /// file descriptors are short.
+    /// Truncates the newest segment if it ends with an incomplete record. New records are numbered above all existing
+    /// ones, and not below `low_water`. `now_ms` is Unix time in milliseconds. Also succeeds if no new segment can be
+    /// created because the disk is full, or file descriptors or memory are short.
     pub fn open(
         dir: &Path,
         settings: JournalSettings,
@@ -290,22 +294,22 @@ impl Journal {
     /// durable in the order of the calls.
     pub fn append(&self, payload: Vec<u8>) -> AppendFuture {
         let (sender, receiver) = oneshot::channel();
-        // Sending fails if the future was dropped.
+        // Sending fails if the caller has dropped the future.
         self.append_then(payload, move |outcome| drop(sender.send(outcome)));
         AppendFuture(receiver)
     }
 
     /// Queues a record like [`Journal::append`] and calls `callback` with the outcome.
     ///
-    /// The callback runs on the journal's thread, or on this thread if the record is refused at once. The journal
-    /// writes nothing while it runs, so it must be short.
+    /// The callback runs on the journal's thread, or on the caller's thread if the record is refused at once. The
+    /// journal writes nothing while the callback runs, so it must be short.
     pub fn append_then(&self, payload: Vec<u8>, callback: impl FnOnce(Result<Seq, JournalError>) + Send + 'static) {
         self.writer.shared.push(AppendRequest { payload, completion: Completion::new(callback) });
     }
 
     /// Declares that records below `low_water` are no longer needed. A value below an earlier one has no effect. The
-    /// writer deletes unneeded segments when they exceed the age or the total size of the settings. `now_ms` is Unix
-    /// time.
+    /// writer deletes unneeded segments that are older than [`JournalSettings::retention`], and the oldest ones while
+    /// they take more than [`JournalSettings::retention_bytes`]. `now_ms` is Unix time in milliseconds.
     pub fn release(&self, low_water: Seq, now_ms: i64) {
         self.writer.shared.release(low_water, now_ms);
     }
@@ -325,7 +329,8 @@ impl Journal {
         self.writer.shared.segments_from(low_water)
     }
 
-    /// Writes the waiting records, refuses later ones from every clone, and returns when the file is closed.
+    /// Writes the waiting records, and returns when the file is closed. Later records are refused, also from clones of
+    /// this handle.
     pub fn close(self) {
         self.writer.close();
     }
@@ -333,7 +338,7 @@ impl Journal {
 
 /// Reads a journal's folder without changing it. The parameters are those of [`Journal::open`].
 ///
-/// If the journal is being written meanwhile, the newest records may be missing or appear torn.
+/// If a process writes to the journal meanwhile, the newest records may be missing or appear incomplete.
 pub fn inspect_journal(
     dir: &Path,
     low_water: Option<Seq>,
@@ -345,11 +350,11 @@ pub fn inspect_journal(
 impl WriterThread {
     fn close(&self) {
         self.shared.close();
-        // A concurrent call waits here until the file is closed.
+        // A concurrent call of this function waits here until the file is closed.
         let mut thread = self.thread.lock();
         let Some(thread) = thread.take() else { return };
-        // The last handle may be dropped in a callback on the writer's own thread, which cannot join itself and ends
-        // later.
+        // The last handle may be dropped in a callback on the writer's thread. That thread cannot join itself; it ends
+        // after the callback.
         let is_own = thread.thread().id() == thread::current().id();
         if !is_own && thread.join().is_err() {
             tracing::error!("the journal's thread panicked");
@@ -372,7 +377,7 @@ impl Future for AppendFuture {
 }
 
 /// Repairs the newest segment and syncs it. A record that was written but not synced before a crash of the process has
-/// been read by now: it must not get lost later.
+/// already been passed to the caller, so the sync makes it durable.
 fn repair(disk: &dyn Disk, dir: &Path, scan: &Scan) -> Result<(), JournalError> {
     let (path, result) = match &scan.repair {
         Repair::Remove(path) => (path.clone(), disk.remove(path)),

@@ -29,7 +29,7 @@ pub(super) struct Completion(Option<CompletionFn>);
 
 type CompletionFn = Box<dyn FnOnce(Result<Seq, JournalError>) + Send>;
 
-/// Records below `low_water` are no longer needed at the time `now_ms`.
+/// A declaration that records below `low_water` are no longer needed, made at the time `now_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Release {
     pub low_water: Seq,
@@ -67,11 +67,12 @@ struct Queue {
 /// The segment files and the counters of the journal.
 #[derive(Default)]
 pub(super) struct JournalState {
-    /// Oldest first. Of the newest, only the durable bytes are counted.
+    /// Oldest first. The size of the newest one is that of its durable part.
     pub segments: VecDeque<Segment>,
-    /// Only the counters, the low water and the health are maintained here.
+    /// Only the counters, the low-water mark and the health are maintained in this value. [`Shared::status`] fills in
+    /// the rest.
     pub status: JournalStatus,
-    /// When the writing of the current group began.
+    /// When the writer began to write the current group; none if it is not writing.
     pub writing_since: Option<Instant>,
 }
 
@@ -220,7 +221,7 @@ impl Shared {
         self.durable.store(seq.0, Ordering::Release);
     }
 
-    /// Refuses all records from now on, for this reason.
+    /// Marks the journal as failed for this reason. All records are refused from now on.
     pub(super) fn fail(&self, reason: &str) {
         self.state().status.health = JournalHealth::Failed(reason.to_owned());
         self.failed.store(true, Ordering::Release);

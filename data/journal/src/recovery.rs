@@ -1,4 +1,4 @@
-//! The report of reading a journal's folder: counts, and every kind of damage with its log line and text.
+//! What was found when a journal's folder was read: counts, and the damage, with its texts for logs and users.
 
 use std::{fmt, path::PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
 /// The result of reading a journal's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovery {
-    /// The number of records passed on.
+    /// The number of records that were passed to the caller.
     pub records: u64,
     /// The total length of their payloads, in bytes.
     pub bytes: u64,
@@ -20,7 +20,7 @@ pub struct Recovery {
     pub low_water: Seq,
     /// The number of the next new record.
     pub next: Seq,
-    /// All damage, in the order of the segments.
+    /// All damage, in the order of the segments, after the files that are not segments.
     pub damage: Vec<Damage>,
 }
 
@@ -29,21 +29,22 @@ pub struct Recovery {
 pub struct LostRecords {
     /// The lowest number.
     pub first: Seq,
-    /// The highest number; none if no valid record or segment follows that would tell it.
+    /// The highest number; none if it is unknown, because no valid record or segment follows.
     pub last: Option<Seq>,
 }
 
-/// One damaged part of a journal. `segment` is the first number, as in the file's name.
+/// One damaged part of a journal. A segment is identified by the number of its first record, which is also its file
+/// name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// The newest segment ends with an incomplete record: usually a write that a crash interrupted, which was never
-    /// acknowledged. Opening the journal cuts it off.
+    /// The newest segment ends with an incomplete record. Usually a crash interrupted its writing, and it was never
+    /// acknowledged. Opening the journal removes it.
     TornTail {
         /// The segment.
         segment: Seq,
-        /// The end of the valid part.
+        /// The offset at which the valid part ends.
         from_byte: u64,
-        /// The end of the file.
+        /// The length of the file.
         to_byte: u64,
         /// The records that the torn part may have held.
         lost: LostRecords,
@@ -52,11 +53,11 @@ pub enum Damage {
     Bytes {
         /// The segment.
         segment: Seq,
-        /// The first invalid byte.
+        /// The offset of the first invalid byte.
         from_byte: u64,
-        /// The next valid record, or the end of the file.
+        /// The offset of the next valid record, or the length of the file.
         to_byte: u64,
-        /// The lost records; none if the numbers before and after are consecutive.
+        /// The lost records; none if the numbers of the records before and after the damage are consecutive.
         lost: Option<LostRecords>,
     },
     /// A segment's header is damaged, or does not match the file's name. The segment's records are used.
@@ -64,12 +65,12 @@ pub enum Damage {
         /// The segment.
         segment: Seq,
     },
-    /// Numbers are missing between two valid records: a segment, or a part of one, is missing.
+    /// Numbers are missing between two valid records, because a segment or a part of one is missing.
     Gap {
         /// The missing records.
         lost: LostRecords,
     },
-    /// A file or folder that is not a segment. It is not touched.
+    /// A file or folder that is not a segment. The journal does not change or delete it.
     Foreign {
         /// The file or folder.
         path: PathBuf,
@@ -77,7 +78,7 @@ pub enum Damage {
 }
 
 impl Recovery {
-    /// Whether a requested record may be lost. Foreign files and damaged headers lose no records.
+    /// Returns whether a requested record may be lost. Foreign files and damaged headers lose no records.
     pub fn may_have_lost(&self) -> bool {
         let low_water = self.low_water;
         self.damage.iter().filter_map(Damage::lost).any(|lost| lost.last.is_none_or(|last| last >= low_water))
@@ -85,8 +86,8 @@ impl Recovery {
 }
 
 impl Damage {
-    /// Whether it is a segment whose creation a crash interrupted. It never had a record, because the header is synced
-    /// before the first record is written.
+    /// Returns whether this is a segment whose creation a crash interrupted. Such a segment never had a record, because
+    /// the header is synced before the first record is written.
     pub fn is_unfinished_segment(&self) -> bool {
         matches!(self, Self::TornTail { to_byte, .. } if *to_byte < HEADER_BYTES as u64)
     }

@@ -1,4 +1,4 @@
-//! Reads a journal's folder: every valid record in order, whatever the bytes are.
+//! Reads a journal's folder: finds every valid record, in order, even if the files are damaged.
 //!
 //! A record is valid if its magic and checksum are right and its number is above that of the record before and below
 //! the first number of the next segment. After damage, reading continues at the next valid record:
@@ -6,7 +6,7 @@
 //! ```text
 //! ...01.log   [header] [1] [2] [?] [4]        record 3 is damaged: Damage::Bytes, lost: record 3
 //! ...05.log   missing                         Damage::Gap, lost: records 5 to 8
-//! ...09.log   [header] [9] [10] [11, cut      the newest segment: Damage::TornTail, lost: from record 11, if written
+//! ...09.log   [header] [9] [10] [11, cut off  the newest segment: Damage::TornTail, lost: from record 11 on
 //! ```
 //!
 //! Does not repair anything; [`super::Journal::open`] does.
@@ -29,7 +29,7 @@ pub(super) struct Scan {
     /// The segments, oldest first.
     pub segments: Vec<Segment>,
     pub repair: Repair,
-    /// Whether the newest segment has a good header and no record. New records can then be written to it.
+    /// Whether the newest segment has a valid header and no record. New records can then be written to it.
     pub newest_is_empty: bool,
 }
 
@@ -47,14 +47,14 @@ pub(super) enum Repair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     pub first: Seq,
-    /// The length of the file.
+    /// The length of the file, in bytes.
     pub bytes: u64,
-    /// When it was created; none if its header is damaged.
+    /// When it was created, as Unix time; none if its header is damaged.
     pub created_ms: Option<i64>,
 }
 
-/// Reads the folder and passes every valid record from the low water on to `on_record`. Without a low water, uses that
-/// of the newest good header.
+/// Reads the folder and passes every valid record from `low_water` on to `on_record`. If `low_water` is none, uses the
+/// low-water mark in the newest valid header.
 pub(super) fn scan(
     dir: &Path,
     low_water: Option<Seq>,
@@ -114,8 +114,9 @@ struct Cursor {
 }
 
 impl Scanner<'_> {
-    /// Starts with this segment. Records from a requested low water to the segment's first are reported as missing.
-    /// Those from a header's low water are not: segments may have been deleted since the header was written.
+    /// Starts at the segment whose first record has the number `first`. If the caller requested a low-water mark,
+    /// records between it and `first` are reported as missing. With the low-water mark of a header they are not,
+    /// because segments may have been deleted since the header was written.
     fn start_at(&mut self, first: Seq, requested: Option<Seq>) {
         let first = first.max(Seq::FIRST);
         self.expected = Some(requested.map_or(first, |low_water| low_water.max(Seq::FIRST).min(first)));
@@ -174,7 +175,8 @@ impl Scanner<'_> {
         Some((frame, payload))
     }
 
-    /// Passes on the record at the cursor and moves behind it. Returns false if there is no valid record.
+    /// Passes the record at the cursor to the caller and moves the cursor behind it. Returns false if there is no valid
+    /// record.
     fn take_record(&mut self, cursor: &mut Cursor) -> bool {
         let at = cursor.at;
         let Some((frame, payload)) = self.valid_record_at(cursor, at) else { return false };
@@ -189,7 +191,8 @@ impl Scanner<'_> {
         true
     }
 
-    /// Moves to the next valid record after damage and reports the damage. Returns false if there is no further record.
+    /// Moves the cursor to the next valid record after damage and reports the damage. Returns false if there is no
+    /// further valid record.
     fn resume(&mut self, cursor: &mut Cursor) -> bool {
         let Some((at, seq)) = self.skip_damaged_record(cursor).or_else(|| self.find_next_record(cursor)) else {
             return false;
@@ -202,7 +205,8 @@ impl Scanner<'_> {
         true
     }
 
-    /// Returns the record behind a damaged one whose length is intact. This avoids searching its payload for records.
+    /// Returns the record behind a damaged one if the length of the damaged one is intact. Then its payload need not be
+    /// searched for records.
     fn skip_damaged_record(&self, cursor: &mut Cursor) -> Option<(u64, Seq)> {
         let frame = Frame::parse(cursor.window.get(cursor.at, FRAME_BYTES))?;
         let at = cursor.at + frame.record_bytes() as u64;
@@ -210,7 +214,7 @@ impl Scanner<'_> {
         (seq == self.expected().after()).then_some((at, seq))
     }
 
-    /// Searches the next valid record behind the cursor.
+    /// Searches for the next valid record behind the cursor.
     fn find_next_record(&self, cursor: &mut Cursor) -> Option<(u64, Seq)> {
         let mut at = cursor.at;
         loop {
@@ -256,8 +260,8 @@ impl Scanner<'_> {
             damage.push(Damage::TornTail { segment, from_byte, to_byte, lost });
             return;
         }
-        // Records lost here must not be reported again as a gap before the next segment. The first number of a next
-        // segment with a damaged header is unknown.
+        // Records that are reported as lost here must not be reported again as a gap before the next segment. If the
+        // header of the next segment is damaged, its first number is unknown.
         let next = later.first().and_then(|file| file.header).map(|header| header.first.max(first));
         let lost = match next {
             Some(next) => (first < next).then(|| LostRecords { first, last: Some(next.before()) }),
@@ -310,7 +314,7 @@ impl Scanner<'_> {
     }
 }
 
-/// Whether the bytes after the last valid record of the newest segment can be cut off.
+/// Returns whether the bytes after the last valid record of the newest segment can be cut off.
 fn can_be_cut(file: &NamedFile, end: ValidEnd) -> bool {
     file.header.is_some() || end.records > 0
 }
@@ -319,17 +323,18 @@ fn is_torn(damage: &Damage, first: Seq) -> bool {
     matches!(damage, Damage::TornTail { segment, .. } if *segment == first)
 }
 
-/// Whether a crash interrupted the creation of the file. Then it is short, or all zeros.
+/// Returns whether a crash interrupted the creation of the file. Then the file is shorter than a header, or all zeros.
 fn is_unfinished_header(file: &NamedFile, window: &mut FileWindow<File>) -> bool {
     file.bytes < HEADER_BYTES as u64 || window.is_zero()
 }
 
-/// Returns the index of the segment that contains the low water. Segments before it are not needed.
+/// Returns the index of the segment that contains the record with the number `low_water`. Segments before it are not
+/// needed.
 fn first_needed(files: &[NamedFile], low_water: Seq) -> usize {
     files.iter().rposition(|file| file.header.is_some() && file.first <= low_water).unwrap_or(0)
 }
 
-/// Returns the files with a segment's name, by number, and reports all other entries as foreign.
+/// Returns the files that are named as segments are, ordered by number, and reports all other entries as foreign.
 fn list(dir: &Path, damage: &mut Vec<Damage>) -> Result<Vec<NamedFile>, JournalError> {
     let io = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! A buffered view of a file that may be larger than memory and may contain blocks that the disk cannot read.
+//! A buffered view of a file. The file may be larger than memory and may contain blocks that the disk cannot read.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -31,7 +31,7 @@ impl<F: ReadAt> FileWindow<F> {
         Self { file, bytes, buffer_start: 0, buffer: Vec::new() }
     }
 
-    /// Returns the file's length.
+    /// Returns the file's length in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -52,7 +52,8 @@ impl<F: ReadAt> FileWindow<F> {
     pub(super) fn find(&mut self, pattern: [u8; 4], from: u64) -> Option<u64> {
         let mut at = from;
         while at < self.bytes {
-            // Half of what is read at a time, so that the next step finds its bytes in the buffer.
+            // Searches half a chunk at a time, so that the first bytes of the next half are usually in the buffer
+            // already.
             let chunk = self.get(at, CHUNK_BYTES / 2);
             if let Some(position) = chunk.windows(pattern.len()).position(|four| *four == pattern) {
                 return Some(at + position as u64);
@@ -65,7 +66,7 @@ impl<F: ReadAt> FileWindow<F> {
         None
     }
 
-    /// Whether all bytes of the file are zeros.
+    /// Returns whether all bytes of the file are zeros.
     pub(super) fn is_zero(&mut self) -> bool {
         let mut at = 0;
         while at < self.bytes {
@@ -99,7 +100,8 @@ impl<F: ReadAt> FileWindow<F> {
         }
     }
 
-    /// Reads up to the end of the block, and fills it with zeros if that fails. Returns the number of bytes.
+    /// Reads up to the end of the block at `offset`, or fills the buffer up to there with zeros if the disk cannot read
+    /// the block. Returns the number of bytes that were filled.
     fn fill_block(&mut self, filled: usize, offset: u64) -> usize {
         let offset_in_block = usize::try_from(offset % BLOCK_BYTES as u64).unwrap_or(0);
         let length = (BLOCK_BYTES - offset_in_block).min(self.buffer.len() - filled);

@@ -21,7 +21,7 @@ pub(super) struct Writer {
     current: Option<OpenSegment>,
     /// The number of the next record.
     next: Seq,
-    /// The time of the last release, or of opening; Unix time.
+    /// The time of the last release, or of opening the journal; Unix time in milliseconds.
     now_ms: i64,
     buffer: Vec<u8>,
     /// Whether the newest segment is full and a new one could not be created.
@@ -32,7 +32,7 @@ pub(super) struct Writer {
 struct OpenSegment {
     file: Box<dyn LogFile>,
     path: PathBuf,
-    /// The durable length. Between groups it is the length of the file.
+    /// The durable length, in bytes. Between groups it is the length of the file.
     bytes: u64,
 }
 
@@ -49,8 +49,8 @@ impl Writer {
         Self { shared, disk, current: None, next, now_ms, buffer: Vec::new(), rotation_overdue: false }
     }
 
-    /// Creates the segment for new records, or uses an empty newest one if its first number is the next one. If the
-    /// disk is full or file descriptors are short, the first append tries again.
+    /// Creates the segment for new records, or uses the newest one if it is empty and its first number is that of the
+    /// next record. If the disk is full, or file descriptors or memory are short, the first append tries again.
     pub(super) fn start(&mut self, newest_is_empty: bool) -> Result<(), JournalError> {
         let newest = self.shared.state().segments.back().map(|segment| segment.first);
         if newest_is_empty && newest == Some(self.next) {
@@ -166,7 +166,7 @@ impl Writer {
             };
         }
         if let Err(error) = timed_sync(&self.shared, current.file.as_ref()) {
-            // Best effort: refused records should not be found at the next start, but this may fail too.
+            // Refused records should not be found at the next start. If this fails too, nothing more can be done.
             let _best_effort = current.truncate_to_durable();
             return Err(fatal("cannot be synced", &current.path, &error));
         }
@@ -174,7 +174,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Creates the next segment. If file descriptors or memory are short, continues in the newest one, which is open.
+    /// Creates the next segment. If file descriptors or memory are short, continues in the current segment if one is
+    /// open.
     fn rotate(&mut self) -> Result<(), WriteError> {
         match self.create_segment() {
             Err(WriteError::Shortage(reason)) if self.current.is_some() => {
@@ -196,7 +197,7 @@ impl Writer {
         }
     }
 
-    /// Creates a segment that begins with the next number.
+    /// Creates a segment whose first record is the next one.
     fn create_segment(&mut self) -> Result<(), WriteError> {
         let path = self.path(self.next);
         let low_water = self.shared.state().status.low_water;
@@ -222,8 +223,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes unneeded segments, oldest first, until the buffer should fit on the disk. Returns whether any was
-    /// deleted.
+    /// Deletes unneeded segments, oldest first, until they have freed enough space for the buffer. Returns whether any
+    /// was deleted.
     fn make_room(&mut self) -> Result<bool, WriteError> {
         let needed_bytes = (self.buffer.len() + HEADER_BYTES) as u64;
         let mut freed_bytes = 0;
@@ -250,7 +251,7 @@ impl Writer {
         status.low_water = status.low_water.max(low_water);
     }
 
-    /// Deletes the unneeded segments that exceed the age or the total size of the settings.
+    /// Deletes the oldest unneeded segments while they exceed the age or the total size in the settings.
     fn delete_expired(&mut self) {
         while let Some(oldest) = self.expired() {
             match self.delete(oldest) {
@@ -265,7 +266,8 @@ impl Writer {
         }
     }
 
-    /// Returns the oldest segment if it is unneeded and exceeds the age or the total size.
+    /// Returns the oldest segment if it is unneeded and exceeds the retention time, or all unneeded segments together
+    /// exceed the maximum size.
     fn expired(&self) -> Option<Segment> {
         let state = self.shared.state();
         let oldest = unneeded_segments(&state).next()?;
@@ -294,7 +296,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Sets the health after a group, and logs a change.
+    /// Sets the health of the journal, and logs a change.
     fn set_health(&self, health: JournalHealth) {
         let dir = self.shared.dir.display();
         let before = std::mem::replace(&mut self.shared.state().status.health, health.clone());
@@ -323,14 +325,14 @@ impl Writer {
 }
 
 impl OpenSegment {
-    /// Cuts the file back to its durable length.
+    /// Truncates the file to its durable length.
     fn truncate_to_durable(&self) -> io::Result<()> {
         self.file.truncate(self.bytes)?;
         self.file.sync_data()
     }
 }
 
-/// Returns the segments whose records are all below the low water, oldest first; never the newest.
+/// Returns the segments whose records are all below the low-water mark, oldest first. Never returns the newest segment.
 fn unneeded_segments(state: &JournalState) -> impl Iterator<Item = Segment> {
     let low_water = state.status.low_water;
     let successors = state.segments.iter().skip(1);
@@ -379,7 +381,8 @@ struct RefuseOnExit(Arc<Shared>);
 impl Drop for RefuseOnExit {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Its last group may be on disk without being durable, as after a failed sync.
+            // The last group may have been written without a sync, so the journal counts as failed, as after a failed
+            // sync.
             tracing::error!(dir = %self.0.dir.display(), "the journal's thread panicked");
             self.0.fail("its thread panicked; see the log");
         }

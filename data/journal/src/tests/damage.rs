@@ -107,7 +107,8 @@ fn overwritten_records_in_the_middle() {
     assert_eq!(found, records);
     assert_eq!(recovery.next, Seq::new(20));
     drop(journal);
-    // Opened again, the damage is still reported and nothing more is lost. Below the low water it is not reported.
+    // When the journal is opened again, the damage is still reported and nothing more is lost. Damage below the
+    // low-water mark is not reported.
     let (_, found, recovery) = open(dir.path(), Some(Seq::ZERO));
     assert_eq!((found, recovery.damage.len()), (records, 1));
     assert_eq!(inspect(dir.path(), Some(Seq::new(20))).1.damage, []);
@@ -126,7 +127,7 @@ fn the_end_of_a_segment_in_the_middle() {
     assert!(
         matches!(&recovery.damage[..], [Damage::Bytes { lost: Some(l), .. }] if *l == lost(second - 1, Some(second - 1)))
     );
-    // If the segment is cut at the boundary of a record, only the missing numbers show it.
+    // If the segment is cut between two records, only the missing numbers show the damage.
     fs::write(path, &bytes[..ends[ends.len() - 2]]).unwrap();
     let (_, recovery) = inspect(dir.path(), Some(Seq::ZERO));
     assert_eq!(recovery.damage, [Damage::Gap { lost: lost(second - 1, Some(second - 1)) }]);
@@ -297,7 +298,7 @@ proptest! {
             prop_assert!(!damage.to_string().is_empty());
         }
         let Ok(seq) = block_on(journal.append(vec![1, 2, 3])) else {
-            // Only if the last sequence number is used up.
+            // The append fails only if the sequence numbers are used up.
             prop_assert!(opened.next == Seq::MAX);
             return Ok(());
         };

@@ -1,5 +1,5 @@
-//! Tests with a failing disk: no record is acknowledged that is not durable, and refused records are not read later
-//! where that is possible.
+//! Tests with a failing disk. A record is acknowledged only when it is durable. A refused record is not read later,
+//! unless the disk also refuses to remove it.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ struct Faults {
     /// The error of a full disk.
     full_error: Option<io::ErrorKind>,
     write: Option<io::ErrorKind>,
-    /// The error of creating a file, and that of a write after half of its bytes.
+    /// The error of creating a file, and the error of a write after half of its bytes.
     create_errno: Option<Errno>,
     write_errno: Option<Errno>,
     sync: bool,
@@ -348,7 +348,7 @@ fn a_failed_sync_while_opening_is_an_error() {
     plan.set(|faults| faults.sync = true);
     assert!(open_on(dir.path(), &plan, small_segments()).is_err());
     assert_eq!(open(dir.path(), None).1, records);
-    // Also if no segment has to be created.
+    // Opening also fails if no segment has to be created.
     assert!(open_on(dir.path(), &plan, small_segments()).is_err());
     plan.set(|faults| (faults.sync, faults.sync_dir) = (false, true));
     assert!(open_on(dir.path(), &plan, small_segments()).is_err());

@@ -67,7 +67,7 @@ fn sequence_numbers_continue_after_everything_was_deleted() {
     assert_eq!((found, recovery.damage), (vec![], vec![]));
     assert_eq!(block_on(journal.append(vec![1])).unwrap(), Seq::new(21));
     journal.close();
-    // Even if the folder is lost, the caller's low water prevents that numbers are used twice.
+    // Even if the folder is lost, the caller's low-water mark prevents numbers from being used twice.
     fs::remove_file(&files(dir.path())[0]).unwrap();
     let (journal, ..) = open(dir.path(), Some(Seq::new(22)));
     assert_eq!(block_on(journal.append(vec![1])).unwrap(), Seq::new(22));
