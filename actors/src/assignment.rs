@@ -1,9 +1,9 @@
-//! Assigns another profile to a pump: stops its actor, stores the profile, and starts a new actor, which begins commissioning.
+//! Assigns another profile to a pump. The pump's actor is stopped, the profile is stored, and a new actor starts, which
+//! begins commissioning.
 //!
-//! Meanwhile the pump's items are deferred, so clients post them again. The pump's stored data stays, so the new profile must
-//! have the same channels, quantities and units in the same order; a pump that measures something else is a different pump.
-//! Nothing happens if the pump has the profile already. If the profile cannot
-//! be stored, a new actor starts with the previous profile, and nothing has changed.
+//! Meanwhile the pump's items are deferred, so clients post them again. The pump's stored data stays, so the new
+//! profile must have the same channels, quantities and units in the same order. If the pump has the profile already,
+//! nothing happens. If the profile cannot be stored, a new actor starts with the previous profile.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub enum AssignProfileError {
     Damaged {
         /// The requested profile.
         profile: String,
-        /// Why.
+        /// Why it cannot be read.
         why: Arc<str>,
     },
     /// The pump's stored readings have other channels.
@@ -64,8 +64,8 @@ pub enum AssignProfileError {
 }
 
 impl EngineHandle {
-    /// Assigns a profile to a pump, which is then commissioned anew. Durable when it returns `Ok`. Not cancel-safe: the future
-    /// must be polled to its end.
+    /// Assigns a profile to a pump, which is then commissioned anew. The change is durable when this returns `Ok`. Not
+    /// cancel-safe: the future must be polled to its end.
     pub async fn assign_profile(&self, pump: &PumpId, name: &str) -> Result<(), AssignProfileError> {
         let inner = &self.0;
         // The kind must not be removed or replaced meanwhile.
@@ -100,7 +100,7 @@ impl EngineHandle {
         let current = if stored.is_ok() { kind } else { previous };
         if stored.is_ok() {
             let profile = current.profile.clone();
-            // These messages survive a failure of their actor, unless its inbox is full of other messages that do.
+            // The inbox of a failed actor accepts these messages too, unless it is full.
             let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
             let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
             let rules = ChangeRules { pump: pump.clone(), profile };

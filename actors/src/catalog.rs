@@ -1,7 +1,8 @@
 //! The catalog of the node's kinds of pumps, by profile name.
 //!
 //! A pump is registered with the name of its profile. A pump registered without a profile name is of the default kind.
-//! Kinds can be added and removed while the node runs; see `kind_changes`. A kind that pumps are of is never removed.
+//! Kinds can be added and removed while the node runs; see `kind_changes`. A kind is never removed while a pump is of
+//! that kind.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -71,7 +72,8 @@ impl Catalog {
         self.0.kinds.write().insert(kind.profile.name().to_owned(), kind);
     }
 
-    /// Removes a kind, and returns it. Only the ingress may call this, which registers pumps: no pump may be of the kind.
+    /// Removes a kind, and returns it. No pump may be of the kind. Only the ingress calls this, because it also
+    /// registers pumps and can therefore check that.
     pub(crate) fn remove(&self, name: &str) -> Option<PumpKind> {
         self.0.kinds.write().remove(name)
     }

@@ -1,11 +1,12 @@
-//! Learns the baselines of pumps: what is normal for each. One pump at a time, on a thread of its own.
+//! Learns the baselines of pumps, one pump at a time, on a separate thread, so that inference workers are not blocked.
 //!
-//! A pump that has collected enough normal running requests its baseline; an operator or the simulation may request one from
-//! other readings. The readings are read, or generated, when the job starts. Inference workers are not blocked. Stored readings
-//! are read twice, page by page, so a range may have any length. If it has more windows than
-//! [`volute_anomaly::MAX_LEVEL_WINDOWS`], an even share of them is used, and the baseline's reason says so.
+//! A pump that has collected enough normal running requests its baseline. An operator or the simulation may request one
+//! from other readings. The readings are read from the store, or generated, when the job starts. Stored readings are
+//! read page by page, so a range may have any length, and twice: first to count the windows and find the channels'
+//! ranges, then to learn from them. If there are more windows than [`volute_anomaly::MAX_LEVEL_WINDOWS`], only every
+//! nth window is used, and the baseline's reason says so.
 //!
-//! Does not store or use the baseline, which the pump's actor does. Does not decide when there is enough normal running; see
+//! Does not store or use the baseline; the pump's actor does. Does not decide when there is enough normal running; see
 //! [`collection`].
 
 pub(crate) mod collection;
@@ -58,7 +59,7 @@ impl Commissioner {
         data: TrainingData,
     ) -> Result<LearnedBaseline, LearnError> {
         let detection = kind.detection.as_ref().ok_or(LearnError::NoModel)?;
-        // Windows are built by the pump's own interval.
+        // The pump's own settings override the profile, for example the interval of the windows.
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
         let (statistics, why, range) = match data {
             TrainingData::Stored { from, to, was_judged } => {
@@ -86,7 +87,8 @@ impl Commissioner {
             reason: why,
             document: serde_json::to_string(&*baseline)?,
         };
-        // Generated readings are of another day than the pump's own, so their inputs are not the pump's.
+        // Generated readings do not precede the pump's own readings in time, so the decider must not continue from
+        // them.
         let decider =
             if range.is_some() { Decider::after(baseline, statistics.steps()) } else { Decider::new(baseline) };
         Ok(LearnedBaseline { decider, new })
@@ -109,8 +111,8 @@ impl Commissioner {
         }
     }
 
-    /// Observes the healthy steps of a stored range, without those at the times of `anomalies`. Also returns n if only every nth
-    /// window was used.
+    /// Observes the healthy steps of a stored range, without those at the times of `anomalies`. Also returns n: every
+    /// nth window was used.
     async fn observe_stored(
         &self,
         detection: &DetectionContext,

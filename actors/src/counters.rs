@@ -42,7 +42,7 @@ pub struct LatencyQuantiles {
 impl Latencies {
     pub(crate) fn quantiles(&self) -> [LatencyQuantiles; 6] {
         let Self { admission, reading_commit, pool_wait, scoring, detection_commit, detection_total } = self;
-        // The names in the API are older than those of the fields.
+        // The names are part of the API. They differ from the names of the fields.
         let hops = [
             ("gate", admission),
             ("journal", reading_commit),
@@ -102,23 +102,23 @@ counters! {
     deferred,
     /// Posts and commands refused as a whole, for any reason.
     refused,
-    /// Of `refused`: because the bodies of posts in flight had reached their limit.
+    /// Posts refused because the bodies of posts in flight had reached their limit. Also counted in `refused`.
     refused_bodies,
-    /// Of `refused`: because too many posts waited at the ingress, whose id is `gate`.
+    /// Posts refused because too many posts waited at the ingress (actor id `gate`). Also counted in `refused`.
     refused_gate,
-    /// Of `refused`: because too many readings of a pump were in flight.
+    /// Posts refused because too many readings of a pump were in flight. Also counted in `refused`.
     refused_pump,
-    /// Of `refused`: because too many readings of all pumps were in flight.
+    /// Posts refused because too many readings of all pumps were in flight. Also counted in `refused`.
     refused_node,
-    /// Of `refused`: because too many readings of backlogs waited.
+    /// Posts refused because too many readings of backlogs waited. Also counted in `refused`.
     refused_backlogs,
-    /// Of `refused`: because too many past minutes waited for the database.
+    /// Posts refused because too many past minutes waited for the database. Also counted in `refused`.
     refused_past_minutes,
-    /// Of `refused`: because the client had registered too many new pumps.
+    /// Posts refused because the client had registered too many new pumps. Also counted in `refused`.
     refused_new_pumps,
-    /// Of `refused`: because too many commands to a pump waited.
+    /// Commands to pumps refused because too many commands to a pump waited. Also counted in `refused`.
     refused_orders,
-    /// Of `refused`: because too many commissioning jobs waited.
+    /// Requests for a baseline refused because too many commissioning jobs waited. Also counted in `refused`.
     refused_lessons,
     /// Windows scored.
     scored,
@@ -134,7 +134,7 @@ counters! {
     events_opened,
     /// Records written to the journal.
     commits,
-    /// Records that the journal failed to write.
+    /// Records that could not be written to the journal.
     commit_failures,
     /// Blocks written into the database.
     blocks_written,
@@ -148,7 +148,7 @@ counters! {
     commissioned,
     /// Failed attempts to learn a baseline.
     commissioning_failures,
-    /// Commissioning requests deferred because the queue was full; the pumps repeat them later.
+    /// Requests for a baseline that found the commissioning queue full. The pumps repeat them later.
     commissioning_deferred,
     /// Updates dropped because the live feed's mailbox was full.
     live_dropped,

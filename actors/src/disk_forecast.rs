@@ -6,10 +6,10 @@
 use volute_data::DiskUse;
 use volute_plant::Timestamp;
 
-/// The shortest time over which growth is computed. The database creates and deletes files every few minutes, so a
-/// shorter time would not show the growth.
+/// The shortest time over which growth is computed. The size of the database varies within minutes, because it creates
+/// and deletes files, so a shorter time would not show the growth.
 const MIN_GROWTH_SPAN_MS: i64 = 3_600_000;
-/// Warns if the disk will be full in fewer days.
+/// The outlook contains a warning if the disk will be full in fewer days.
 const WARNING_DAYS: f64 = 30.0;
 
 const DAY_MS: f64 = 86_400_000.0;
@@ -29,8 +29,8 @@ pub struct DiskOutlook {
     pub warning: Option<String>,
 }
 
-/// Returns the outlook of a disk from its use `at` this time, and from an `earlier` time with the data's size in bytes
-/// then. Also warns if less than `warn_free_share` of the disk is free.
+/// Returns the outlook of a disk. `used` is its use at the time `at`; `earlier` is an earlier time with the size of the
+/// data then, in bytes. Also warns if less than `warn_free_share` (0 to 1) of the disk is free.
 pub(crate) fn outlook(
     at: Timestamp,
     used: DiskUse,

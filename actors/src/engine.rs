@@ -1,9 +1,9 @@
 //! Starts the engine's actors, and drains them stage by stage when the node stops.
 //!
-//! A drain refuses new posts, then waits for the ingress with pumps and inference, for maintenance, for the recorder
-//! and for the flusher, in this order, so that each stage has received all that the stages before it send. With a limit
-//! of 16 s, the first stage may take 8 s, and each later one half of the time that is left; the last may take all of
-//! it.
+//! A drain refuses new posts, then waits for four stages in this order: the ingress with pumps and inference,
+//! maintenance, the recorder, and the flusher. So each stage has received all messages of the stages before it when it
+//! is waited for. With a limit of 16 s, the first stage may take 8 s, each later stage half of the time that is left,
+//! and the last stage all of it.
 
 mod builder;
 pub(crate) mod handle;
@@ -37,7 +37,7 @@ use crate::{
 use builder::EngineBuilder;
 use handle::{EngineHandle, Inner};
 
-/// The maximum number of new pumps whose places wait to be freed.
+/// The capacity of the ingress's mailbox for [`WithdrawPump`](crate::protocol::pump::WithdrawPump) messages.
 const MAX_WITHDRAWALS: usize = 4096;
 
 /// The parts and settings of an engine.
@@ -68,7 +68,7 @@ pub enum EngineError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Stored pumps have a profile that the node does not have. With another one, their limits would be wrong.
+    /// Stored pumps have a profile that the node does not have. With another profile, their limits would be wrong.
     #[error(
         "{count} pumps ({pump} and others) have the profile {profile}, which this node does not have: start it with that profile \
          (--profile or model.profile), or add it with `volute profiles add FILE`"
@@ -196,13 +196,13 @@ impl Engine {
     }
 
     /// Refuses new posts and finishes the readings, windows, events and records in flight. Returns whether all stages
-    /// finished within `limit`. A stage that does not finish is given up after half of the time that is left. The store
-    /// stays open.
+    /// finished within `limit`. A stage that does not finish is no longer waited for after half of the time that is
+    /// left. The store stays open.
     pub async fn drain(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let left = || deadline.saturating_duration_since(Instant::now());
         let Inner { ingress, recorder, supervisor, .. } = &*self.handle.0;
-        let mut in_time = stage("gate, pumps and inference", left() / 2, barrier(ingress, DrainIngress)).await;
+        let mut in_time = stage("ingress, pumps and inference", left() / 2, barrier(ingress, DrainIngress)).await;
         in_time &= stage("maintenance", left() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
         let recorded = async {
             // The counted refusals are written now, since no more orders arrive.
@@ -213,7 +213,7 @@ impl Engine {
             barrier(&recorder.results, DrainRecorder).await;
         };
         in_time &= stage("recorder", left() / 2, recorded).await;
-        in_time &= stage("keeper", left(), barrier(&self.flusher, WaitForFlusherCycle)).await;
+        in_time &= stage("flusher", left(), barrier(&self.flusher, WaitForFlusherCycle)).await;
         supervisor.stop();
         in_time
     }
@@ -259,7 +259,8 @@ where
 {
     loop {
         let (reply, done) = oneshot::channel();
-        // A stopped or failed actor has nothing to wait for. If the actor fails meanwhile, the message is sent again.
+        // A stopped or failed actor handles nothing more, so there is nothing to wait for. If the actor fails while it
+        // handles the message, the message is sent again.
         if mailbox.send(message(reply)).await.is_err() || done.await.is_ok() {
             return;
         }

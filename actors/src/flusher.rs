@@ -1,11 +1,13 @@
 //! The flusher: moves due minutes of readings from the journal's head into the database, reopens the database after a
 //! failure, deletes expired rows, and measures the disk.
 //!
-//! A cycle: flush due minutes, release journal segments, delete part of the rows of removed pumps, and delete
-//! expired rows: a *sweep* starts once a minute, and the following cycles continue it until it is complete. The next cycle starts after 100 ms to 1 s, so that each flushes about 32 pump minutes (the
-//! rows of one pump and one minute). For example, if 64 pump minutes became due in 1 s, the next cycle starts after 500 ms.
+//! Each cycle flushes due minutes, releases journal segments, deletes some rows of removed pumps, and deletes some
+//! expired rows. A *sweep* deletes all expired rows: it starts once a minute, and later cycles continue it until it is
+//! complete. The pause between two cycles is 100 ms to 1 s, chosen so that each cycle flushes about 32 pump minutes. A
+//! pump minute is the rows of one pump and one minute. For example, if 64 pump minutes became due in 1 s, the next
+//! cycle starts after 500 ms.
 //!
-//! Nothing waits for the flusher: readings are durable, scored and shown without it. When the database fails, the
+//! No other part waits for the flusher: readings are durable, scored and shown without it. When the database fails, the
 //! flusher retries after a pause that doubles from 1 s to 60 s, with jitter, and packs waiting minutes in the meantime.
 //! While the node's clock is not trusted, it deletes no expired rows.
 //!
@@ -33,7 +35,7 @@ use crate::{
 const MAX_CYCLE_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest pause between two cycles.
 const MIN_CYCLE_PAUSE: Duration = Duration::from_millis(100);
-/// Pump minutes that a cycle should flush: so few that other work is not delayed.
+/// How many pump minutes a cycle should flush. So few do not delay other work.
 const TARGET_MINUTES_PER_CYCLE: usize = 32;
 /// How often pump minutes with many rows are compressed in memory (packed).
 const PACK_INTERVAL: Duration = Duration::from_millis(100);
@@ -41,7 +43,8 @@ const PACK_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_MINUTES_PER_PACK: usize = 192;
 /// The time between the starts of two sweeps, and between two measurements of the disk.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Deleting queries for removed pumps in one cycle, at most; each deletes a range of rows of one table.
+/// The maximum number of queries in one cycle that delete rows of removed pumps. Each deletes a range of rows of one
+/// table.
 const MAX_PURGED_SLICES: usize = 16;
 /// The period over which the growth of the data is measured.
 const GROWTH_PERIOD_MS: i64 = 86_400_000;
@@ -87,12 +90,12 @@ pub(crate) struct FlusherActor {
     last_cycle: Instant,
     /// When the last sweep was due.
     last_sweep: Option<Instant>,
-    /// The last sweep was incomplete, or was postponed because of the clock.
+    /// Whether the last sweep was incomplete, or was postponed because of the clock.
     more_to_sweep: bool,
     database: DatabaseState,
     /// When the running cycle began; none if none is running.
     cycle_began: Option<Instant>,
-    /// Who waits for the end of the running cycle ([`WaitForFlusherCycle`]).
+    /// The replies to send at the end of the running cycle ([`WaitForFlusherCycle`]).
     waiters: Vec<oneshot::Sender<()>>,
     /// Records the progress of the cycles.
     slot: Arc<ActorSlot>,
@@ -270,7 +273,7 @@ struct CycleResult {
 #[derive(Debug, Clone, Copy)]
 enum Sweep {
     NotDue,
-    /// The clock is not plausible. The sweep follows when it is.
+    /// The clock is not plausible. The sweep starts when the clock is plausible again.
     Postponed,
     Due {
         retention: Retention,
@@ -298,7 +301,7 @@ async fn flush_and_sweep(
     }
 }
 
-/// Measures the disk and compares the size of the data with that a day before.
+/// Measures the disk, and compares the size of the data with its size a day before.
 async fn disk_outlook(
     store: &Store,
     now: Timestamp,

@@ -1,11 +1,11 @@
 //! The ingress: admits posts, finds or registers their pumps, and takes permits for a whole post before any of it is written.
 //!
-//! An example: a post with readings of P-1 and P-2. Its items are grouped by pump. Both pumps have room, so each group gets a
-//! permit and is sent to its pump's actor with a part of the response ([`response`]). If P-2 had no room, the whole post would
-//! be refused as busy, and nothing of it written. The response is sent when both pumps have completed their parts.
+//! An example: a post with readings of P-1 and P-2. Its items are grouped by pump. Neither pump has reached its limit
+//! of readings in flight, so each group gets a permit and is sent to its pump's actor with a part of the response
+//! ([`response`]). If P-2 had reached its limit, the whole post would be refused as busy, and nothing of it would be
+//! written. The response is sent when both pumps have completed their parts.
 //!
-//! Does not parse items, which the web crate does before. Does not compare new readings with stored ones, which each pump's
-//! actor does.
+//! Does not parse items; the web crate does. Does not compare new readings with stored ones; each pump's actor does.
 
 mod deferral;
 pub(crate) mod directory;
@@ -133,8 +133,8 @@ impl IngressActor {
         by_pump
     }
 
-    /// Rejects items that were parsed by another profile than their pump's, which may have been assigned since. The profile of
-    /// a new pump is that of its first item.
+    /// Rejects items that were parsed by another profile than that of their pump. The pump may have got another profile
+    /// after the items were parsed. The profile of a new pump is that of its first item.
     fn reject_other_profiles(&self, pump: &PumpId, drafts: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
         let known = self.pumps().active.get(pump).map(|handle| handle.kind.profile.clone());
         let named = || drafts.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
@@ -150,7 +150,7 @@ impl IngressActor {
                     Some(profile) => {
                         (profile.name().to_owned(), format!("{pump} is of the profile {}", profile.name()))
                     }
-                    // It was removed since the item was parsed.
+                    // The profile was removed after the item was parsed.
                     None => (self.catalog.names().join(", "), format!("this node has no profile {value}")),
                 };
                 let rejection = Rejection::new("profile", Some(value), allowed, &reason);
@@ -189,7 +189,8 @@ impl IngressActor {
         });
     }
 
-    /// Returns a permit for each pump's items, or an error and no permits. The permit of a backlog is for one part at a time.
+    /// Returns a permit for each pump's items, or an error if one of them gets none. The permit of a backlog is for one
+    /// part at a time.
     fn acquire_permits(&self, by_pump: &ReadingsByPump) -> Result<Vec<(PumpInFlight, Permit)>, IngestError> {
         let busy = |queue| IngestError::Busy { queue, retry_after_s: RETRY_AFTER_S };
         if self.in_flight.is_full() && !by_pump.is_empty() {
@@ -234,8 +235,8 @@ impl IngressActor {
         handle
     }
 
-    /// Admits the items of a post: sends each pump its items with a part of the response. Returns the receipt of the items that
-    /// are decided already.
+    /// Admits the items of a post: sends each pump its items with a part of the response. Returns the receipt for the
+    /// items that the ingress itself has rejected or deferred.
     fn admit(
         &mut self,
         items: Vec<Option<Draft>>,
@@ -314,7 +315,7 @@ impl Handler<Envelope<FindPump>> for IngressActor {
             )),
             _ => self.pumps().active.get(&pump).cloned(),
         };
-        // The caller may be gone.
+        // Fails only if the caller has stopped waiting.
         let _ = reply.send(found);
     }
 }
@@ -342,7 +343,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
                 None => DetachError::Unknown,
             }),
         };
-        // The caller waits for this.
+        // Fails only if the caller has stopped waiting.
         let _ = reply.send(taken);
     }
 }
@@ -354,7 +355,7 @@ impl Handler<Envelope<FindPumpsOf>> for IngressActor {
         let FindPumpsOf { profile, reply } = message.into_inner();
         let pumps = self.pumps();
         let of_kind = pumps.active.iter().filter(|(_, handle)| handle.kind.profile.name() == profile);
-        // The caller waits for this.
+        // Fails only if the caller has stopped waiting.
         let _ = reply.send(of_kind.map(|(pump, handle)| (pump.clone(), handle.clone())).collect());
     }
 }
@@ -365,7 +366,7 @@ impl Handler<Envelope<RemoveKind>> for IngressActor {
     fn handle(&mut self, message: Envelope<RemoveKind>, _: &mut Self::Context) {
         let RemoveKind { profile: name, reply } = message.into_inner();
         if !self.context.store.has_complete_pump_list() {
-            // The kind may be that of a pump that is not known.
+            // A pump that is not known yet may be of this kind.
             let _ = reply.send(Err(RemoveKindError::Unavailable));
             return;
         }
@@ -378,7 +379,7 @@ impl Handler<Envelope<RemoveKind>> for IngressActor {
         let default = self.catalog.default_kind().profile.name();
         let checked = RemoveKindError::check(&name, default, &self.catalog.names(), pumps.into_iter().collect());
         let removed = checked.and_then(|()| self.catalog.remove(&name).ok_or(RemoveKindError::Unavailable));
-        // The caller waits for this.
+        // Fails only if the caller has stopped waiting.
         let _ = reply.send(removed);
     }
 }
@@ -421,7 +422,7 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
             pumps.push(handle.mailbox.clone());
         }
         let drained = async move {
-            // With all permits returned every item is durable and in its window, or refused.
+            // Once all permits are returned, every item is durable and in its window, or refused.
             in_flight.wait_until_idle().await;
             let judged = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
@@ -436,8 +437,8 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
     }
 }
 
-/// Rejects a pump's items without a timestamp if two of them have the same channel: which is newer is not known. Items with
-/// different channels are parts of one reading.
+/// Rejects a pump's items without a timestamp if two of them have the same channel, because it is not known which is
+/// newer. Items with different channels are parts of one reading.
 fn reject_repeated_unstamped(pump: &PumpId, drafts: &mut Vec<(usize, Draft)>, receipt: &mut Receipt) {
     let unstamped_drafts =
         || drafts.iter().map(|(_, draft)| draft).filter(|draft| draft.timestamp == TimestampSource::Received);

@@ -19,10 +19,10 @@ const MAX_NAMED_PUMPS: usize = 5;
 pub struct KindParts {
     /// The profile of its pumps.
     pub profile: Profile,
-    /// The model; without one, readings are stored, shown and compared with limits, and no window is scored.
+    /// The model. Without one, readings are stored, shown and compared with limits, and no window is scored.
     pub model: Option<Model>,
-    /// Why the kind's profile cannot be read, as text for people; none if it is in order. Then `profile` is a stand-in
-    /// ([`Profile::stand_in`]), and the readings of its pumps are stored and not evaluated.
+    /// Why the kind's profile cannot be read, as text for users; none if it can. If it cannot be read, `profile` is a
+    /// stand-in ([`Profile::stand_in`]), and the readings of its pumps are stored and not evaluated.
     pub damage: Option<Arc<str>>,
 }
 
@@ -53,7 +53,7 @@ impl From<PumpKind> for KindParts {
 }
 
 impl PumpKind {
-    /// Returns whether a pump of the one kind is judged in the same way by the other.
+    /// Returns whether both kinds have the same profile and the same model, so that both judge a pump in the same way.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let model = |kind: &Self| kind.detection.as_ref().map(|detection| detection.model.id().clone());
         self.profile.is_same(&other.profile) && model(self) == model(other)
@@ -61,12 +61,13 @@ impl PumpKind {
 }
 
 impl KindParts {
-    /// Returns the parts of a kind whose profile is in order.
+    /// Returns the parts of a kind whose profile can be read.
     pub fn new(profile: Profile, model: Option<Model>) -> Self {
         Self { profile, model, damage: None }
     }
 
-    /// Returns the parts of a kind whose profile cannot be read for the reason `why`. Of its channels only the names are known.
+    /// Returns the parts of a kind whose profile cannot be read for the reason `why`. Only the names of its channels
+    /// are known.
     pub fn damaged(name: &str, channels: &[String], why: &str) -> Self {
         Self { profile: Profile::stand_in(name, channels), model: None, damage: Some(why.into()) }
     }
@@ -112,14 +113,14 @@ pub enum RemoveKindError {
         /// The pumps, sorted by id.
         pumps: Vec<PumpId>,
     },
-    /// The ingress is stopping or out of order, or the database with the pumps is unavailable.
+    /// The ingress is stopping or has failed, or the database with the pumps is unavailable.
     #[error("the node is stopping, or a part of it is out of order, so its pumps are not known: see /api/actors")]
     Unavailable,
 }
 
 impl RemoveKindError {
-    /// Returns an error unless the kind may be removed. `known` are the names of all kinds, `default` is that of the default one,
-    /// and `pumps` are those of the kind, sorted by id.
+    /// Returns an error unless the kind may be removed. `known` holds the names of all kinds, `default` is the name of
+    /// the default kind, and `pumps` are the pumps of the kind, sorted by id.
     pub fn check(name: &str, default: &str, known: &[String], pumps: Vec<PumpId>) -> Result<(), Self> {
         let name = name.to_owned();
         if name == default {

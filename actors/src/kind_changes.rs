@@ -1,7 +1,7 @@
 //! Adds, replaces and removes kinds of pumps while the node runs.
 //!
-//! A kind is in the catalog first, so new pumps are of it. Then each pump of an earlier version of it gets a new actor. For
-//! example, `bearing` gets another model while B-3 posts:
+//! A new or changed kind is first put into the catalog, so that new pumps use it. Then each pump that uses an earlier
+//! version of the kind gets a new actor. For example, the kind `bearing` gets another model while B-3 posts:
 //!
 //! ```text
 //! catalog   has the new model; a new pump is judged by it
@@ -10,8 +10,9 @@
 //! B-3       a new actor starts with the new model, as after a restart: it learns the baseline again from the stored readings
 //! ```
 //!
-//! A repaired profile reaches the pumps of its stand-in in the same way. A kind is removed by the ingress, which also registers
-//! pumps, so no pump can be registered with it meanwhile. Changes are made one at a time. Does not handle files.
+//! When a profile that could not be read is added again, its pumps get new actors in the same way. The ingress removes
+//! kinds, because it also registers pumps, so no pump can be registered with a kind that is being removed. Changes are
+//! made one at a time. Does not read or write the files of profiles and models.
 
 use std::time::Duration;
 
@@ -35,10 +36,11 @@ use crate::{
 
 /// The maximum number of pumps whose actors are replaced at the same time.
 const CONCURRENT_REPLACEMENTS: usize = 16;
+
 impl EngineHandle {
-    /// Adds a kind of pump, or replaces the one with the same profile name, which is not the default one. Returns when all its
-    /// pumps use it. A pump whose actor cannot be replaced uses it after the next start of the node, which is logged. Not
-    /// cancel-safe: the future must be polled to its end.
+    /// Adds a kind of pump, or replaces the one with the same profile name, which is not the default one. Returns when
+    /// all pumps of the kind use it. A pump whose actor cannot be replaced uses it only after the next start of the
+    /// node; this is logged. Not cancel-safe: the future must be polled to its end.
     pub async fn add_kind(&self, parts: KindParts) {
         let inner = &self.0;
         let _guard = inner.kind_changes.lock().await;
@@ -62,7 +64,7 @@ impl EngineHandle {
         stream::iter(outdated).for_each_concurrent(CONCURRENT_REPLACEMENTS, replace).await;
     }
 
-    /// Puts a kind back that was removed, and that no pump is of.
+    /// Adds a kind again that was removed. No pump may be of this kind.
     pub fn restore_kind(&self, parts: KindParts) {
         self.0.catalog.put(parts.into_kind(&self.0.commissioning));
     }
@@ -76,10 +78,10 @@ impl EngineHandle {
         removed.await.map_err(|_| RemoveKindError::Unavailable)?.map(KindParts::from)
     }
 
-    /// Returns the pumps of the kind of this name that have an actor.
+    /// Returns the pumps that have an actor and are of the kind with this profile name.
     async fn pumps_of(&self, profile: &str) -> Vec<(PumpId, PumpHandle)> {
         let (reply, pumps) = oneshot::channel();
-        // Without an ingress no pump has an actor that takes readings.
+        // Without the ingress, no pump's actor receives readings, so none needs to be replaced.
         match self.0.ingress.send(FindPumpsOf { profile: profile.to_owned(), reply }).await {
             Ok(()) => pumps.await.unwrap_or_default(),
             Err(_) => Vec::new(),
@@ -101,7 +103,7 @@ impl EngineHandle {
         drain(&handle, STEP_TIMEOUT).await;
         self.stop_actor(pump, &handle).await;
         let profile = kind.profile.clone();
-        // These messages survive a failure of their actor, unless its inbox is full of other messages that do.
+        // The inbox of a failed actor accepts these messages too, unless it is full.
         let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
         let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
         let rules = ChangeRules { pump: pump.clone(), profile };

@@ -1,8 +1,9 @@
 //! The engine: takes posted readings to the store, the model and the live view, as supervised actix actors.
 //!
-//! A pump posts readings. Each is checked, compared with what is stored, and written with others as one record of the
-//! journal; then the post is acknowledged. Durable readings enter the pump's window, the model scores full windows, and
-//! the pump's actor turns a score into a detection. Detections are shown, stored, and passed to the maintenance rules.
+//! A pump posts readings. Each reading is checked, compared with what is stored, and written with others as one record
+//! of the journal. Then the post is acknowledged. Durable readings enter the pump's window, the model scores full
+//! windows, and the pump's actor turns a score into a detection. Detections are shown, stored, and passed to the
+//! maintenance rules.
 //!
 //! # Terms
 //!
@@ -32,11 +33,11 @@
 //! | `live` | the present state of every pump, for queries and subscribers |
 //! | `kind`, `catalog` | the kinds of pumps: profiles with their models |
 //! | `node_clock`, `disk_forecast`, `metrics`, `counters`, `overflow` | the node's own state |
-//! | `engine` | starts and drains all of it |
+//! | `engine` | starts all actors, and drains them when the node stops |
 //!
 //! An actor is a thin shell around logic in `volute-plant`, `volute-anomaly` and `volute-data`, or around a state
-//! machine beside it. Does not handle HTTP (the web crate), SQL (the data crate) or the neural network (the anomaly
-//! crate).
+//! machine in a neighbouring module. Does not handle HTTP (the web crate), SQL (the data crate) or the neural network
+//! (the anomaly crate).
 
 mod assignment;
 mod catalog;

@@ -5,11 +5,11 @@
 //!
 //! 1. A current reading arrives. The status is learning (12 of 30 steps) until the window is full.
 //! 2. The detection of the window arrives: the status is normal or anomaly.
-//! 3. No reading arrives for as long as the pump's `stale_after_ms`: the status is stale, since the end of that time.
-//! 4. Only old readings arrive, as part of a backlog: the status is unknown, because none shows the present.
+//! 3. No reading arrives for the pump's `stale_after_ms`. At the end of this time the status becomes stale.
+//! 4. Only old readings arrive, as part of a backlog: the status is unknown, because none shows the present state.
 //!
 //! A slow subscriber loses its oldest frames. An update that does not fit into the mailbox is counted and dropped,
-//! since the next one replaces it. Does not keep history; see the store.
+//! since the next update replaces it. Does not keep history; see the store.
 
 pub(crate) mod frames;
 pub(crate) mod last_shown;
@@ -48,7 +48,7 @@ pub(crate) struct LiveActor {
     frame: Duration,
     subscribers: broadcast::Sender<Arc<Frame>>,
     pumps: BTreeMap<PumpId, LivePumpState>,
-    /// What was not sent to subscribers yet, by pump.
+    /// Readings and detections that were not sent to subscribers yet, by pump.
     unsent: BTreeMap<PumpId, Unsent>,
 }
 
@@ -112,14 +112,15 @@ impl LiveActor {
         Some(self.unsent.entry(pump.clone()).or_insert_with(empty))
     }
 
-    /// Returns for how long a pump may be silent before it is stale: the longer of the node's setting and of the pump's
-    /// own pauses between posts.
+    /// Returns for how long a pump may be silent before it is stale: the time by the node's setting, or the longer time
+    /// that is derived from the pump's usual pauses between posts.
     fn stale_after_ms(&self, state: &LivePumpState) -> i64 {
         let own_ms = state.feed.as_ref().map_or(0, |feed| feed.stale_after_ms);
         own_ms.max(self.stale_after_intervals * state.profile.interval_ms())
     }
 
-    /// Returns how long ago a reading was received, in milliseconds, and whether the pump is stale by that.
+    /// Returns how long ago a reading was received, in milliseconds, and whether that is so long that the pump is
+    /// stale.
     fn age(&self, state: &LivePumpState, received: Option<Timestamp>) -> (Option<i64>, bool) {
         let age_ms = received.map(|received| self.clock.now().since_ms(received).max(0));
         (age_ms, age_ms.is_some_and(|age| age > self.stale_after_ms(state)))
@@ -178,7 +179,7 @@ impl LiveActor {
     fn send_frames(&mut self) {
         for Unsent { readings, detections } in mem::take(&mut self.unsent).into_values() {
             if !readings.t.is_empty() {
-                // Fails without subscribers, which is no error.
+                // Fails if there are no subscribers, which is not an error.
                 let _ = self.subscribers.send(Arc::new(Frame::Readings(readings)));
             }
             if !detections.t.is_empty() {
@@ -406,7 +407,7 @@ impl LivePumpState {
         }
     }
 
-    /// Sets the status. `since` stays if only the status's figures change.
+    /// Sets the status. `since` stays the same if only figures within the status change.
     fn set_status(&mut self, status: Status, now: Timestamp) {
         if mem::discriminant(&self.status) != mem::discriminant(&status) {
             self.since = now;

@@ -10,7 +10,7 @@
 //! its mailbox until it is restarted; readings that do not fit are stored but not evaluated, and are counted as
 //! `looks_dropped`.
 //!
-//! Does not define when an event is opened and resolved, see [`RuleEvaluator`], and does not notify operators.
+//! Does not define when an event is opened and resolved; see [`RuleEvaluator`]. Does not notify operators.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -41,8 +41,8 @@ pub(crate) struct RulesClient {
 }
 
 impl RulesClient {
-    /// Sends a reading for evaluation, after all that its pump sent before. If the mailbox is full, the pump is
-    /// suspended until a permit is free or the maintenance actor has failed.
+    /// Sends a reading for evaluation, after all messages that its pump sent before. If the mailbox is full, the pump
+    /// is suspended until a permit is free or the maintenance actor has failed.
     pub(crate) fn evaluate<A>(&self, reading: EvaluateLimits, outbox: &Outbox, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
@@ -100,7 +100,8 @@ impl MaintenanceActor {
 impl Actor for MaintenanceActor {
     type Context = Context<Self>;
 
-    /// Loads the active events. If the database is unavailable, only those are known that still wait for it.
+    /// Loads the active events. If the database is unavailable, only events that still wait to be written into it are
+    /// loaded.
     fn started(&mut self, ctx: &mut Self::Context) {
         let (store, recorder, is_restart) =
             (self.store.clone(), self.recorder.clone(), self.incarnation.generation > 1);
@@ -130,7 +131,7 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
         }
         let catalog = &self.catalog;
         if catalog.of(&reading.pump).damage.is_some() {
-            // Its rules are not known: its events stay as they are.
+            // The rules of a profile that cannot be read are not known, so the pump's events stay as they are.
             return;
         }
         let new = || RuleEvaluator::new(catalog.of(&reading.pump).profile, Vec::new());

@@ -1,8 +1,8 @@
 //! Writes the node's own metrics to the store, at the start and then every 10 s.
 //!
-//! A rate is the difference of a total between two writes of the same incarnation, divided by the time between them.
-//! For example, 500 readings accepted in 10 s give `ingest_readings_per_s` = 50. The first write after a start or
-//! restart has no rates.
+//! The metrics are totals and rates. A rate is the increase of a total between two writes of the same incarnation,
+//! divided by the time between them. For example, 500 readings accepted in 10 s give `ingest_readings_per_s` = 50. The
+//! first write after a start or restart has no rates.
 
 use std::{
     sync::Arc,
@@ -30,7 +30,7 @@ pub(crate) struct MetricsActor {
     pub recorder: Recorder,
     pub store: Store,
     pub disk: SharedDiskOutlook,
-    /// Refused orders that are counted for the audit log; written here when their counting period ends.
+    /// Counts of refused commands for the audit log. This actor writes them when their counting period ends.
     pub refusals: SharedRefusals,
     /// The totals at this incarnation's last write.
     pub previous: Option<TotalsAt>,
@@ -151,8 +151,8 @@ mod tests {
             syncs,
             sync_total_us: 300 * syncs,
         };
-        // A node that has accepted a million readings. The restarted actor writes again after 10 s and after another
-        // 2.5 s.
+        // The node has accepted a million readings. The restarted actor writes again after 10 s and after another 2.5
+        // s.
         let writes = [totals(0, 1_000_000, 7000), totals(10_000, 1_000_500, 7010), totals(12_500, 1_000_500, 7010)];
         let rates = |n: usize| writes[n].rates_since(&writes[n - 1]);
         let expected =

@@ -9,12 +9,13 @@ use volute_plant::{PumpId, PumpName};
 
 use crate::{engine::handle::EngineHandle, protocol::live::LivePumpRenamed};
 
-/// How long to wait for the live feed. If it fails to take the name, subscribers do not receive it.
+/// How long to wait for the live feed. If it does not accept the new name in this time, subscribers do not receive the
+/// name.
 const LIVE_FEED_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl EngineHandle {
-    /// Returns why the last reading of a pump was rejected, for a pump of which no reading is stored. None if that is
-    /// not known.
+    /// Returns why the last reading of a pump was rejected, for a pump of which no reading is stored. None if no
+    /// rejection is recorded.
     pub fn refused(&self, pump: &PumpId) -> Option<String> {
         self.0.pumps.lock().last_rejections.reason(pump).map(str::to_owned)
     }

@@ -1,7 +1,7 @@
-//! The node's clock, with a check of whether its time is plausible.
+//! The node's clock, with a check whether its time is plausible.
 //!
-//! Shared by the ingress, the flusher and the web API. Reads the clock, logs once when it becomes implausible, and
-//! stores the last plausible time. Does not define what is plausible; see [`ClockCheck`] in the plant crate.
+//! The ingress, the flusher and the web API share it. It reads the clock, logs once when the time becomes implausible,
+//! and stores the last plausible time. Does not define what is plausible; see [`ClockCheck`] in the plant crate.
 
 use std::{
     io,
@@ -15,10 +15,10 @@ use volute_plant::{Clock, ClockCheck, ClockState, Draft, RetentionClock, Timesta
 
 use crate::receipt::IngestError;
 
-/// After how many seconds a client may repeat a post that the implausible clock cannot date.
+/// Seconds after which a client may repeat a post that was refused because the clock is implausible.
 const RETRY_AFTER_S: u64 = 10;
 
-/// See the module's head. Cheap to clone.
+/// The node's clock with the check of its time. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct NodeClock(Arc<Inner>);
 
@@ -56,13 +56,13 @@ impl NodeClock {
         (now, self.observe(now))
     }
 
-    /// Returns the time, but at most the last plausible one, so that nothing expires too early.
+    /// Returns the earlier of the time and the last plausible time, so that nothing expires too early.
     pub(crate) fn last_trusted(&self) -> Timestamp {
         let (now, _) = self.read();
         self.check_state().check.last_plausible().map_or(now, |last| last.min(now))
     }
 
-    /// Returns the time against which the age of rows is compared for their deletion.
+    /// Returns the time from which the age of rows is computed when expired rows are deleted.
     pub(crate) fn retention(&self) -> Timestamp {
         self.read();
         self.check_state().retention.at()
@@ -74,7 +74,7 @@ impl NodeClock {
         state.reason(now)
     }
 
-    /// Refuses a post if the clock is not plausible and one of the items cannot be dated without it.
+    /// Refuses a post if the clock is not plausible and the timestamp of one of the items cannot be checked without it.
     pub(crate) fn check(&self, items: &[Option<Draft>], received: Timestamp) -> Result<(), IngestError> {
         let state = self.observe(received);
         let Some(reason) = state.reason(received) else { return Ok(()) };
@@ -108,7 +108,7 @@ impl NodeClock {
         }
     }
 
-    /// Stores the last plausible time and the retention time in a small file.
+    /// Stores the last plausible time, and the time of [`Self::retention`], in a small file.
     pub(crate) fn persist(&self) -> io::Result<()> {
         let (last, retention) = {
             let guard = self.check_state();

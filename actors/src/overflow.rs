@@ -1,4 +1,4 @@
-//! A list of the engine's bounded queues: what happens when each is full, and how often that happened.
+//! A list of the engine's bounded queues, with what happens when a queue is full, and how often that happened.
 //!
 //! Does not define the queues and their limits; see the modules of their messages.
 
@@ -21,15 +21,15 @@ impl Totals {
     /// Returns all bounded queues of the engine.
     pub fn overflows(&self) -> Vec<Overflow> {
         [
-            ("bytes of the bodies of posts under way", REFUSED, self.refused_bodies),
+            ("bytes of the bodies of posts in flight", REFUSED, self.refused_bodies),
             ("posts that wait at the ingress", REFUSED, self.refused_gate),
-            ("readings of one pump on their way", REFUSED, self.refused_pump),
-            ("readings of all pumps on their way", REFUSED, self.refused_node),
-            ("readings of backlogs that wait for their turn", REFUSED, self.refused_backlogs),
-            ("minutes of the past that wait for the database", REFUSED, self.refused_past_minutes),
+            ("readings of one pump in flight", REFUSED, self.refused_pump),
+            ("readings of all pumps in flight", REFUSED, self.refused_node),
+            ("readings of backlogs that wait for their part", REFUSED, self.refused_backlogs),
+            ("past minutes that wait for the database", REFUSED, self.refused_past_minutes),
             ("new pumps of one client", REFUSED, self.refused_new_pumps),
             ("orders for one pump", "the order is refused with 429", self.refused_orders),
-            ("baselines to be learned by order", "the order is refused with 429", self.refused_lessons),
+            ("baselines to be learned on request", "the order is refused with 429", self.refused_lessons),
             ("baselines to be learned", "the pump requests it again later", self.commissioning_deferred),
             ("windows to be scored", "the pump's oldest is skipped", self.skipped),
             ("detections to be stored while the journal fails", "the oldest is dropped", self.detections_dropped),

@@ -8,8 +8,8 @@
 //! pump         RecordReadings           ->  recorder       new readings; the response is sent when all are durable
 //! pump         LiveReading              ->  live           the reading, for display
 //! pump         Job (`inference`)        ->  pool           a window, once its readings are durable
-//! worker       ScoreResult              ->  pump           through a `ReplyTo`: a worker does not know the pump actor's type
-//! pump         RecordDetection          ->  recorder       the detection on the window
+//! worker       ScoreResult              ->  pump           the score, sent through a `ReplyTo`
+//! pump         RecordDetection          ->  recorder       the detection of the window
 //! pump         LiveDetection            ->  live           the detection, for display
 //! pump         EvaluateLimits           ->  maintenance    the reading with its detection, in the order of the readings
 //! maintenance  RecordRow::Document      ->  recorder       an event that was opened, changed or resolved

@@ -9,7 +9,8 @@ pub(crate) const RETRY_AFTER_S: u64 = 1;
 /// Seconds after which a client may try again if a part of the node has to recover first.
 pub(crate) const LONG_RETRY_AFTER_S: u64 = 10;
 
-/// The most items of a kind, such as rejected ones, that the response to a post lists. Further ones are counted.
+/// The maximum number of items of a kind, such as rejected items, that the response to a post lists. Further items are
+/// only counted.
 pub const MAX_LISTED: usize = 100;
 
 /// Explains late readings, as text for users.
@@ -29,7 +30,7 @@ pub struct Receipt {
     pub rejected: Vec<RejectedItem>,
     /// The number of items that could not be parsed. They are rejected before they reach the ingress.
     pub unreadable: usize,
-    /// Channels of accepted items whose values no working sensor sends.
+    /// Channels of accepted items with values that no working sensor sends.
     pub bad_channels: Vec<BadChannel>,
 }
 
@@ -147,13 +148,14 @@ pub enum IngestError {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
-    /// All pumps of the post were removed, and their readings are being deleted. Their names are free after that.
+    /// All pumps of the post were removed, and their readings are being deleted. Afterwards their ids can be used
+    /// again.
     #[error("these pumps were removed, and their readings are being deleted: send again in some minutes")]
     BeingRemoved {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
-    /// No pump of the post can take readings at the moment.
+    /// No pump of the post can accept readings at the moment.
     #[error("{reason}")]
     Deferred {
         /// Why.
@@ -174,7 +176,7 @@ pub(crate) fn is_restarting(pump: &PumpId) -> String {
     format!("{pump} is given another profile or model at the moment")
 }
 
-/// Returns the rejection of an item of a past minute for which there is no room.
+/// Returns the rejection of an item of a past minute while too many past minutes wait for the database.
 pub(crate) fn past_minutes_full() -> Rejection {
     let reason = "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes) is full";
     Rejection::new("", None, "this item once more, later", reason)

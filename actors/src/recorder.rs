@@ -1,25 +1,26 @@
 //! The recorder: groups rows into records of the journal (group commit) and acknowledges them when they are durable.
 //!
-//! One record is written at a time; meanwhile rows for the next one collect. An example, with a linger of 1 ms:
+//! One record is written at a time. Meanwhile rows for the next record are collected. Readings wait up to the linger
+//! time for others to share their record. An example, with a linger time of 1 ms:
 //!
 //! 1. At 0 ms pump A sends readings. No readings arrived in the 4 ms before, so a record with them begins at once.
 //! 2. At 0.5 ms pump B sends readings, and pump A a detection. They wait, because a record is being written.
 //! 3. At 2 ms the first record is durable: A's readings are acknowledged, and a record with B's readings and the
 //!    detection begins. It is durable at 3 ms.
-//! 4. At 4 ms pump C sends readings, 3.5 ms after B's. Its record begins 1 ms later, with what arrives meanwhile, or
-//!    earlier if it is full.
+//! 4. At 4 ms pump C sends readings, 3.5 ms after those of B. A record with them begins 1 ms later, with the rows that
+//!    arrive meanwhile, or earlier if it is full.
 //!
 //! If a record fails, its readings are refused, and their clients send them again. Detections, documents (maintenance
-//! events and audit entries) and pumps' checkpoints stay and go into a later record. Only detections are ever dropped,
-//! the oldest first, beyond 100,000. A pump is registered in the record of its first readings, and removed in a record
-//! of its own.
+//! events and audit entries) and pumps' checkpoints stay and go into a later record. If records fail for a long time,
+//! detections beyond 100,000 are dropped, the oldest first, and the node's metrics beyond 60 rows. A pump is registered
+//! in the record of its first readings, and removed in a record of its own.
 //!
-//! A failed sync of the journal is final for the process: the record may be in the file but not durable, so nothing may
-//! be acknowledged afterwards. The ingress refuses posts until the node is restarted. A full disk is not final.
-//! Failures of the database do not appear here; see the flusher.
+//! After a failed sync of the journal, the record may be in the file but not durable, so nothing may be acknowledged
+//! until the node is restarted, and the ingress refuses posts. A full disk is a temporary failure. Failures of the
+//! database do not appear here; see the flusher.
 //!
-//! Waiting rows and the record in flight are held outside of the actor ([`Writer`]), so a failure of the actor loses
-//! none.
+//! Waiting rows and the record in flight are held outside of the actor ([`Writer`]), so a failure of the actor loses no
+//! rows.
 
 mod writer;
 
@@ -42,7 +43,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long rows without an acknowledgment wait to share the record of the next readings.
 const RESULTS_LINGER: Duration = Duration::from_millis(10);
 
-/// The recorder's mailboxes. Readings have one of their own, as large as the number of readings that may be in flight.
+/// The recorder's mailboxes. Readings have a separate mailbox, as large as the number of readings that may be in
+/// flight.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     pub readings: Mailbox<RecorderActor>,
@@ -67,8 +69,8 @@ impl Recorder {
         self.readings.inbox_depth()
     }
 
-    /// Waits until all that was sent before is stored or refused. Only pumps' checkpoints may be stored later; until
-    /// then the previous checkpoint serves as well.
+    /// Waits until all messages that were sent before are stored or refused. Only pumps' checkpoints may be stored
+    /// later; until then the previous checkpoint can be used.
     pub(crate) async fn wait_until_stored(&self) {
         loop {
             let (ack, stored) = oneshot::channel();
@@ -98,7 +100,7 @@ impl RecorderActor {
             (pending.is_in_flight(), pending.rows + pending.results.detections() >= self.writer.max_rows)
         };
         if in_flight {
-            // The actor receives `RecordEnded` when it ends.
+            // The actor receives `RecordEnded` when the record in flight ends.
         } else if is_full {
             self.begin(ctx);
         } else if self.lingering.is_none_or(|(until, _)| until > Instant::now() + linger) {

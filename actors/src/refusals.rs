@@ -1,7 +1,7 @@
-//! Combines refused orders for the audit log, so a flood of them gives a bounded number of entries.
+//! Combines refused commands for the audit log, so that a flood of them gives a bounded number of entries.
 //!
-//! The first refusal of a kind (the same action, client address and reason) gives an entry at once. Those that follow within
-//! [`WINDOW`] are counted and give one entry at its end:
+//! The first refusal of a kind (the same action, client address and reason) gives an entry at once. The refusals that
+//! follow within [`COUNTING_PERIOD`] are counted and give one entry at its end:
 //!
 //! ```text
 //! 10:00:00  restart of "nobody" refused           an entry
@@ -9,10 +9,11 @@
 //! 10:05:00                                        an entry: "1234 more from 10:00:01 to 10:04:59"
 //! ```
 //!
-//! At most [`MAX_KINDS`] kinds are counted separately at a time, and at most [`MAX_KINDS_PER_CLIENT`] of one action and client,
-//! so a client that uses a new name for each order leaves room for others. Refusals of further kinds are counted by their
-//! action alone. So every refusal is counted, and memory is bounded. An orderly stop writes the counts; a kill loses those of
-//! open windows. Does not combine orders that were carried out: each gives an entry of its own.
+//! At most [`MAX_KINDS`] kinds are counted separately at a time, and at most [`MAX_KINDS_PER_CLIENT`] of one action and
+//! client, so that a client that uses a new name for each command leaves room for others. Refusals of further kinds are
+//! counted by their action alone. So every refusal is counted, and memory is bounded. An orderly stop writes the
+//! counts; a kill loses counts that have no entry yet. Does not combine commands that were carried out; each of them
+//! gives an entry.
 
 use std::{
     collections::HashMap,
@@ -26,10 +27,11 @@ use volute_data::AuditEntry;
 use volute_plant::Timestamp;
 
 /// How long refusals of one kind are counted before they give an entry.
-const WINDOW: Duration = Duration::from_secs(300);
-/// The most kinds counted separately at a time.
+const COUNTING_PERIOD: Duration = Duration::from_secs(300);
+/// The maximum number of kinds that are counted separately at a time.
 const MAX_KINDS: usize = 32;
-/// The most of these kinds with the same action and client. A reason may contain a name chosen by the client.
+/// The maximum number of these kinds with the same action and client. A reason may contain a name that the client
+/// chose.
 const MAX_KINDS_PER_CLIENT: usize = 4;
 
 /// The value of a field that differs among the refusals of one entry.
@@ -77,7 +79,7 @@ struct Counted {
 }
 
 impl Refusals {
-    /// Returns the entry if it is to be written now, or none if it was counted.
+    /// Returns the entry if it has to be written now, or none if it was counted.
     pub(crate) fn record(&mut self, entry: AuditEntry, now: Instant) -> Option<AuditEntry> {
         if entry.is_done() {
             return Some(entry);
@@ -89,19 +91,19 @@ impl Refusals {
         }
         let same_client = self.kinds.keys().filter(|known| known.is_of(&kind.action, &kind.client)).count();
         if self.kinds.len() < MAX_KINDS && same_client < MAX_KINDS_PER_CLIENT {
-            self.kinds.insert(kind, Tally::until(now + WINDOW, &entry));
+            self.kinds.insert(kind, Tally::until(now + COUNTING_PERIOD, &entry));
             return Some(entry);
         }
-        self.by_action.entry(kind.action).or_insert_with(|| Tally::until(now + WINDOW, &entry)).count(&entry);
+        self.by_action.entry(kind.action).or_insert_with(|| Tally::until(now + COUNTING_PERIOD, &entry)).count(&entry);
         None
     }
 
-    /// Returns the entries of windows that have ended.
+    /// Returns the entries of counting periods that have ended.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<AuditEntry> {
         self.end(|tally| tally.until <= now)
     }
 
-    /// Ends all windows and returns their entries.
+    /// Ends all counting periods and returns their entries.
     pub(crate) fn drain(&mut self) -> Vec<AuditEntry> {
         self.end(|_| true)
     }
@@ -170,20 +172,23 @@ mod tests {
     }
 
     #[test]
-    fn the_first_gives_an_entry_at_once_and_the_others_one_at_the_end_of_the_window() {
+    fn the_first_gives_an_entry_at_once_and_the_others_one_at_the_end_of_the_counting_period() {
         let (mut refusals, begun) = (Refusals::default(), Instant::now());
         assert_eq!(refusals.record(refused(0, 1), begun), Some(refused(0, 1)));
         for second in 1..1000_u16 {
-            let now = begun + WINDOW.mul_f64(f64::from(second) / 1000.0);
+            let now = begun + COUNTING_PERIOD.mul_f64(f64::from(second) / 1000.0);
             assert_eq!(refusals.record(refused(second.into(), second), now), None, "from another port each time");
         }
-        assert_eq!(refusals.due(begun + WINDOW - Duration::from_millis(1)), []);
-        let [sum] = &refusals.due(begun + WINDOW)[..] else { panic!("one entry") };
+        assert_eq!(refusals.due(begun + COUNTING_PERIOD - Duration::from_millis(1)), []);
+        let [sum] = &refusals.due(begun + COUNTING_PERIOD)[..] else { panic!("one entry") };
         let first_to_last = "999 more from 2026-03-09T10:14:34.000Z to 2026-03-09T10:31:12.000Z";
         assert_eq!((sum.who.as_str(), sum.object.as_str(), sum.detail.as_str()), ("10.0.0.1", "nobody", first_to_last));
         assert_eq!((sum.at, sum.outcome.as_str()), (refused(999, 0).at, "no such actor"));
-        assert_eq!(refusals.due(begun + 2 * WINDOW), [], "it is noted once");
-        assert!(refusals.record(refused(1000, 1), begun + 2 * WINDOW).is_some(), "and the next is a first one again");
+        assert_eq!(refusals.due(begun + 2 * COUNTING_PERIOD), [], "it is noted once");
+        assert!(
+            refusals.record(refused(1000, 1), begun + 2 * COUNTING_PERIOD).is_some(),
+            "and the next is a first one again"
+        );
         assert_eq!(refusals.drain(), [], "nothing was counted since");
     }
 

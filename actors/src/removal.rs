@@ -7,12 +7,12 @@
 //! pump         stops once all its readings are durable, their posts have their responses, and its windows are decided
 //! maintenance  has evaluated the pump's last reading
 //! recorder     has stored the messages of these actors, then stores the removal, which is a record of its own
-//! live feed, maintenance   forget the pump; browsers are notified
+//! live feed, maintenance   drop the state of the pump; browsers are notified
 //! ```
 //!
-//! If the removal cannot be stored, the pump gets a new actor, and nothing has changed. Rows in the database are deleted later
-//! by the flusher; until then the pump's name cannot be used again. Does not check whether the pump is simulated. A simulation
-//! would register it again, so the caller has to check that.
+//! If the removal cannot be stored, the pump gets a new actor, and nothing has changed. The flusher deletes the rows in
+//! the database later; until then the pump's id cannot be used again. Does not check whether the pump is simulated. A
+//! simulation would register the pump again, so the caller has to check that.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use crate::{
     receipt::{IngestError, Queue, RETRY_AFTER_S, is_restarting},
 };
 
-/// The time limit of each step. An actor that is stuck or out of order is not waited for any longer.
+/// The time limit of each step, so that an actor that is stuck or has failed is not waited for any longer.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a pump was not removed. Nothing has changed.
@@ -46,20 +46,20 @@ pub enum RemovePumpError {
     /// The pump is being removed already.
     #[error("{0} is being removed already")]
     InProgress(PumpId),
-    /// The node cannot do it at the moment.
+    /// The node cannot remove pumps at the moment.
     #[error(transparent)]
     Ingest(#[from] IngestError),
-    /// The ingress actor is out of order.
+    /// The ingress actor has failed.
     #[error("a part of the node is out of order: see /api/actors")]
     OutOfOrder,
 }
 
 impl EngineHandle {
-    /// Removes a pump with everything that is stored of it. Durable when it returns `Ok`; the rows in the database are deleted
-    /// afterwards, and until then its name cannot be used again.
+    /// Removes a pump with everything that is stored of it. The removal is durable when this returns `Ok`. The rows in
+    /// the database are deleted afterwards; until then the pump's id cannot be used again.
     ///
-    /// Posts that arrived before get their responses first; items that arrive meanwhile are deferred. Not cancel-safe: the
-    /// future must be polled to its end.
+    /// Posts that arrived before get their responses first. Items that arrive meanwhile are deferred. Not cancel-safe:
+    /// the future must be polled to its end.
     pub async fn remove_pump(&self, pump: &PumpId) -> Result<(), RemovePumpError> {
         let handle = self.take_pump(pump, Detached::Removing).await?;
         self.stop_actor(pump, &handle).await;
@@ -67,7 +67,7 @@ impl EngineHandle {
         let inner = &self.0;
         let restarted = match stored {
             Ok(()) => {
-                // These messages survive a failure of their actor, unless its inbox is full of other messages that do.
+                // The inbox of a failed actor accepts these messages too, unless it is full.
                 let _ = timeout(STEP_TIMEOUT, inner.context.live.send(LivePumpRemoved(pump.clone()))).await;
                 let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
                 tracing::info!(pump = pump.as_str(), "pump removed");
@@ -127,7 +127,7 @@ impl EngineHandle {
         if timeout(STEP_TIMEOUT, in_order).await.is_err() {
             tracing::warn!(pump = pump.as_str(), "the actor did not stop in time; stopping it by force");
         }
-        // Stops an actor that is out of order or stuck.
+        // Stops the actor if it has failed or is stuck.
         context.supervisor.retire(&actor_id(pump));
         let (reply, drained) = oneshot::channel();
         let maintenance_drained = async {
@@ -135,7 +135,8 @@ impl EngineHandle {
                 let _ = drained.await;
             }
         };
-        // If maintenance is out of order it handles them later, and ignores readings of pumps that are removed.
+        // If the maintenance actor has failed, it handles the messages after its restart, and ignores readings of
+        // removed pumps.
         let _ = timeout(STEP_TIMEOUT, maintenance_drained).await;
     }
 

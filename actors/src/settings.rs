@@ -1,7 +1,7 @@
 //! The engine's settings: sections `[ingest]`, `[engine]`, `[commissioning]` and `[live]` of the configuration.
 //!
-//! Plain values, validated before. Defaults and ranges are in `config/default.toml` and in the binary's configuration
-//! types.
+//! The values are validated before they get here. Their defaults and ranges are in `config/default.toml` and in the
+//! binary's configuration types.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -25,9 +25,9 @@ pub struct IngestSettings {
     pub max_in_flight_readings_per_pump: usize,
     /// The maximum number of readings of all pumps in flight.
     pub max_in_flight_readings: usize,
-    /// The maximum number of readings that wait behind the parts of their backlogs in flight.
+    /// The maximum number of readings of backlogs that wait for their part.
     pub max_backlog_readings: usize,
-    /// How long a post with a backlog may take. What is not stored by then has to be sent again.
+    /// How long a post with a backlog may take. Items that are not stored by then have to be sent again.
     pub backlog_timeout: Duration,
     /// How far a device's clock may be ahead of the node's.
     pub max_ahead: Duration,
@@ -47,14 +47,14 @@ pub struct EngineSettings {
     pub inference_workers: usize,
     /// The largest batch of a worker; none to measure the best size at the start.
     pub max_batch_windows: Option<NonZeroUsize>,
-    /// The maximum number of waiting windows of one pump; beyond that its oldest is skipped.
+    /// The maximum number of waiting windows of one pump. If a further one arrives, the oldest of them is skipped.
     pub queued_windows_per_pump: usize,
-    /// The maximum number of waiting windows of all pumps; beyond that the oldest of the arriving window's pump is
-    /// skipped.
+    /// The maximum number of waiting windows of all pumps. If a further one arrives, the oldest window of the same pump
+    /// is skipped, or that of another pump if it has none.
     pub queued_windows: usize,
     /// The maximum number of readings in one record of the journal.
     pub max_batch_readings: usize,
-    /// How long a reading waits for others before its record is written.
+    /// How long a reading waits for others to share its record of the journal.
     pub linger: Duration,
     /// A pump is stale after this many intervals without a reading.
     pub stale_after_intervals: i64,
@@ -62,7 +62,7 @@ pub struct EngineSettings {
     pub restarts: usize,
     /// The period over which failures are counted.
     pub restart_window: Duration,
-    /// An actor that blocks its thread for longer is stuck.
+    /// An actor that blocks its thread for longer than this is stuck.
     pub stuck_after: Duration,
     /// The node warns if less than this share of the disk is free, 0 to 1.
     pub warn_free_share: f64,

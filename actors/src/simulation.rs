@@ -1,10 +1,10 @@
 //! Plays simulated or recorded pumps: posts their readings through the same ingress as clients do.
 //!
-//! One simulation runs at a time; starting another replaces it. Every 100 ms the actor posts the readings that are due, and it
-//! handles requests to start, stop and report progress. [`player`] decides which readings are due. The pumps are
-//! commissioned in the background at the start ([`commission_plan`]), so their windows are scored soon. A recording starts when this has
-//! ended. Does not hold the physics of a pump (see `volute-simulator`). Does not decide whether a node may simulate: the
-//! caller creates this actor only if so.
+//! One simulation runs at a time; starting another replaces it. Every 100 ms the actor posts the readings that are due,
+//! and it handles requests to start, stop and report progress. [`player`] decides which readings are due. The pumps are
+//! commissioned in the background at the start ([`commission_plan`]), so their windows are scored soon. A recording
+//! starts when its pump has been commissioned. Does not model the physics of a pump; see `volute-simulator`. Does not
+//! decide whether a node may simulate; the caller creates this actor only if it may.
 
 mod commission_plan;
 mod fault_cycle;
@@ -34,7 +34,7 @@ use progress::SimulationProgress;
 
 /// The interval at which due readings are posted.
 const TICK: Duration = Duration::from_millis(100);
-/// At most this many requests wait in the actor's mailbox.
+/// The maximum number of requests that wait in the actor's mailbox.
 const MAX_QUEUED_REQUESTS: usize = 256;
 
 /// Why a simulation did not start.
@@ -96,7 +96,7 @@ impl Simulation {
         Self { engine, orders }
     }
 
-    /// Plays a plan, in place of the current one.
+    /// Plays a plan instead of the current one.
     pub async fn start(&self, plan: Plan, speed: Speed) -> Result<SimulationProgress, StartError> {
         let mut last = Vec::new();
         for pump in plan.pumps() {
@@ -139,7 +139,7 @@ impl Simulation {
         Ok(self.engine.prepare_recording(pump, settings).await?)
     }
 
-    /// Stops the simulation. Readings that were sent stay.
+    /// Stops the simulation. Readings that were sent stay stored.
     pub async fn stop(&self) -> SimulationProgress {
         self.request(StopPlaying).await.unwrap_or_default()
     }
@@ -195,7 +195,7 @@ struct Playback {
     unsent: Vec<Draft>,
     /// Counts the plans that were started.
     plan_number: u64,
-    /// Pumps whose readings have ended. They are still to be sent to the live feed.
+    /// Pumps whose readings have ended, but of which the live feed has not been notified yet.
     ended: BTreeSet<PumpId>,
 }
 
@@ -211,7 +211,7 @@ impl Playback {
 struct SimulationActor {
     engine: EngineHandle,
     playback: Arc<Mutex<Playback>>,
-    /// A post is in flight. The next one is sent after its response.
+    /// Whether a post is in flight. The next one is sent after its response.
     posting: bool,
 }
 
@@ -235,8 +235,8 @@ impl SimulationActor {
         }
     }
 
-    /// Sends the pumps whose readings have ended to the live feed. Must not be called while a post is in flight, whose readings
-    /// the live feed may not have yet.
+    /// Notifies the live feed of the pumps whose readings have ended. Must not be called while a post is in flight,
+    /// because the live feed may not have its readings yet.
     fn publish_ended(&self) {
         let live = &self.engine.0.context.live;
         // If the mailbox is full, the next tick tries again.
@@ -312,7 +312,8 @@ impl Actor for SimulationActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // If an earlier incarnation waited for the commissioning, that wait ended with it.
+        // If an earlier incarnation waited for the commissioning, the wait ended with the incarnation, so the player
+        // begins now.
         let plan_number = self.playback().plan_number;
         self.begin(plan_number);
         ctx.run_interval(TICK, Self::tick);

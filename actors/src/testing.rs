@@ -1,4 +1,4 @@
-//! Fixtures of several modules' tests: a pump profile with one channel, readings and a baseline.
+//! Fixtures for the tests of several modules: a pump profile with one channel, readings and a baseline.
 
 use std::sync::Arc;
 

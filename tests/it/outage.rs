@@ -123,7 +123,7 @@ fn posts_beyond_the_limit_during_a_disk_stall_get_a_retry_time() {
     assert_eq!(node.get_ok("/api/live-data")["totals"]["node"]["refused_node"], 1);
     let overflows = node.get_ok("/api/actors")["overflows"].clone();
     let of_node =
-        json!({"queue": "readings of all pumps on their way", "when_full": "the post is refused with 429", "count": 1});
+        json!({"queue": "readings of all pumps in flight", "when_full": "the post is refused with 429", "count": 1});
     assert!(overflows.as_array().is_some_and(|queues| queues.contains(&of_node)), "{overflows}");
     let pumps = node.get_ok("/api/pumps");
     assert_eq!(pumps["items"].as_array().map(Vec::len), Some(1), "a rejected post leaves no trace: {pumps}");

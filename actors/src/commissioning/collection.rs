@@ -1,13 +1,14 @@
-//! Counts a pump's normal running and selects the windows of normal running. Pure.
+//! Counts a pump's normal running, and selects the windows of normal running from which its baseline is learned. Pure.
 //!
 //! A window is normal if all its values are within their alarm limits. (A pump only has windows while it runs and has
 //! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress is
 //! stored once per minute of normal running, so after a crash at most one minute has to be collected again.
 //!
-//! A detector that judges steps counts steps instead of windows, so that a pump with a channel that is always missing is
-//! commissioned too. Its baseline is usable after an hour, and is then *refined*: learned again from all healthy running so far,
-//! until it has a day ([`volute_anomaly::RefitSchedule`]). A refinement's progress is not stored: after a restart it is counted
-//! again from the baseline in use.
+//! For a detector that judges steps (`conditional`), steps are counted instead of windows, so that a pump with a
+//! channel that is always missing is commissioned too. Its baseline is usable after an hour. It is then *refined*:
+//! learned again from all healthy running so far, until it was learned from a day ([`volute_anomaly::RefitSchedule`]).
+//! The progress of a refinement is not stored. After a restart, counting continues from the running of the baseline in
+//! use.
 //!
 //! An example at one reading per second, with 3 s of normal running needed: the windows that end at 100 s, 101 s and 500 s are
 //! normal. The training range starts with the first reading of the first window, at 71 s, and includes the reading at 500 s.
@@ -73,7 +74,8 @@ impl BaselineCollection {
         Self { persisted: Some(record.clone()), ..Self::new(goal, record) }
     }
 
-    /// Returns the collection with which a baseline is refined. None if it has seen enough.
+    /// Returns the collection with which a baseline is refined. None if the baseline was learned from enough running
+    /// already.
     pub(crate) fn refining(baseline: &Baseline) -> Option<Self> {
         let learned = baseline.conditional.as_ref()?.learned();
         let next_s = RefitSchedule::next_s(learned.running_s)?;
@@ -93,8 +95,8 @@ impl BaselineCollection {
         self.is_refinement
     }
 
-    /// Counts a step if it is of normal running, by itself or with its window, and if more is needed. Returns whether it is of
-    /// normal running.
+    /// Counts a step if it (or its window, if windows are counted) is of normal running and more is needed. Returns
+    /// whether it is of normal running.
     pub(crate) fn take(&mut self, profile: &Profile, at: Timestamp, row: &StepRow, window: Option<&Window>) -> bool {
         let is_normal = match self.goal.counted {
             Counted::Windows => window.is_some_and(|window| is_normal(profile, &window.values)),
@@ -154,8 +156,8 @@ impl BaselineCollection {
 
     /// Discards what was collected, and starts over with the next reading.
     pub(crate) fn start_over(&mut self, error: &str) {
-        let CommissioningRecord { reason: why, requested: asked, .. } = self.record.clone();
-        self.record = CommissioningRecord { reason: why, requested: asked, from: None, to: None, running_ms: 0 };
+        let CommissioningRecord { reason, requested, .. } = self.record.clone();
+        self.record = CommissioningRecord { reason, requested, from: None, to: None, running_ms: 0 };
         self.record_error(error);
     }
 
@@ -170,7 +172,7 @@ impl BaselineCollection {
     }
 }
 
-/// Milliseconds of running after which the baseline of a detector that judges steps is first used.
+/// Milliseconds of running from which a detector that judges steps learns its first baseline.
 const FIRST_STEPS_MS: i64 = 3_600_000;
 
 /// Returns the normal running needed by a detector: the configured time, but at least what every baseline needs. A detector
@@ -189,7 +191,8 @@ pub(crate) fn goal(profile: &Profile, detector: Detector, running_ms: i64) -> Co
     }
 }
 
-/// Selects the steps to learn from of a pump's readings, oldest first: all but those beyond the alarm limits.
+/// Selects the steps of a pump's readings from which a baseline is learned, oldest first. Leaves out steps of a running
+/// pump with values beyond the alarm limits.
 pub(crate) struct HealthySteps<'a> {
     profile: &'a Profile,
     windower: Windower,
@@ -200,8 +203,8 @@ impl<'a> HealthySteps<'a> {
         Self { profile, windower: Windower::new(profile) }
     }
 
-    /// Takes the next reading, or none after the last one. Returns the steps that it completes, each with its window if all of
-    /// that is normal.
+    /// Takes the next reading, or none after the last one. Returns the steps that the reading completes, each with its
+    /// window if the whole window is normal.
     pub(crate) fn take(&mut self, next: Option<Reading>) -> impl Iterator<Item = HealthyStep> + use<'a> {
         let windowed = match next {
             Some(reading) if reading.late => Vec::new(),
@@ -210,7 +213,8 @@ impl<'a> HealthySteps<'a> {
         };
         let profile = self.profile;
         windowed.into_iter().filter_map(|WindowedReading { reading, step, window, .. }| {
-            // A pump that stands is below some limits, and shows how it cools.
+            // Steps of a pump that does not run are selected although its values may be below limits. They show how the
+            // pump cools.
             if step.state.has_settled() && !is_normal(profile, &step.values) {
                 return None;
             }
@@ -226,7 +230,7 @@ fn is_normal(profile: &Profile, values: &[f64]) -> bool {
     values.chunks_exact(channels.len()).all(|row| {
         row.iter().zip(channels).all(|(&value, channel)| {
             let limits = &channel.limits;
-            // Not a number is no value, and within all limits.
+            // A missing value is NaN, for which both comparisons are false.
             let is_below = limits.low_alarm.is_some_and(|low| value < low);
             let is_above = limits.high_alarm.is_some_and(|high| value > high);
             !is_below && !is_above

@@ -48,7 +48,7 @@ pub enum CommissionError {
         /// Which queue.
         queue: Queue,
     },
-    /// The actor that handles the request is out of order, or failed while handling it.
+    /// The actor that handles the request has failed, or failed while handling the request.
     #[error("the actor that handles this is out of order or failed while handling it; see /api/actors, and try again")]
     OutOfOrder,
     /// The node is stopping.

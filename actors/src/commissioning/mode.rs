@@ -1,9 +1,9 @@
-//! Selects the mode of a pump when its actor starts: which baseline its windows are judged by, if any. Pure.
+//! Selects the mode of a pump when its actor starts: whether its windows are judged, and by which baseline. Pure.
 //!
-//! In order of preference: the pump's own baseline if it was learned for the node's model and the pump's interval, then the
-//! baseline that comes with the model, else commissioning. A commissioning that was requested takes precedence over the
-//! model's baseline. A pump whose own baseline no longer fits, and whose model has none, learns a new one from the same
-//! range of readings.
+//! The pump's own baseline is preferred, if it was learned for the node's model and the pump's interval. Without one,
+//! the baseline that comes with the model is used. Without either, the pump is commissioned. A commissioning that was
+//! requested takes precedence over the model's baseline. A pump whose own baseline no longer fits, and whose model
+//! comes without one, learns a new baseline from the same range of readings.
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(crate) enum PumpMode {
     BaselineUnread,
     /// They are counted for the pump's baseline.
     Learning(BaselineCollection),
-    /// They are scored and judged. `refinement`: what is counted to learn the baseline again, until it has seen enough.
+    /// They are scored and judged. `refinement` counts the running from which the baseline will be learned again; none
+    /// if it was learned from enough running.
     Judged { decider: Box<Decider>, refinement: Option<Box<BaselineCollection>> },
 }
 
@@ -65,7 +66,7 @@ pub(crate) enum UnusableBaseline {
     Interval(BaselineError),
 }
 
-/// Returns the mode in which a pump starts. The stored status is none if it cannot be read.
+/// Returns the mode in which a pump starts. `baseline_status` is none if it cannot be read from the store.
 pub(crate) fn initial_mode(
     detection: Option<&DetectionContext>,
     profile: &Profile,
@@ -103,8 +104,8 @@ pub(crate) fn usable_baseline(
 ) -> Result<Baseline, UnusableBaseline> {
     let baseline: Baseline = serde_json::from_str(&record.baseline.document)?;
     baseline.check(model.id(), profile)?;
-    let of_network_ms = model.manifest().interval_ms;
-    baseline.check_interval(profile.interval_ms(), of_network_ms).map_err(UnusableBaseline::Interval)?;
+    let network_interval_ms = model.manifest().interval_ms;
+    baseline.check_interval(profile.interval_ms(), network_interval_ms).map_err(UnusableBaseline::Interval)?;
     Ok(baseline)
 }
 

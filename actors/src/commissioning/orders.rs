@@ -36,8 +36,8 @@ impl EngineHandle {
         self.command(pump, PumpOrder::Recommission).await
     }
 
-    /// Learns a baseline from the stored readings from `from` up to, but not including, `to`, and uses it. Until then the
-    /// previous one stays in use. Returns the number of the new version.
+    /// Learns a baseline from the stored readings from `from` up to, but not including, `to`, and uses it. The previous
+    /// baseline stays in use until the new one is learned. Returns the number of the new version.
     pub async fn commission_from(&self, pump: &PumpId, from: Timestamp, to: Timestamp) -> Result<u32, CommissionError> {
         let handle = self.find_pump(pump, false).await?;
         self.learn(
@@ -54,8 +54,8 @@ impl EngineHandle {
         self.command(pump, PumpOrder::ActivateVersion { version }).await
     }
 
-    /// Learns a pump's baseline from generated readings, and uses it. Registers the pump if it is new. `make` returns runs of
-    /// readings; it is called on the commissioning thread when the job starts.
+    /// Learns a pump's baseline from generated readings, and uses it. Registers the pump if it is new. `make` generates
+    /// the readings, in runs. It is called on the commissioning thread when the job starts.
     pub(crate) async fn commission_with(
         &self,
         pump: &PumpId,
@@ -73,8 +73,8 @@ impl EngineHandle {
         self.send_order(&handle, PumpOrder::ChangeSettings { settings, is_played: false }).await
     }
 
-    /// Changes the settings of a pump for which a recording will be played. Registers the pump if it is new. Its readings
-    /// count as current although their timestamps are past.
+    /// Changes the settings of a pump for which a recording will be played. Registers the pump if it is new. The pump's
+    /// readings count as current although their timestamps are in the past.
     pub(crate) async fn prepare_recording(&self, pump: &PumpId, settings: PumpSettings) -> Result<(), CommissionError> {
         let handle = self.find_pump(pump, true).await?;
         self.send_order(&handle, PumpOrder::ChangeSettings { settings, is_played: true }).await

@@ -1,4 +1,4 @@
-//! Lists the versions of a pump's baseline for the API. Does not change which one is in use; see [`super::orders`].
+//! Lists the versions of a pump's baseline for the API. Does not change which version is in use; see [`super::orders`].
 
 use volute_anomaly::{Baseline, Model};
 use volute_data::{BaselineRecord, BaselineStatus, NewBaseline, Store, StoreError};
@@ -32,7 +32,7 @@ pub struct BaselineVersion {
     pub id: String,
     /// The id of the network that it was learned with.
     pub network: String,
-    /// The model name in detections made with it.
+    /// The model's name in the detections that are made with this version.
     pub model: String,
     /// The method that turns scores into detections.
     pub detector: String,
@@ -58,7 +58,7 @@ pub(super) async fn versions(
     pump: &PumpId,
 ) -> Result<Baselines, StoreError> {
     let profile = &store.pump_settings(pump).await?.apply(profile);
-    // The status is read first: the version that it names is stored by then.
+    // The status is read before the versions, so the version in use is among them.
     let baseline_status = store.baseline_status(pump).await?;
     let mut versions = Vec::new();
     for record in store.baselines(pump).await?.into_iter().rev() {

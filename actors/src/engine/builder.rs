@@ -1,7 +1,7 @@
 //! Starts the engine's actors, each under the supervisor.
 //!
-//! State that outlives an actor's incarnations is created here, outside of the closure that builds an incarnation. Does
-//! not decide the order of the actors and their connections; see [`super::Engine::start`].
+//! State that outlives an actor's incarnations is created outside of the closure that builds an incarnation. Does not
+//! decide the order in which the actors start, nor their connections; see [`super::Engine::start`].
 
 use std::{sync::Arc, time::Instant};
 
@@ -41,7 +41,7 @@ use crate::{
 
 /// The maximum number of posts that wait at the ingress.
 const MAX_WAITING_POSTS: usize = 4096;
-/// The batch size if there is no model with which the best one could be measured.
+/// The batch size if there is no model with which the best size could be measured.
 const DEFAULT_BATCH: usize = 32;
 /// The capacity of the mailboxes of the live feed, of maintenance, and of the recorder for rows other than readings.
 const RESULTS_CAPACITY: usize = 65_536;
@@ -208,12 +208,12 @@ impl EngineBuilder {
         (inbox.mailbox(MAX_WAITING_POSTS), in_flight)
     }
 
-    /// Registers an actor whose id, kind and stage have this name.
+    /// Registers an actor with `name` as its id, kind and stage.
     fn register<A: Actor<Context = Context<A>>>(&self, name: &'static str, thread: &Arc<ActorThread>) -> Inbox<A> {
         self.supervisor.register(Role { id: name.into(), kind: name, stage: name, subject: None }, thread)
     }
 
-    /// Registers an actor likewise, on a thread of its own.
+    /// Registers an actor with `name` as its id, kind and stage, on a thread of its own.
     fn register_on_own_thread<A: Actor<Context = Context<A>>>(&self, name: &'static str) -> Inbox<A> {
         self.register(name, &self.supervisor.start_thread())
     }

@@ -31,8 +31,8 @@ use crate::{
     settings::CommissioningSettings,
 };
 
-/// Among how many of a pump's newest readings the one shown last is searched: more than arrive while a reading is
-/// current, at one reading per second.
+/// How many of a pump's newest readings are searched for the one that was shown last. At one reading per second, fewer
+/// arrive while a reading is current (60 s).
 const LAST_SHOWN_LOOKBACK: usize = 100;
 /// How many failed actors the node's health lists.
 const MAX_FAILED_LISTED: usize = 5;
@@ -44,9 +44,9 @@ const AUDIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Whether the node can accept readings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Whether it can.
+    /// Whether the node can accept readings.
     pub ready: bool,
-    /// Why it is not ready; or, if it is, which other part has failed.
+    /// Why the node is not ready. If it is ready, which other part has failed; none if none has.
     pub reason: Option<String>,
 }
 
@@ -76,22 +76,23 @@ pub(crate) struct Inner {
     pub(crate) refusals: SharedRefusals,
     pub(crate) retention: Retention,
     pub(crate) commissioning: CommissioningSettings,
-    /// Locked while kinds, or the kind of a pump, are changed.
+    /// Locked while a kind, or the kind of a pump, is changed.
     pub(crate) kind_changes: tokio::sync::Mutex<()>,
-    /// After how long the journal's disk is reported as stuck.
+    /// How long a write of the journal may take before the disk is reported as stuck.
     pub(crate) stuck_after: Duration,
     /// After how many intervals of its profile a pump is stale, unless it posts less often.
     pub(crate) stale_after_intervals: i64,
 }
 
-/// A profile that an item names and that its pump is not of, or that this node does not have.
+/// An error about the profile that an item names: its pump has another profile, or the node does not have it or cannot
+/// use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfitProfile {
-    /// What the item may name.
+    /// What the item may contain instead.
     pub allowed: String,
-    /// Why not this one.
+    /// Why the item cannot have this profile.
     pub why: String,
-    /// Seconds after which the item may be posted again; none if it will not be accepted.
+    /// Seconds after which the item may be posted again; none if the rejection is final.
     pub retry_after_s: Option<u64>,
 }
 
@@ -111,14 +112,15 @@ impl EngineHandle {
         self.kind_of_known(pump).is_some()
     }
 
-    /// Returns the kind of a pump that has an actor or is registered. A pump has no actor while another one is started for it.
+    /// Returns the kind of a pump that has an actor or is registered. A registered pump has no actor while its actor is
+    /// being replaced.
     fn kind_of_known(&self, pump: &PumpId) -> Option<PumpKind> {
         self.0.pumps.kind_of(pump).or_else(|| self.0.catalog.of_registered(pump))
     }
 
-    /// Returns the profile by which an item is parsed, given the pump and the profile that it names. An item that names no pump
-    /// is of the default pump. For a known pump, returns its profile. For an unknown pump, returns the profile with the given
-    /// name, or else the default.
+    /// Returns the profile by which an item is parsed, given the pump and the profile that it names. An item that names
+    /// no pump belongs to the default pump. For a known pump, returns its profile. For an unknown pump, returns the
+    /// profile with the given name, or else the default.
     pub fn profile_named(&self, pump: Option<&PumpId>, named: Option<&str>) -> Result<Profile, UnfitProfile> {
         let pump = pump.unwrap_or(&self.0.default_pump);
         let catalog = &self.0.catalog;
@@ -175,9 +177,9 @@ impl EngineHandle {
         &self.0.default_pump
     }
 
-    /// Ingests a post, with one entry per item, in order; an entry is none if no draft could be made of the item, which is only
-    /// counted. Returns once all accepted items are durable. `client` is limited in how many new pumps it registers; none is
-    /// the node itself, which has no limit.
+    /// Ingests a post, with one entry per item, in order. An entry is none if the item could not be parsed; such an
+    /// item is only counted. Returns once all accepted items are durable. `client` is the sender's address, for which
+    /// the registration of new pumps is limited. None stands for the node itself, which has no limit.
     pub async fn ingest(&self, items: Vec<Option<Draft>>, client: Option<IpAddr>) -> Result<Receipt, IngestError> {
         let (reply, result) = oneshot::channel();
         let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), client, reply };
@@ -305,8 +307,8 @@ impl EngineHandle {
         self.0.flags.clock.confirm()
     }
 
-    /// Returns a message if the journal's thread is stuck in a disk operation. That thread cannot be replaced as an
-    /// actor's can.
+    /// Returns a message if the journal's thread is stuck in a disk operation. Unlike an actor's thread, it cannot be
+    /// replaced.
     fn journal_stall(&self) -> Option<String> {
         let writing_for = self.0.store.journal_writing_for();
         let is_stuck = writing_for > self.0.stuck_after;
@@ -331,9 +333,9 @@ impl EngineHandle {
 
     /// Writes an operator's action, done or refused, to the log and to the audit log in the store.
     ///
-    /// Returns once the entry is durable, or after 1 s once the recorder has it, which keeps it over restarts and
-    /// failures. If the recorder's mailbox is full, this waits for a permit. Repeated refusals are counted and written
-    /// together ([`crate::refusals`]); for these it returns at once.
+    /// Returns once the entry is durable, or after 1 s if only the recorder has it; an entry in the recorder survives
+    /// restarts and failures of actors. If the recorder's mailbox is full, this waits for a permit. Repeated refusals
+    /// are counted and written together ([`crate::refusals`]); for these it returns at once.
     pub async fn record_action(&self, entry: AuditEntry) {
         let Some(entry) = self.0.refusals.lock().record(entry, Instant::now()) else { return };
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;

@@ -2,8 +2,9 @@
 //! per second.
 //!
 //! Larger batches gain little, and each window waits for the others of its batch. For example, if batches of 4, 8, 16
-//! and 32 take 100, 150, 202 and 400 us, 16 is best: 79,200 windows/s, and 32 has 80,000. Measured once at the start,
-//! with empty windows. Does not decide when a worker takes a batch; see [`super::dispatch`].
+//! and 32 windows take 100, 150, 202 and 400 us, 16 is the best size: it reaches 79,200 windows/s, and 32 reaches
+//! 80,000. The size is measured once at the start, with empty windows. Does not decide when a worker takes a batch; see
+//! [`super::dispatch`].
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use volute_anomaly::{Model, Scorer};
 const BATCH_SIZES: [usize; 7] = [4, 8, 16, 32, 64, 128, 256];
 /// How often each size is measured. The fastest trial counts, because other processes may slow down the rest.
 const TRIALS: usize = 3;
-/// The least throughput of the best size, relative to the highest.
+/// The minimum throughput of the best size, relative to the highest throughput.
 const MIN_RELATIVE_THROUGHPUT: f64 = 0.95;
 
-/// Measures the best batch size, in some tens of milliseconds.
+/// Measures the best batch size. Takes some tens of milliseconds.
 pub(crate) fn best_batch(model: &Model) -> usize {
     let mut scorer = Scorer::new(model);
     let measured = BATCH_SIZES.map(|size| {
@@ -34,7 +35,7 @@ pub(crate) fn best_batch(model: &Model) -> usize {
     best
 }
 
-/// Returns the best of these sizes, which are in ascending order with the time of a batch each.
+/// Returns the best of the measured sizes. They are in ascending order, each with the duration of one batch.
 fn smallest_fast_enough(measured: &[(usize, Duration)]) -> usize {
     let highest = measured.iter().copied().map(rate).fold(0.0, f64::max);
     measured.iter().find(|&&measured| rate(measured) >= MIN_RELATIVE_THROUGHPUT * highest).map_or(1, |(size, _)| *size)

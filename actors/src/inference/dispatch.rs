@@ -1,10 +1,10 @@
 //! Decides which worker scores which windows, and when. Pure: time is passed in.
 //!
-//! A free worker takes up to a batch of waiting windows, one of each pump in turn (round-robin). If windows arrive at 2,000 per
-//! second or more, it first lingers for up to 4 ms until a batch is full, because a window costs about half as much in
-//! a batch. If a limit of the queue is reached, the pump's oldest waiting window is skipped (not scored), or that of
-//! the next pump in turn if it has none waiting. An example with batches of 4 and windows of four
-//! pumps, at a high rate:
+//! A free worker takes up to a batch of waiting windows, one of each pump in turn (round-robin). If windows arrive at
+//! 2,000 per second or more, it first lingers for up to 4 ms until a batch is full, because a window costs about half
+//! as much in a batch. If a new window would exceed a limit of the queue, the oldest waiting window of its pump is
+//! skipped (not scored). If its pump has none waiting, the oldest window of the next pump in turn is skipped. An
+//! example with batches of 4 and windows of four pumps, at a high rate:
 //!
 //! 1. Window 1 arrives. Worker 0 asks for work and lingers. Worker 1 asks and stays idle, since worker 0 will take the
 //!    window.
@@ -26,7 +26,7 @@ use super::fair_queue::FairQueue;
 
 /// How long a worker waits for more windows.
 pub(super) const LINGER: Duration = Duration::from_millis(4);
-/// A worker lingers only if it can expect this many windows meanwhile.
+/// A worker lingers only if this many windows are expected within [`LINGER`].
 const MIN_EXPECTED_WINDOWS: f64 = 8.0;
 /// The period over which the arrival rate is measured.
 const RATE_PERIOD: Duration = Duration::from_millis(250);
@@ -89,8 +89,8 @@ impl<T> Dispatch<T> {
         self.queue.len()
     }
 
-    /// Adds a window. If a limit is reached, returns the window to be skipped: the pump's oldest, or else the next in
-    /// turn.
+    /// Adds a window. If a limit is reached, returns the window to skip: the oldest of the same pump, or else the
+    /// oldest of the next pump in turn.
     pub(super) fn put(&mut self, pump: PumpId, item: T, now: Instant) -> Option<T> {
         self.arrivals.record(now);
         let room = self.queue.len() < self.limits.total && self.queue.len_of(&pump) < self.limits.per_pump;
@@ -127,7 +127,8 @@ impl<T> Dispatch<T> {
         self.queue.len() >= self.limits.batch
     }
 
-    /// Returns whether a lingering worker will take the waiting windows. One that is overdue by [`LINGER`] has failed.
+    /// Returns whether a lingering worker will take the waiting windows. A worker that is overdue by [`LINGER`] counts
+    /// as failed.
     fn is_worker_lingering(&self, now: Instant) -> bool {
         self.lingering.is_some_and(|(_, until)| now < until + LINGER)
     }
@@ -163,7 +164,7 @@ mod tests {
         format!("P-{n}").parse().expect("a name")
     }
 
-    /// A dispatch after 1 s with 10,000 windows.
+    /// Returns a dispatch to which 10,000 windows arrived within 1 s.
     fn at_high_rate(start: Instant) -> (Dispatch<u8>, Instant) {
         let mut dispatch = Dispatch::new(LIMITS, start);
         for n in 0..10_000 {
@@ -233,7 +234,7 @@ mod tests {
         assert_eq!(dispatch.next(1, false, now), NextStep::Idle);
         let later = now + 3 * LINGER;
         dispatch.put(pump(2), 2, later);
-        // Worker 0 has failed. The pool notices that it cannot wake it, and asks again: worker 1.
+        // Worker 0 has failed. The pool cannot wake it, asks again, and gets worker 1.
         assert_eq!((dispatch.worker_to_wake(later), dispatch.worker_to_wake(later)), (Some(0), Some(1)));
         assert_eq!(dispatch.next(1, true, later), NextStep::Score(vec![1, 2]));
     }

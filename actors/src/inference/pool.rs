@@ -1,7 +1,7 @@
 //! The queue between pumps and inference workers: pumps put windows in, and workers take them out.
 //!
-//! It is a shared queue and not an actor, so a window goes directly from its pump's thread to a worker's. Does not
-//! decide which worker scores which windows, see [`super::dispatch`], and does not score; see [`super::worker`].
+//! The pool is a shared queue and not an actor, so a window goes directly from its pump's thread to a worker's thread.
+//! Does not decide which worker scores which windows; see [`super::dispatch`]. Does not score; see [`super::worker`].
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -19,8 +19,8 @@ use crate::{
     protocol::pump::{ScoreFailure, ScoreResult},
 };
 
-/// The capacity of a worker's mailbox. Two are enough: one from a pump and one from the worker itself; each makes the
-/// worker check all waiting windows.
+/// The capacity of a worker's mailbox. Two wake-ups are enough: one from a pump and one from the worker itself. With
+/// each, the worker checks all waiting windows.
 pub(crate) const WAKE_UPS_PER_WORKER: usize = 2;
 
 /// Wakes a worker, so that it asks the pool for windows.
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     seq: u64,
     pub inputs: JobInputs,
     reply_to: ReplyTo<ScoreResult>,
-    /// When it entered the pool, and later when a worker took it.
+    /// When it entered the pool. After a worker has taken it, when that was.
     since: Instant,
     replied: bool,
 }
@@ -92,7 +92,8 @@ impl Drop for Job {
 }
 
 impl Pool {
-    /// Returns the pool of these workers, which are started afterwards. Each is given by its mailbox and its slot.
+    /// Returns the pool of these workers, which are started afterwards. Each worker is given as its mailbox and its
+    /// slot.
     pub(crate) fn new(
         limits: QueueLimits,
         counters: Arc<Counters>,
@@ -122,7 +123,7 @@ impl Pool {
         loop {
             let worker = self.dispatch().worker_to_wake(Instant::now());
             match worker {
-                // A failed worker cannot be woken; after a restart it asks for work itself.
+                // A failed worker cannot be woken. After a restart it asks for work by itself.
                 Some(worker) if !self.wake(worker) => {}
                 _ => return,
             }
@@ -136,7 +137,7 @@ impl Pool {
 
     /// Wakes a worker. Returns false if it has failed.
     pub(super) fn wake(&self, worker: usize) -> bool {
-        // If its mailbox is full, it is woken already.
+        // If its mailbox is full, other wake-ups wait there already.
         self.0.workers.get(worker).is_some_and(|mailbox| mailbox.try_send(WakeUp).is_ok() || !mailbox.is_failed())
     }
 

@@ -1,8 +1,8 @@
 //! An inference worker: an actor with a thread of its own that scores batches of windows from the pool.
 //!
-//! It holds no state of any pump, so any worker can score any window. Windows of a batch that share a model are scored
-//! together. If scoring a batch panics, its windows are scored again one by one with a new scorer, so that only the
-//! windows that cause the panic are lost, and dead letters name them.
+//! A worker holds no state of any pump, so each worker can score every window. Windows of a batch that share a model
+//! are scored together. If scoring a batch panics, its windows are scored again one by one with a new scorer, so that
+//! only the windows that cause the panic are lost, and dead letters name them.
 
 use std::{
     mem,
@@ -23,8 +23,8 @@ use crate::{
     protocol::pump::ScoreFailure,
 };
 
-/// Models whose scorers a worker keeps: more than kinds of pumps that are scored at the same time. A model that was replaced is
-/// not needed any more.
+/// The maximum number of models whose scorers a worker keeps. More than this number of kinds of pumps are hardly scored
+/// at the same time. The scorer that was used least recently, usually of a replaced model, is dropped first.
 const MAX_SCORERS: usize = 64;
 
 /// The actor.
@@ -33,7 +33,7 @@ pub(crate) struct InferenceActor {
     /// The scorers of the models used last, the most recent at the end; at most [`MAX_SCORERS`].
     scorers: Vec<Scorer>,
     pool: Pool,
-    /// The timer while it waits for more windows.
+    /// The timer while the worker waits for more windows.
     lingering: Option<SpawnHandle>,
     /// Whether that timer has just ended.
     lingered: bool,
@@ -53,7 +53,7 @@ impl InferenceActor {
 
     /// Asks for work again by a message to itself, so that a requested restart can happen in between.
     fn wake_self(&self) {
-        // Refused only if the worker is stopped, or if another message waits already.
+        // The message is refused only if the worker is stopped, or if enough messages wait already.
         self.pool.wake(self.number);
     }
 
@@ -67,8 +67,8 @@ impl InferenceActor {
         }
     }
 
-    /// Scores windows of one model together, and replies to their pumps. A window that panics alone is recorded as a
-    /// dead letter.
+    /// Scores windows of one model together, and replies to their pumps. A window whose scoring panics even on its own
+    /// is recorded as a dead letter.
     fn score_batch(&mut self, model: &Model, mut jobs: Vec<Job>) {
         match self.score(model, &jobs) {
             Ok(Ok(scores)) => {
@@ -133,7 +133,7 @@ impl InferenceActor {
 impl Actor for InferenceActor {
     type Context = Context<Self>;
 
-    /// Takes over windows that the previous incarnation may have left.
+    /// Asks for windows that waited while no incarnation ran.
     fn started(&mut self, _: &mut Self::Context) {
         self.wake_self();
     }

@@ -1,8 +1,9 @@
-//! Defers items that cannot be taken now and may be sent again: of pumps whose actors are out of order or being replaced, of removed
-//! pumps, of new pumps beyond what a client may register, and of past minutes without room.
+//! Defers items that cannot be accepted now and may be sent again. These are items of pumps whose actors have failed or
+//! are being replaced, of pumps that are being removed, of more new pumps than the client may register, and of past
+//! minutes if too many wait for the database.
 //!
-//! If nothing of a post can be taken, the whole post is refused, so a client that looks only at the status sends it again. Does not
-//! handle rejections that are final.
+//! If no item of a post can be accepted, the whole post is refused, so that a client that checks only the HTTP status
+//! sends it again. Does not handle final rejections.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 impl IngressActor {
-    /// Defers the items of pumps whose actors are out of order.
+    /// Defers the items of pumps whose actors have failed.
     pub(super) fn defer_failed_pumps(
         &self,
         by_pump: &mut ReadingsByPump,
@@ -40,8 +41,8 @@ impl IngressActor {
         Ok(())
     }
 
-    /// Defers the items of pumps that are being removed, whose names are free again in some minutes, and of pumps whose actors
-    /// are being replaced.
+    /// Defers the items of pumps that are being removed, whose ids can be used again in some minutes, and of pumps
+    /// whose actors are being replaced.
     pub(super) fn defer_detached_pumps(
         &self,
         by_pump: &mut ReadingsByPump,
@@ -119,7 +120,8 @@ impl IngressActor {
         Ok(admitted)
     }
 
-    /// Defers items of past minutes if there is no room for them. Current items are admitted.
+    /// Defers items of past minutes if too many past minutes wait for the database. Other items of the same pumps are
+    /// admitted.
     pub(super) fn defer_past(
         &self,
         received: Timestamp,

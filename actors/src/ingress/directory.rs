@@ -1,8 +1,8 @@
-//! The directory of pumps: those with an actor, and those that are detached from it, because they are being removed or get
-//! another actor. It outlives the ingress actor.
+//! The directory of pumps: those with an actor, and those that are detached, that is, without an actor because they are
+//! being removed or get another one. The directory outlives the ingress actor.
 //!
-//! Only the ingress adds or detaches pumps, so the directory does not change while it admits a post. Others only release a pump
-//! that was detached for them, with a new actor or without one.
+//! Only the ingress adds or detaches pumps, so the directory does not change while it admits a post. Other parts only
+//! release a pump that was detached at their request, with a new actor or without one.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -22,7 +22,7 @@ pub(crate) struct Directory {
     pub active: HashMap<PumpId, PumpHandle>,
     /// Pumps without an actor whose items are deferred.
     pub detached: HashMap<PumpId, Detached>,
-    /// New pumps of which no reading could be stored.
+    /// Why the readings of new pumps were rejected.
     pub last_rejections: LastRejections,
 }
 

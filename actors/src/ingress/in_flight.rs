@@ -1,9 +1,9 @@
 //! Limits on readings in flight: of all pumps together ([`InFlightLimit`]), and of each pump ([`PumpInFlight`]).
 //!
-//! While the node's limit is not reached a post is admitted as a whole, even if it exceeds the limit then. Otherwise a large
-//! post would have to wait until no other is in flight. A pump's own limit is never exceeded. A post with more readings of one
-//! pump than that is a backlog: it takes half of the pump's limit and is admitted in parts (`pump/backlog.rs`). The readings of
-//! all backlogs that wait for their part have a limit of their own.
+//! While the node's limit is not reached, a post is admitted as a whole, even if the limit is exceeded by it. Otherwise
+//! a large post would have to wait until no other is in flight. A pump's limit is never exceeded. A post with more
+//! readings of one pump than its limit is a backlog: it takes half of the pump's limit and is admitted in parts
+//! (`pump/backlog.rs`). The readings of all backlogs that wait for their part have a limit of their own.
 //!
 //! An example with a limit of 1,000 readings for each pump: a post of 3,600 takes 500 permits of the pump and of the node, and
 //! 3,100 of the limit for backlogs. 500 permits of the pump are left for further posts. A second backlog of the same pump is
@@ -13,10 +13,10 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most readings in one post. The node's limit can be exceeded by as many.
+/// The maximum number of readings in one post. The node's limit can be exceeded by this number.
 pub const MAX_POST_ITEMS: usize = 10_000;
 
-/// Limits the readings of all pumps in flight. Cheap to clone.
+/// Limits the number of readings in flight of all pumps together. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlightLimit {
     permits: Arc<Semaphore>,
@@ -25,7 +25,7 @@ pub(crate) struct InFlightLimit {
     backlogs: Arc<Semaphore>,
 }
 
-/// Limits the readings of one pump in flight. Cheap to clone.
+/// Limits the number of readings in flight of one pump. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct PumpInFlight {
     permits: Arc<Semaphore>,
@@ -83,12 +83,12 @@ impl PumpInFlight {
 
     /// Waits until no reading is in flight.
     pub(crate) async fn wait_until_idle(&self) {
-        // It is never closed.
+        // The semaphore is never closed.
         let _ = self.permits.acquire_many(permit_count(self.limit)).await;
     }
 
-    /// Returns how many readings of a backlog may be in flight at once: half of the limit, so that there is room for the pump's
-    /// other posts.
+    /// Returns how many readings of a backlog may be in flight at once: half of the limit, so that the pump's other
+    /// posts get permits.
     fn max_part_len(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.limit / 2).unwrap_or(NonZeroUsize::MIN)
     }
@@ -107,7 +107,8 @@ impl Permit {
 }
 
 impl InFlightLimit {
-    /// Allows `limit` readings, plus what one post may exceed it by, and `backlogs` readings of backlogs that wait.
+    /// Allows `limit` readings, which one post may exceed by at most [`MAX_POST_ITEMS`], and `backlogs` readings of
+    /// backlogs that wait for their part.
     pub(crate) fn new(limit: usize, backlogs: usize) -> Self {
         let limit = limit + MAX_POST_ITEMS;
         Self { permits: Arc::new(Semaphore::new(limit)), limit, backlogs: Arc::new(Semaphore::new(backlogs)) }
@@ -144,7 +145,7 @@ impl InFlightLimit {
 
     /// Waits until no reading is in flight.
     pub(super) async fn wait_until_idle(&self) {
-        // It is never closed.
+        // The semaphore is never closed.
         let _ = self.permits.acquire_many(permit_count(self.limit)).await;
     }
 }

@@ -1,7 +1,8 @@
-//! Records why all readings of a new pump were rejected, for the pumps where this happened last.
+//! Records for new pumps why all their readings were rejected.
 //!
-//! Such a pump is not registered, so no page and no list shows it. Without this record, only the responses to its posts would
-//! say what is wrong. Held in memory, for the last [`MAX_PUMPS`] pumps. Does not record rejections of registered pumps.
+//! Such a pump is not registered, so no page and no list shows it. Without this record, only the responses to its posts
+//! would say what is wrong. The reasons are held in memory, for the [`MAX_PUMPS`] pumps that were rejected last. Does
+//! not record rejections of registered pumps.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +11,7 @@ use std::{
 
 use volute_plant::PumpId;
 
-/// The number of pumps recorded. A further one replaces the one that was rejected longest ago.
+/// The maximum number of pumps. A further pump replaces the one that was rejected longest ago.
 const MAX_PUMPS: usize = 100;
 /// The shortest time between two log lines about one pump with the same reason.
 const LOG_INTERVAL: Duration = Duration::from_secs(600);
@@ -25,7 +26,8 @@ pub(crate) struct LastRejections {
 #[derive(Debug)]
 struct PumpRejection {
     pump: PumpId,
-    /// The rejected field. It identifies the reason, since messages contain times.
+    /// The rejected field. Rejections of the same field count as the same reason, although their messages may contain
+    /// different times.
     field: String,
     message: String,
     logged: Instant,

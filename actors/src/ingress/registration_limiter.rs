@@ -5,9 +5,9 @@
 //! once and the others within 9 minutes; it only has to continue posting. All clients together have [`ALL_CLIENTS_FACTOR`]
 //! times the limit of one.
 //!
-//! A client is an IP address. Of an IPv6 address the first 64 bits count, since one host can use all addresses with these. At
-//! most [`MAX_CLIENTS`] clients have a bucket of their own. Clients with a full bucket are forgotten first; those beyond the
-//! limit share one bucket. Does not know about pumps or posts.
+//! A client is an IP address. Of an IPv6 address only the first 64 bits count, because one host can use all addresses
+//! with the same first 64 bits. At most [`MAX_CLIENTS`] clients have a bucket of their own. Clients with a full bucket
+//! are forgotten first; those beyond the limit share one bucket. Does not know about pumps or posts.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-/// The most clients with a bucket of their own.
+/// The maximum number of clients with a bucket of their own.
 const MAX_CLIENTS: usize = 1024;
 /// The limit of all clients together, as a multiple of one client's.
 const ALL_CLIENTS_FACTOR: u32 = 4;
@@ -154,7 +154,7 @@ mod tests {
         let begun = Instant::now();
         let mut limiter = RegistrationLimiter::new(RATE, begun);
         let one = client("10.0.0.1");
-        // The second, how many pumps it may register then, and how many it does register.
+        // Each row holds the second, how many pumps the client may register then, and how many it does register.
         for (second, allowed, registered) in [
             (0, 1000, 1000),
             (0, 0, 0),

@@ -1,11 +1,12 @@
 //! The response to a post, combined from the parts of its pumps. It is sent when the last part is dropped.
 //!
-//! An example with readings of P-1 and P-2: the ingress creates a first part and one for each pump, and completes its own with
-//! the items that it rejected. P-2 completes its part, then P-1; with that the receipt is combined and sent. If P-1's actor
-//! fails, its part is dropped before it is completed, and the response says that the post may not be stored.
+//! An example with readings of P-1 and P-2: the ingress creates a first part and one for each pump, and completes the
+//! first part with the items that it rejected. P-2 completes its part, then P-1. Then the receipt is combined and sent.
+//! If P-1's actor fails, its part is dropped before it is completed, and the response says that the post may not be
+//! stored.
 //!
 //! No task waits for the parts, and the response is sent even if the ingress actor fails meanwhile. Does not decide the
-//! outcome of an item, which its pump does.
+//! outcome of an item; the item's pump does.
 
 use std::{mem, sync::Arc};
 
@@ -43,11 +44,12 @@ pub(crate) enum ItemOutcome {
 pub(crate) struct ResponsePart {
     aggregator: Arc<Mutex<ResponseAggregator>>,
     is_completed: bool,
-    /// An earlier part of the same pump and post is durable: if this part is not stored, only its items are deferred.
+    /// Whether an earlier part of the same pump and post is durable. Then a failure to store this part only defers its
+    /// own items.
     is_later: bool,
 }
 
-/// A completed part. The response is not sent before it is dropped.
+/// A completed part. The response is not sent before this value is dropped.
 #[must_use]
 pub(crate) struct CompletedPart {
     _aggregator: Arc<Mutex<ResponseAggregator>>,
@@ -76,7 +78,8 @@ impl ResponsePart {
         self.part(false)
     }
 
-    /// Creates another part of the same pump. `is_later`: some of the pump's readings in this post are durable already.
+    /// Creates another part of the same pump. `is_later` says whether some of the pump's readings in this post are
+    /// durable already.
     pub(crate) fn part(&self, is_later: bool) -> Self {
         Self { aggregator: self.aggregator.clone(), is_completed: false, is_later }
     }

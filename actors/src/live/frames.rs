@@ -1,4 +1,4 @@
-//! The frames that the live feed broadcasts to subscribers, with their data in columns.
+//! The frames (messages) that the live feed broadcasts to subscribers. Their data is arranged in columns.
 
 use volute_plant::{Detection, Profile, PumpId, PumpName, Reading, Timestamp};
 
@@ -51,7 +51,7 @@ pub struct DetectionFrame {
     pub contributions: Vec<Vec<f64>>,
 }
 
-/// The status of every pump that has sent a reading since the node started.
+/// The status of every pump from which a reading has arrived since the node started.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetFrame {
     /// The time of the frame, by the node's clock.

@@ -1,5 +1,5 @@
-//! The state of a pump that has sent nothing since the node's start, from its stored readings: which reading was shown
-//! last, and after how long it is stale. Pure.
+//! The state of a pump that has sent nothing since the node's start, derived from its stored readings: which reading
+//! was shown last, and how long the pump may be silent before it is stale. Pure.
 
 use volute_plant::{CadenceMeter, Reading, TimestampLimits};
 
@@ -9,7 +9,7 @@ pub(crate) const STALE_AFTER_PAUSES: i64 = 3;
 /// A pump's last state, from its stored readings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastShown {
-    /// The reading that shows its state when it last sent one.
+    /// The reading that was shown last.
     pub reading: Reading,
     /// For how long it may be silent before it is stale, in milliseconds.
     pub stale_after_ms: i64,
@@ -17,7 +17,7 @@ pub struct LastShown {
 
 impl LastShown {
     /// Returns the last state from a pump's newest readings, oldest first; none if there are no readings. The pump is
-    /// stale after `stale_after_ms`, or later if it posts seldom.
+    /// stale after `stale_after_ms`, or later if its usual pause between posts is long.
     ///
     /// Of the current readings, the one received last was shown last. If none is current, it is the newest by device
     /// time.

@@ -9,7 +9,7 @@ use crate::commissioning::collection::CollectionProgress;
 /// A pump's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// No detection yet; the window or the baseline is not complete.
+    /// There is no detection yet, because the window or the baseline is not complete.
     Learning(LearningProgress),
     /// The pump is off, or is stopping.
     Off {
@@ -81,7 +81,7 @@ pub enum CommissioningPhase {
 pub struct LiveFeedState {
     /// The step of its windows, in milliseconds.
     pub interval_ms: i64,
-    /// Whether that step is set for this pump, and not by its profile.
+    /// Whether this step is set for this pump. Otherwise it is that of its profile.
     pub own_interval: bool,
     /// The usual time between its readings by the device's clock, in milliseconds; none if they are irregular or too
     /// few.
@@ -99,7 +99,7 @@ pub struct LiveFeedState {
 pub struct LiveAdvice {
     /// The advice, as text for users.
     pub text: String,
-    /// The interval that should be set for the pump, in milliseconds; none if the advice is another.
+    /// The interval that should be set for the pump, in milliseconds; none if the advice is something else.
     pub interval_ms: Option<i64>,
 }
 
@@ -134,7 +134,7 @@ pub struct LivePump {
     pub note: Option<Arc<str>>,
     /// The losses of its last detections, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
     pub trend: Vec<(Timestamp, f32)>,
-    /// The state of its feed; none if nothing is known yet.
+    /// The state of its feed; none before the first measurement.
     pub feed: Option<LiveFeedState>,
     /// Readings since the node started.
     pub readings: u64,

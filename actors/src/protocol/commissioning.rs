@@ -11,7 +11,7 @@ use crate::{
     kind::PumpKind,
 };
 
-/// Requests that a pump's baseline is learned.
+/// A job for the commissioning actor: learn a pump's baseline.
 pub(crate) struct CommissionJob {
     pub pump: PumpId,
     /// The pump's kind, with the model whose scores the baseline calibrates.
@@ -23,7 +23,7 @@ pub(crate) struct CommissionJob {
 }
 
 /// Sends the outcome of a job to its requester. If it is dropped without a reply, the outcome is
-/// [`LearnError::BrokenOff`].
+/// [`LearnError::Aborted`].
 pub(crate) struct JobReply {
     to: ReplyTo<BaselineLearned>,
     requester: Option<Requester>,
@@ -31,8 +31,8 @@ pub(crate) struct JobReply {
 
 /// The readings from which a baseline is learned.
 pub(crate) enum TrainingData {
-    /// Stored readings from one time up to, but not including, the other. `was_judged`: without those whose detections are
-    /// anomalous.
+    /// Stored readings from `from` up to, but not including, `to`. If `was_judged`, readings with anomalous detections
+    /// are left out.
     Stored { from: Timestamp, to: Timestamp, was_judged: bool },
     /// Readings that are generated when the job begins, as a list of runs. No window spans two runs.
     Generated(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
@@ -48,7 +48,7 @@ pub(crate) enum Requester {
 
 /// A baseline to be stored and used.
 pub(crate) struct LearnedBaseline {
-    /// Its decider, after the readings that it was learned from.
+    /// The decider with this baseline, in the state after the readings from which the baseline was learned.
     pub decider: Decider,
     pub new: NewBaseline,
 }

@@ -14,7 +14,8 @@ use crate::{
 
 /// A post to be ingested.
 pub(crate) struct IngestRequest {
-    /// One entry per item, in order; none for one of which no draft could be made: it keeps its place and is counted.
+    /// One entry per item, in order, so that an entry's index is that of the item. None for an item that could not be
+    /// parsed, which is only counted.
     pub items: Vec<Option<Draft>>,
     pub received: Timestamp,
     pub since: Instant,
@@ -23,8 +24,8 @@ pub(crate) struct IngestRequest {
     pub reply: oneshot::Sender<IngestResult>,
 }
 
-/// Requests the handle of a pump's actor. If the pump is unknown and `register` holds a time, the pump is registered
-/// then.
+/// Requests the handle of a pump's actor. If the pump is unknown and `register` is given, the pump is registered with
+/// this time.
 pub(crate) struct FindPump {
     pub pump: PumpId,
     pub register: Option<Timestamp>,
@@ -34,20 +35,21 @@ pub(crate) struct FindPump {
 /// Refuses new posts, waits until all accepted readings are durable and their windows scored, then replies.
 pub(crate) struct DrainIngress(pub oneshot::Sender<()>);
 
-/// Requests the pumps of the kind of this name that have an actor. Posts before it are admitted.
+/// Requests the pumps that have an actor and are of the kind with this profile name. Posts before this message are
+/// admitted first.
 pub(crate) struct FindPumpsOf {
     pub profile: String,
     pub reply: oneshot::Sender<Vec<(PumpId, PumpHandle)>>,
 }
 
-/// Removes a kind from the catalog, unless a pump is of it.
+/// Removes a kind from the catalog, unless a pump is of this kind.
 pub(crate) struct RemoveKind {
     pub profile: String,
     pub reply: oneshot::Sender<Result<PumpKind, RemoveKindError>>,
 }
 
-/// Takes a pump's actor out of the directory. Items of the pump are deferred until
-/// [`crate::ingress::directory::PumpDirectory::release`].
+/// Takes a pump's actor out of the directory. Items of the pump are deferred until the pump is
+/// [released](crate::ingress::directory::PumpDirectory::release).
 pub(crate) struct DetachPump {
     pub pump: PumpId,
     pub why: Detached,

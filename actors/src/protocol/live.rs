@@ -15,7 +15,7 @@ pub(crate) struct LiveReading {
     pub reading: Reading,
     /// When the reading, or this part of it, was received.
     pub received_at: Timestamp,
-    /// Whether it shows the pump's present state. A reading that does not is only counted.
+    /// Whether it shows the pump's present state. Otherwise it is only counted.
     pub is_current: bool,
     /// Whether it arrived too late for its window.
     pub is_late: bool,
@@ -29,13 +29,13 @@ pub(crate) struct LiveClockFault {
     pub fault: Option<ClockFault>,
 }
 
-/// A reading was placed in order, but has no detection.
+/// A reading was placed in its step, but there is no detection for it.
 pub(crate) struct LiveNotScored {
     pub pump: PumpId,
     pub why: NotScoredReason,
 }
 
-/// Why there is no detection on a reading.
+/// Why there is no detection for a reading.
 #[derive(Debug)]
 pub(crate) enum NotScoredReason {
     /// No model is loaded for the pump's profile.

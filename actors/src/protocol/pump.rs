@@ -18,7 +18,7 @@ pub(crate) struct SubmitReadings {
     /// Each with its index in the post.
     pub drafts: Vec<(usize, Draft)>,
     pub received: Timestamp,
-    /// When the ingress received the post.
+    /// When the post was received, by the monotonic clock.
     pub since: Instant,
     pub permit: Arc<Permit>,
     pub response: ResponsePart,
@@ -59,10 +59,10 @@ pub(crate) enum PumpOrder {
 /// Stops waiting for missing readings, and replies once every window has its detection.
 pub(crate) struct DrainPump(pub oneshot::Sender<()>);
 
-/// Stops the pump's actor for good. It finishes all messages before this one and handles none after it.
+/// Stops the pump's actor permanently. The actor handles all messages before this one and none after it.
 pub(crate) struct RetirePump(pub oneshot::Sender<()>);
 
-/// Reports that nothing of a new pump is stored. If nothing of it is in flight either, the ingress frees its place.
+/// Reports that no reading of a new pump is stored. If none is in flight either, the ingress removes the pump.
 pub(crate) struct WithdrawPump {
     pub pump: PumpId,
     /// Why its last post was rejected, if it was.

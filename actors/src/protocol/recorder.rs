@@ -27,14 +27,14 @@ pub(crate) struct RecordReadings {
     pub since: Instant,
 }
 
-/// A row to be stored. Its sender does not wait for it.
+/// A row to be stored. Its sender does not wait until it is durable.
 pub(crate) enum RecordRow {
     Document(Document),
     Checkpoint(PumpCheckpoint),
     Metrics(SystemMetrics),
 }
 
-/// The removal of a pump. `ack` receives whether it is durable. The pump's waiting rows are dropped then.
+/// The removal of a pump. `ack` receives whether it is durable. When it is, waiting rows of the pump are dropped.
 pub(crate) struct RecordRemoval {
     pub pump: PumpId,
     pub ack: oneshot::Sender<StoreOutcome>,

@@ -1,10 +1,10 @@
-//! Messages to the maintenance actor: readings to be evaluated against the limits and rules of their pump.
+//! Messages to the maintenance actor: readings to be evaluated against the limits and rules of their pump's profile.
 
 use tokio::sync::oneshot;
 use volute_plant::{Detection, Profile, PumpId, Reading};
 use volute_runtime::{Message, Subject};
 
-/// A reading that was placed in order, with the detection of its window if there is one.
+/// A reading to be evaluated, with the detection of its window if there is one.
 #[derive(Debug, Clone)]
 pub(crate) struct EvaluateLimits {
     pub reading: Reading,

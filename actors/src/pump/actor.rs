@@ -47,8 +47,8 @@ use crate::{
     },
 };
 
-/// The numbers of windows and modes start at the incarnation's generation shifted by this many bits, so replies to an earlier
-/// incarnation can be recognized and ignored.
+/// Windows and modes are numbered from the incarnation's generation shifted left by this many bits, so replies to an
+/// earlier incarnation are recognized and ignored.
 const GENERATION_SHIFT_BITS: u32 = 40;
 
 /// The actor of one pump.
@@ -72,9 +72,9 @@ pub(crate) struct PumpActor {
     /// Batches whose write is in flight, in order.
     commit_sender: mpsc::Sender<CommitGuard>,
     commit_receiver: Option<mpsc::Receiver<CommitGuard>>,
-    /// Ends the wait for missing readings when the pump is silent.
+    /// The timer that ends the wait for missing readings when the pump is silent.
     flush_timer: Option<SpawnHandle>,
-    /// Ends a backlog's wait for room for its windows.
+    /// The timer after which a backlog continues although the queue of windows has no room for its part.
     backlog_timer: Option<SpawnHandle>,
     drains: Vec<oneshot::Sender<()>>,
     /// Sends detections and checkpoints to the recorder, and readings to maintenance.
@@ -91,7 +91,7 @@ pub(super) struct PumpActorArgs {
     pub start: StartMode,
     /// The registration of a pump that is new while the node is running.
     pub unregistered: Option<PumpRecord>,
-    /// At most this many readings of the pump may be in flight.
+    /// The maximum number of the pump's readings in flight.
     pub burst: usize,
     pub incarnation: Incarnation<PumpActor>,
 }
@@ -109,8 +109,8 @@ pub(crate) struct Commit {
     stored: Option<oneshot::Receiver<StoreOutcome>>,
 }
 
-/// Completes the batch's part of the response even if the pump's actor ends before the write: dropped with a commit inside,
-/// it waits for the write in a task of its own.
+/// Completes the batch's part of the response even if the pump's actor ends before the write. If this is dropped with a
+/// commit inside, a separate task waits for the end of the write.
 pub(crate) struct CommitGuard(Option<Commit>);
 
 impl Commit {
@@ -135,8 +135,8 @@ impl CommitGuard {
 
 impl Drop for CommitGuard {
     fn drop(&mut self) {
-        // Without a runtime the part of the response is dropped too, and the client gets the response that its readings may
-        // not be stored.
+        // Without a runtime, the part of the response is dropped too, and the response says that the readings may not
+        // be stored.
         if let Some(mut commit) = self.0.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -182,7 +182,7 @@ impl PumpActor {
         }
     }
 
-    /// Starts with the stored state.
+    /// Begins to work with the stored state.
     fn begin(&mut self, recovered: RecoveredState, ctx: &mut Context<Self>) {
         let RecoveredState { readings, baseline_status, settings, unread_until, checkpoint } = recovered;
         if let Some(until) = unread_until {
@@ -200,7 +200,7 @@ impl PumpActor {
         self.resume(ctx);
     }
 
-    /// Judges all items that may be judged now.
+    /// Decides on all submitted items that can be decided on now.
     pub(super) fn admit_next(&mut self, ctx: &mut Context<Self>) {
         loop {
             let (context, pump) = (&self.context, &self.pump);
@@ -220,7 +220,8 @@ impl PumpActor {
             }
             let (store, pump) = (self.context.store.clone(), self.pump.clone());
             let lookup = async move { store.look_up(&pump, &lookup).await };
-            // The actor handles no other message until the lookup has ended: items are judged in the order of arrival.
+            // The actor handles no other message until the lookup has ended, so that items are decided on in the order
+            // of arrival.
             let looked_up = lookup.into_actor(self).map(|outcome: Result<LookupResult, StoreError>, actor, ctx| {
                 match outcome {
                     Ok(stored) => actor.store(items, &stored),
@@ -236,7 +237,7 @@ impl PumpActor {
         }
     }
 
-    /// Judges items by the result of their lookup, and sends the new ones to the recorder.
+    /// Decides on items by the result of their lookup, and sends the new readings to the recorder.
     fn store(&mut self, items: SubmitReadings, lookup: &LookupResult) {
         let since = items.since;
         let batch = self.admit.decide(items, lookup);
@@ -272,8 +273,8 @@ impl PumpActor {
         self.publish_clock();
         drop(permit);
         if self.unregistered.is_some() {
-            // Sent before the response, so the client finds the pump's slot free. If the ingress mailbox is full, the next
-            // response frees the slot.
+            // Sent before the response, so that the ingress has removed the pump when the client's next post arrives.
+            // If the ingress's mailbox is full, the next batch of the pump sends the message again.
             let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), why: rejection });
         }
         drop(response);
@@ -356,12 +357,13 @@ impl PumpActor {
                 // The caller may be gone.
                 let _ = drain.send(());
             };
-            // Replies after the detections before it, which may still wait for room in the recorder's mailbox.
+            // Replies after the earlier detections, which may still wait for permits of the recorder's mailbox.
             self.outbox.then(reply, ctx);
         }
     }
 
-    /// Sends a changed clock fault to the live feed, which does not show a pump of which nothing is stored.
+    /// Sends a changed clock fault to the live feed. Does nothing while nothing of the pump is stored, because the live
+    /// feed does not show such a pump.
     fn publish_clock(&mut self) {
         let fault = self.admit.clock_fault();
         if fault == self.published_clock || self.unregistered.is_some() {
@@ -415,12 +417,12 @@ impl PumpActor {
     }
 }
 
-/// Returns the judge's inputs besides the reading.
+/// Returns the judge's inputs other than the reading.
 fn judge_context<'a>(context: &PumpContext, feed: &'a Feed) -> JudgeContext<'a> {
     JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed }
 }
 
-/// Scores a window of before the start on this thread. None if it cannot be scored.
+/// Scores a window from before the actor's start, on the actor's thread. None if it cannot be scored.
 fn score_inline(scorer: &mut Scorer, input: &ScoreInput, counters: &Counters) -> Option<Score> {
     match scorer.score(&[*input]) {
         Ok(scores) => scores.iter().next(),
@@ -467,7 +469,8 @@ impl StreamHandler<(CommitGuard, StoreOutcome)> for PumpActor {
         }
     }
 
-    /// Not called while the actor runs, which holds the sender itself. The default implementation would stop the context.
+    /// Not called while the actor runs, because the actor holds a sender. The default implementation would stop the
+    /// context.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
@@ -487,7 +490,7 @@ impl Handler<Envelope<RetirePump>> for PumpActor {
 
     fn handle(&mut self, message: Envelope<RetirePump>, _: &mut Self::Context) {
         let RetirePump(reply) = message.into_inner();
-        // Retiring ends this incarnation: it handles no further message.
+        // Retiring the actor ends this incarnation, which then handles no further message.
         self.context.supervisor.retire(&actor_id(&self.pump));
         let _ = reply.send(());
     }

@@ -1,14 +1,17 @@
-//! Turns submitted items into durable readings: the first of a pump's three state machines. Pure: time is passed in.
+//! Turns submitted items into durable readings: the first of a pump's three state machines. Pure: the caller passes the
+//! time.
 //!
 //! An example with two posts for one pump:
 //!
 //! 1. [`Admit::submit`] queues A, then B. [`Admit::next`] returns A and the lookup that A needs from the store.
-//! 2. [`Admit::decide`] decides which items of A are new, late, duplicate, rejected or deferred, and returns a [`Batch`]. While
-//!    its new readings are written, B is decided on, also against the readings of A.
-//! 3. When the write of A has ended, [`Admit::complete`] completes A's part of the response and returns its readings, which
-//!    are durable now. Batches are completed in the order in which they were decided on, so B waits for A even if its write ended
-//!    first.
-//! 4. If the write of A failed, readings of B that are duplicates of A's may not be stored. The client has to post B again too.
+//! 2. [`Admit::decide`] decides which items of A are new, late, duplicate, rejected or deferred, and returns a
+//!    [`Batch`]. While the new readings of A are written, B is decided on; its items are also compared with the
+//!    readings of A.
+//! 3. When the write of A has ended, [`Admit::complete`] completes A's part of the response and returns its readings,
+//!    which are durable now. Batches are completed in the order in which they were decided on, so B waits for A even if
+//!    the write of B ended first.
+//! 4. If the write of A failed, readings of B that are duplicates of readings of A are not stored. So if B has
+//!    duplicates, it counts as not stored too, and the client has to post it again.
 //!
 //! A post with more readings of the pump than may be in flight at once is admitted in parts (see [`super::backlog`]).
 //!
@@ -58,10 +61,10 @@ pub(super) struct Admit {
 /// The limits of a backlog.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BacklogLimits {
-    /// No part but the first starts later than this after the post arrived. In the first half of this time a part waits until there is
-    /// room for its windows.
+    /// The time after the arrival of the post in which parts may start; the first part may start later. In the first
+    /// half of this time a part waits until the queue of windows has room for it.
     pub answer_within: Duration,
-    /// At most this many windows of the pump may wait for a score.
+    /// The maximum number of the pump's windows that wait for a score.
     pub max_pending_windows: usize,
 }
 
@@ -120,7 +123,7 @@ impl Admit {
         self.admission.replay(reading);
     }
 
-    /// Up to this time there may be stored readings that could not be read.
+    /// Records that up to this time there may be stored readings that could not be read.
     pub(super) fn mark_unread_until(&mut self, until: Timestamp) {
         self.admission.mark_unread_until(until);
     }
@@ -145,15 +148,16 @@ impl Admit {
         self.waiting.push_back(items);
     }
 
-    /// Returns the next items to decide on, if there are any and their turn has come. With `is_played` (the readings are played
-    /// from a recording) their timestamps are not compared with the node's clock.
+    /// Returns the next items to decide on, if there are any and they may be decided on now. If `is_played` (the
+    /// readings are played from a recording), their timestamps are not compared with the node's clock.
     pub(super) fn next(&mut self, is_played: bool, state: BacklogState<'_>) -> Option<(SubmitReadings, Lookup)> {
         let items = self.next_items(is_played, state)?;
         let lookup = self.admission.lookup(&items.drafts, items.received);
         Some((items, lookup))
     }
 
-    /// Returns how much longer the next part of the backlog may wait for room for its windows. None if there is no backlog.
+    /// Returns how much longer the next part of the backlog may wait for room in the queue of windows. None if there is
+    /// no backlog.
     pub(super) fn backlog_wait(&self, now: Instant) -> Option<Duration> {
         let backlog = self.backlog.as_ref()?;
         Some((self.limits.answer_within / 2).saturating_sub(backlog.elapsed(now)))
@@ -175,19 +179,19 @@ impl Admit {
         Batch { number: self.batches, readings, outcomes, permit, response }
     }
 
-    /// The store could not be queried: the items are not admitted.
+    /// Completes the items as not stored, because the store could not be queried.
     pub(super) fn lookup_failed(&mut self, items: SubmitReadings) {
         let indices = items.drafts.into_iter().map(|(index, _)| index);
         drop(items.response.not_stored(indices, StoreFailure::Failed));
         self.part_ended(self.batches + 1, false);
     }
 
-    /// The last batch is completed without the pump ([`Batch::complete_without_pump`]).
+    /// Ends the last batch, which is completed without the pump ([`Batch::complete_without_pump`]).
     pub(super) fn abandon_last(&mut self) {
         self.part_ended(self.batches, false);
     }
 
-    /// Completes a batch whose write has ended. Batches are completed in the order in which they were judged.
+    /// Completes a batch whose write has ended. Must be called in the order in which the batches were decided on.
     pub(super) fn complete(&mut self, batch: Batch, stored: StoreOutcome) -> CompletedBatch {
         let Batch { number, readings, outcomes, permit, response } = batch;
         for admitted in &readings {
@@ -230,7 +234,7 @@ impl Admit {
         }
     }
 
-    /// Returns the next part of the backlog if its turn has come. Ends a backlog that cannot be continued.
+    /// Returns the next part of the backlog if it may start now. Ends a backlog that cannot be continued.
     fn next_part(&mut self, state: BacklogState<'_>) -> Option<SubmitReadings> {
         let BacklogState { now, pending_windows, accepts_past_minutes } = state;
         let limits = self.limits;
@@ -255,7 +259,8 @@ impl Admit {
         } else if backlog.is_closed() {
             Some(BacklogEnd::Closing)
         } else {
-            // If all remaining items were just deferred, the end has nothing left to report and its reason does not matter.
+            // If all remaining items were just deferred, the backlog has no items left to report, so the reason of its
+            // end does not matter.
             (elapsed >= limits.answer_within || backlog.is_empty()).then_some(BacklogEnd::Timeout)
         };
         let Some(end) = end else { return backlog.next_part(self.batches + 1, now) };
@@ -272,7 +277,8 @@ impl Admit {
         }
     }
 
-    /// Compares the timestamps of a post with the node's clock. Those of a backlog are observed together.
+    /// Compares the timestamps of a post with the node's clock. The timestamps of all parts of a backlog are observed
+    /// together.
     fn observe_clock(&mut self, items: &SubmitReadings) {
         let times = items.drafts.iter().filter_map(|(_, draft)| draft.timestamp.device());
         self.device_clock.observe(times, items.received, &self.timestamp_limits);
@@ -285,8 +291,8 @@ impl Batch {
         self.readings.iter().map(|admitted| admitted.reading.clone()).collect()
     }
 
-    /// Completes its part of the response without the pump, whose actor has ended. Only the actor knew whether the batches
-    /// before it were stored, so a batch with duplicates counts as not stored.
+    /// Completes the batch's part of the response after the pump's actor has ended. Only the actor knew whether the
+    /// batches before this one were stored, so a batch with duplicates counts as not stored.
     pub(super) fn complete_without_pump(self, stored: StoreOutcome) {
         let durable = if has_duplicates(&self.outcomes) { stored.and(Err(StoreFailure::Failed)) } else { stored };
         drop(self.permit);
@@ -294,8 +300,8 @@ impl Batch {
     }
 }
 
-/// Returns whether a draft is of a past reading, which counts against the limit of past minutes. Readings that arrive when they
-/// are measured do not count, nor do readings that are too old to be accepted.
+/// Returns whether a draft counts against the limit of past minutes. Recent readings do not, nor do readings that are
+/// too old to be accepted.
 pub(crate) fn is_past_reading(draft: &Draft, received: Timestamp, timestamp_limits: &TimestampLimits) -> bool {
     let age_ms = |at: Timestamp| received.since_ms(at);
     draft

@@ -3,19 +3,19 @@
 //! An example, with a limit of 1,000 readings in flight for a pump. A gateway was disconnected for an hour and posts 3,600
 //! readings:
 //!
-//! 1. They are sorted by time. The first 500 are judged, written and added to the window.
-//! 2. When these are durable the next 500 follow under the same permit. The backlog holds 500 places of the pump's limit for
-//!    its whole duration; the other 500 are left for further posts. Those wait until the backlog has ended, so the window
-//!    receives the backlog's readings first, and none of them is late.
+//! 1. The readings are sorted by time. The first 500 are decided on, written and added to the window.
+//! 2. When these are durable, the next 500 follow under the same permit. The backlog takes 500 readings of the pump's
+//!    limit for its whole duration; the other 500 are left for further posts. Readings of further posts wait until the
+//!    backlog has ended, so the window receives the backlog's readings first, and none of them is late.
 //! 3. After the last part the post gets one response, with the sum of all parts.
 //!
-//! A backlog that cannot be continued ends early ([`BacklogEnd`]). The parts admitted by then are durable and counted; the
-//! response lists the remaining items as deferred, so the client posts them again. No part starts later than
-//! `ingest.backlog_timeout_s` after the post arrived. In the first half of that time a part also waits until the pump's
-//! queue of windows has room for it, so that no window is skipped.
+//! A backlog that cannot be continued ends early ([`BacklogEnd`]). The parts that were admitted before are durable and
+//! counted. The response lists the remaining items as deferred, so the client posts them again. No part starts later
+//! than `ingest.backlog_timeout_s` after the post arrived. In the first half of that time a part also waits until the
+//! pump's queue of windows has room for it, so that no window is skipped.
 //!
-//! Does not decide how many readings may be in flight (see [`crate::ingress::in_flight`]), nor which post is next (see
-//! [`super::admit`]).
+//! Does not decide how many readings may be in flight; see [`crate::ingress::in_flight`]. Does not decide which post is
+//! next; see [`super::admit`].
 
 use std::{
     collections::VecDeque,
@@ -41,14 +41,14 @@ pub(super) struct Backlog {
     remaining: VecDeque<(usize, Draft)>,
     received: Timestamp,
     since: Instant,
-    /// All parts share it, so the next part needs no new permit.
+    /// All parts share this permit, so the next part needs no new one.
     permit: Arc<Permit>,
     part: NonZeroUsize,
     /// Holds the response open for the remaining items. None once the backlog has ended.
     response: Option<ResponsePart>,
     /// The batch number of the part in flight.
     part_in_flight: Option<u64>,
-    /// At least one part is durable.
+    /// Whether at least one part is durable.
     has_durable_part: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) enum BacklogEnd {
 impl Backlog {
     pub(super) fn new(items: SubmitReadings, part: NonZeroUsize) -> Self {
         let SubmitReadings { mut drafts, received, since, permit, response } = items;
-        // A stable sort, by the same key as a batch is sorted by when it is judged.
+        // A stable sort, by the same key by which a batch is sorted when it is decided on.
         drafts.sort_by_key(sort_key);
         let (remaining, response) = (drafts.into(), Some(response));
         Self { remaining, received, since, permit, part, response, part_in_flight: None, has_durable_part: false }
@@ -142,7 +142,8 @@ impl Backlog {
         drop(response.complete(deferred(indices, &end.rejection(), end.retry_after_s())));
     }
 
-    /// Defers the remaining items of past minutes, for which there is no room. The others continue.
+    /// Defers the remaining items of past minutes, because too many past minutes wait for the database. The backlog
+    /// continues with the other items.
     pub(super) fn defer_past(&mut self, is_past: impl Fn(&Draft) -> bool) {
         let Some(response) = &self.response else { return };
         let (past, remaining): (VecDeque<_>, VecDeque<_>) =
@@ -193,7 +194,7 @@ fn deferred(indices: Vec<usize>, rejection: &Rejection, retry_after_s: u64) -> B
     BatchOutcome { outcomes: indices.into_iter().enumerate().map(outcome).collect(), durable: Ok(()) }
 }
 
-/// Items without a timestamp sort last.
+/// Returns the key by which items are sorted: by timestamp, with items without a timestamp last.
 fn sort_key((_, draft): &(usize, Draft)) -> (bool, Option<Timestamp>) {
     (draft.timestamp == TimestampSource::Received, draft.timestamp.device())
 }

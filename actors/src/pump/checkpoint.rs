@@ -1,15 +1,15 @@
 //! Decides when the state of a pump's decider is stored, and which windows to repeat after a restart. Pure.
 //!
-//! A checkpoint holds the decider's state after one window. It is stored once per minute of window time, when an episode
-//! begins or ends, and when the node stops. After a restart the windows since the checkpoint are rebuilt from stored readings
-//! and decided again: silently if their detections are stored. Windows after the newest detection were in flight when the
-//! node ended; their detections are published. An example with a checkpoint of 10:00:00, detections up to 10:00:40 and
-//! readings up to 10:00:42:
+//! A checkpoint holds the decider's state after one window. It is stored once per minute of window time, when an
+//! episode begins or ends, and when the node stops. After a restart the windows since the checkpoint are rebuilt from
+//! stored readings and decided again. If the detection of a window is stored already, it is not published again.
+//! Windows after the newest stored detection were in flight when the node ended; their detections are published. An
+//! example with a checkpoint of 10:00:00, detections up to 10:00:40 and readings up to 10:00:42:
 //!
-//! | window | |
+//! | window | after the restart |
 //! | --- | --- |
 //! | 10:00:00 | is in the checkpoint |
-//! | 10:00:01 to 10:00:40 | decided silently |
+//! | 10:00:01 to 10:00:40 | decided, not published |
 //! | 10:00:41, 10:00:42 | decided and published |
 //!
 //! A checkpoint is sent to the recorder after the detection of its window and cannot overtake it, so no window is missed
@@ -28,8 +28,8 @@ pub(super) const CHECKPOINT_INTERVAL_MS: u16 = 60_000;
 /// A checkpoint as it was read from the store.
 pub(crate) struct StoredCheckpoint {
     pub(super) state: PumpCheckpoint,
-    /// The times of later windows whose detections are stored. None if the detections cannot be read, or if too many readings
-    /// were stored since: then the decider starts from the checkpoint without repeating later windows.
+    /// The times of later windows whose detections are stored. None if the detections cannot be read, or if too many
+    /// readings were stored since. Then the decider starts from the checkpoint, and no later windows are repeated.
     pub(super) decided: Option<BTreeSet<Timestamp>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) enum CheckpointError {
 
 /// The checkpoints of one pump.
 pub(super) struct Checkpoints {
-    /// The checkpoint read at the start, until it is used or discarded.
+    /// The checkpoint that was read at the start, until it is used or discarded.
     recovered: Option<RecoveredCheckpoint>,
     /// Windows up to this time are decided. None if no window was decided yet.
     decided_until: Option<Timestamp>,
@@ -81,8 +81,8 @@ impl Checkpoints {
         steps.extend(windowed.into_iter().filter(|windowed| windowed.reading.at > state.at));
     }
 
-    /// Returns whether a window of this time is decided already. After a restart that can be so for windows that were
-    /// completed early, when the wait for a missing reading timed out.
+    /// Returns whether the window of this time is decided already. After a restart, a window may be built a second time
+    /// if it was completed early before, because the wait for a missing reading timed out.
     pub(super) fn is_decided(&self, at: Timestamp) -> bool {
         self.decided_until.is_some_and(|decided| at <= decided)
     }
@@ -107,8 +107,8 @@ impl Checkpoints {
         self.last_stored_interval = Some(self.interval_index(at));
     }
 
-    /// Forgets the last decision's time: the pump's timestamps went back, so windows at times that were decided before are
-    /// different windows now.
+    /// Forgets the time of the last decision. Called when the pump's timestamps went back, so that windows at times
+    /// that were decided before are new windows.
     pub(super) fn reset_decided(&mut self) {
         self.decided_until = None;
     }

@@ -1,23 +1,24 @@
-//! Decides what a pump does next in its commissioning, until it has a baseline: the third of its state machines. Pure.
+//! Decides what a pump does next in its commissioning, until it has a baseline: the third of a pump's three state
+//! machines. Pure.
 //!
 //! | state | event | next action |
 //! | --- | --- | --- |
-//! | learning | a minute of normal running more than is stored | persist the progress |
-//! | persisting | the progress is durable | persist again if another minute was counted meanwhile, or request a baseline if there is enough |
+//! | learning | one more minute of normal running than is stored was counted | persist the progress |
+//! | persisting | the progress is durable | persist again if another minute was counted meanwhile, else request a baseline if there is enough running |
 //! | persisting | the write failed | persist again after a pause |
-//! | learning with enough running, nothing requested | | request a baseline |
+//! | learning with enough running | the progress is persisted, and no baseline is requested yet | request a baseline |
 //! | baseline requested | the queue is full, or learning failed | request again after a pause |
 //! | baseline requested | there were too few windows | start collecting from the beginning |
 //! | baseline requested | the baseline is learned | judge windows by it |
 //! | judged, with less than a day of running | another step of the schedule is reached | request a refined baseline |
 //! | any | an order to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
 //!
-//! An example: 24 h of normal running are needed, and 23 h 59 min of them are stored. One minute later the whole range is
-//! persisted, and then a baseline is requested. The commissioning's queue is full, so the request is repeated after 5 s, then
-//! after 10 s, and so on.
+//! An example: 24 h of normal running are needed, and a progress of 23 h 59 min is stored. One minute later the
+//! progress is persisted again, and then a baseline is requested. The queue of the commissioning actor is full, so the
+//! request is repeated after 5 s, then after 10 s, and so on.
 //!
-//! What is collected is in [`PumpMode::Learning`]. Does not learn a baseline (see [`crate::commissioning`]), and does not
-//! store or send anything.
+//! The normal running collected so far is in [`PumpMode::Learning`]. Does not learn a baseline; see
+//! [`crate::commissioning`]. Does not store or send anything.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use volute_runtime::BackOff;
 
 use crate::commissioning::{collection::BaselineCollection, errors::LearnError, mode::PumpMode};
 
-/// The pause before the next attempt, after one that failed or found the queue full.
+/// The pause before the next attempt, after an attempt that failed or found the queue full.
 const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(5), longest: Duration::from_secs(600) };
 
 /// The state of a pump's commissioning.
@@ -39,11 +40,11 @@ pub(super) struct Commission {
     mode_number: u64,
     /// The number of the mode in which a baseline was requested.
     requested_in: Option<u64>,
-    /// The progress is being stored.
+    /// Whether the progress is being stored.
     is_persisting: bool,
     /// Failed attempts in this mode.
     retries: u32,
-    /// The next attempt waits for the end of a pause.
+    /// Whether the next attempt waits for the end of a pause.
     is_paused: bool,
 }
 
@@ -54,8 +55,8 @@ pub(super) enum NextAction {
     Idle,
     /// Store this record, then report the outcome with [`Commission::persisted`].
     Persist(CommissioningRecord),
-    /// Request a baseline from this range of readings, then call [`Commission::requested`], or [`Commission::deferred`] if
-    /// the queue is full. `refines`: only from steps that the baseline in use does not call anomalous.
+    /// Request a baseline from this range of readings, then call [`Commission::requested`], or [`Commission::deferred`]
+    /// if the queue is full. If `refines`, steps that are anomalous by the baseline in use are left out.
     Request { from: Timestamp, to: Timestamp, why: String, refines: bool },
     /// Try again after a pause, unless the mode's number has changed by then.
     Retry { after: Duration, mode_number: u64 },
@@ -72,15 +73,15 @@ impl Commission {
         self.mode_number
     }
 
-    /// The pump has changed to another mode.
+    /// Records that the pump has changed to another mode.
     pub(super) fn mode_changed(&mut self) {
         self.mode_number += 1;
         self.retries = 0;
         self.is_paused = false;
     }
 
-    /// Returns the progress to persist if that is due and no earlier write is in flight. A refinement has no progress to
-    /// persist, so its baseline is requested as soon as there is enough running.
+    /// Returns the progress to persist if that is due and no earlier write is in flight. The progress of a refinement
+    /// is not persisted, so its baseline is requested as soon as there is enough running.
     pub(super) fn due(&mut self, mode: &PumpMode) -> NextAction {
         let Some(collection) = mode.collection() else { return NextAction::Idle };
         if collection.is_refinement() {
@@ -115,7 +116,7 @@ impl Commission {
         }
     }
 
-    /// The record is durable, or could not be stored.
+    /// Handles the end of a write of the progress. `is_stored` says whether the record is durable.
     pub(super) fn persisted(
         &mut self,
         mode: &mut PumpMode,
@@ -132,22 +133,22 @@ impl Commission {
         self.next_action(mode)
     }
 
-    /// The request has been sent.
+    /// Records that the request was sent.
     pub(super) fn requested(&mut self) {
         self.requested_in = Some(self.mode_number);
     }
 
-    /// The queue was full: the request was not sent.
+    /// Handles a full queue: the request was not sent.
     pub(super) fn deferred(&mut self) -> NextAction {
         self.retry_later()
     }
 
-    /// The pump's settings or its baseline status could not be read from the store.
+    /// Handles a failure to read the pump's settings or its baseline status from the store.
     pub(super) fn mode_read_failed(&mut self) -> NextAction {
         self.retry_later()
     }
 
-    /// The pump's request has failed.
+    /// Handles a failed request.
     pub(super) fn failed(&mut self, mode: &mut PumpMode, error: &LearnError) -> NextAction {
         self.requested_in = None;
         let Some(collection) = mode.collection_mut() else { return NextAction::Idle };

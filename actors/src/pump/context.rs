@@ -34,14 +34,14 @@ pub(crate) struct PumpContext {
     pub supervisor: Supervisor,
     /// The threads that run pump actors.
     pub threads: Arc<[Arc<ActorThread>]>,
-    /// Counts started pumps, which are assigned to the threads in turn.
+    /// The number of pumps started so far. Pumps are assigned to the threads in turn.
     pub next_thread: AtomicUsize,
 }
 
 impl PumpContext {
-    /// Returns whether readings of past minutes are accepted. Past minutes are not closed as time goes on and each is a row
-    /// in the database, so readings scattered over years would open any number of them. The limit is checked before a post
-    /// or a part of one is admitted: while it is not reached, all readings that may be in flight at once are accepted.
+    /// Returns whether readings of past minutes are accepted. Each past minute becomes a row in the database, and
+    /// readings that are scattered over years would create any number of them, so their number is limited. The limit is
+    /// checked before a post, or a part of one, is admitted. The readings in flight can exceed it.
     pub(crate) fn accepts_past_minutes(&self, pump: &PumpId) -> bool {
         let (of_pump, of_all) = self.store.past_minutes(pump);
         of_pump < self.ingest.past_minutes_per_pump && of_all < self.ingest.past_minutes

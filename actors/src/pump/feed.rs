@@ -1,14 +1,15 @@
 //! Measures how often a pump's readings and posts arrive, and derives what to show and advise. Pure.
 //!
-//! Two cadences are measured. The cadence of the readings' timestamps decides whether windows can be built: a pump with an
-//! interval of 1 s that reads every 10 s never completes a window. The cadence of the posts decides how long the pump may be
-//! silent before it is stale: a gateway that posts 60 readings once a minute is silent for a minute each time.
+//! Two cadences (usual times between two events) are measured. The cadence of the readings' timestamps decides whether
+//! windows can be built: a pump with an interval of 1 s that sends a reading every 10 s never completes a window. The
+//! cadence of the posts decides how long the pump may be silent before it is stale: a gateway that posts 60 readings
+//! once a minute is silent for a minute each time.
 //!
 //! | readings | interval | baseline | what follows |
 //! | --- | --- | --- | --- |
 //! | every 1 s | 1 s | any | nothing |
 //! | every 10 s | 1 s, from its profile | none, and less than a window of normal running counted | the pump's own interval is set to 10 s |
-//! | every 10 s | 1 s | one | advice to set the interval: windows of 10 s steps need another baseline |
+//! | every 10 s | 1 s | one | advice to set the interval, because windows of 10 s steps need another baseline |
 //! | every 2 h | any | any | advice that no interval may be that long |
 //! | irregular, half within 40 s | 1 s | any | advice to set an interval, or how long values hold |
 //!
@@ -24,7 +25,7 @@ use crate::live::{
     snapshot::{LiveAdvice, LiveFeedState},
 };
 
-/// From this many consecutive runs that are too short to settle, the pump gets advice about it.
+/// The number of consecutive runs too short to settle after which the pump gets advice about them.
 const MIN_SHORT_RUNS: u32 = 3;
 /// A feed of more than 64 readings is evaluated with every eighth reading only.
 const EVALUATE_EVERY_READINGS: u64 = 8;
@@ -46,7 +47,7 @@ impl Feed {
         Self { readings: CadenceMeter::live(), posts: CadenceMeter::live(), count: 0, published: None }
     }
 
-    /// Measures a stored reading. Late ones do not count for the readings' cadence.
+    /// Measures a stored reading. A late reading does not count for the cadence of the readings.
     pub(super) fn observe(&mut self, reading: &Reading) {
         self.count += 1;
         if !reading.late {
@@ -55,8 +56,9 @@ impl Feed {
         self.posts.push(reading.received);
     }
 
-    /// Returns whether to evaluate the feed with this reading: with each of the first 64, with each of a pump that reads
-    /// rarely, and while nothing was published yet, as after a restart; else with every eighth.
+    /// Returns whether to evaluate the feed with this reading. It is evaluated with each of the first 64 readings, with
+    /// each reading of a pump with a long interval, and while nothing was published since the actor's start. Otherwise
+    /// it is evaluated with every eighth reading.
     pub(super) fn is_due(&self, profile: &Profile) -> bool {
         let has_few_readings = self.count <= 64 || profile.interval_ms() >= SPARSE_INTERVAL_MS;
         has_few_readings || self.published.is_none() || self.count.is_multiple_of(EVALUATE_EVERY_READINGS)
@@ -81,13 +83,13 @@ impl Feed {
         (every_ms > held_ms + config.interval_ms).then(|| Some(advice(&cadence, profile)?.text)).flatten()
     }
 
-    /// Returns the state of the feed for the live view. `short_runs` is the number of consecutive runs that were too short
-    /// to settle, and the longest of them in steps.
+    /// Returns the state of the feed for the live view. `short_runs` holds the number of consecutive runs that were too
+    /// short to settle, and the length of the longest in steps.
     pub(super) fn state(&self, profile: &Profile, own_interval: bool, short_runs: (u32, i64)) -> LiveFeedState {
         let interval_ms = profile.interval_ms();
         let own_ms = if own_interval { interval_ms } else { 0 };
-        // Each post has at least one reading, so after a backlog in a single post the readings' cadence bounds that of the
-        // posts.
+        // Posts cannot be more frequent than readings. So the cadence of the readings gives a lower bound for the pause
+        // between posts, for example after a backlog in a single post.
         let usual_pause_ms = |meter: &CadenceMeter| meter.typical_pause_ms().unwrap_or(0);
         let pause_ms = usual_pause_ms(&self.posts).max(usual_pause_ms(&self.readings)).max(own_ms);
         let readings = self.readings.cadence();

@@ -1,5 +1,5 @@
-//! Turns durable readings into decisions: the second of a pump's three state machines. Pure: time is passed in, and the
-//! actions to take are returned as [`Effect`]s, in order.
+//! Turns durable readings into decisions: the second of a pump's three state machines. Pure: the caller passes the
+//! time, and carries out the returned [`Effect`]s in order.
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:
 //!
@@ -12,13 +12,13 @@
 //!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last detection
 //!    if that is near.
 //!
-//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in 1, when the step is placed. If the step has no
-//! whole window, because a channel is missing, or if the score of its window does not arrive, its judgement alone becomes the
-//! detection.
+//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in item 1, when the reading is placed in
+//! its step. If the step has no whole window, because a channel is missing, or if the score of its window does not
+//! arrive, the judgement of the step alone becomes the detection.
 //!
-//! Decisions are made in the order of the windows, whatever order the scores arrive in ([`super::pending`]). Only current
-//! readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older ones are windowed, scored and recorded
-//! under their own time.
+//! Decisions are made in the order of the windows, even if the scores arrive in another order ([`super::pending`]).
+//! Only current readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older ones are windowed,
+//! scored and recorded under their own time.
 //!
 //! Does not store or send anything. Does not order readings before they are durable (see [`super::admit`]), and does not
 //! decide how a pump gets its baseline (see [`super::commission`]).
@@ -47,7 +47,7 @@ use crate::{
     },
 };
 
-/// An action for the actor. Actions are carried out in order.
+/// An action for the actor.
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Show a reading.
@@ -66,7 +66,7 @@ pub(super) enum Effect {
     ScoreLost,
 }
 
-/// What the judge needs to know besides the reading.
+/// The judge's inputs other than the reading.
 #[derive(Clone, Copy)]
 pub(super) struct JudgeContext<'a> {
     pub now: Instant,
@@ -81,7 +81,8 @@ pub(super) struct Judge {
     pump: PumpId,
     profile: Profile,
     timestamp_limits: TimestampLimits,
-    /// The readings are played from a recording: all of them count as current, although their timestamps are past.
+    /// Whether the readings are played from a recording. Then all of them count as current, although their timestamps
+    /// are in the past.
     is_played: bool,
     windower: Windower,
     mode: PumpMode,
@@ -170,7 +171,7 @@ impl Judge {
             return;
         }
         if self.windower.is_past(reading.at) {
-            // The timestamps went back far: windows start anew with this reading.
+            // The timestamps went back far, so windows start anew with this reading.
             let windowed = self.windower.restart();
             self.queue_windowed(windowed, context, effects);
             self.checkpoints.reset_decided();
@@ -201,8 +202,8 @@ impl Judge {
         self.decide(now, effects);
     }
 
-    /// Changes the mode. Windows in flight are scored with the previous baseline, so they are skipped: their readings are only
-    /// evaluated against their limits.
+    /// Changes the mode. Windows in flight are scored with the previous baseline, so they are skipped, and their
+    /// readings are only evaluated against their limits.
     pub(super) fn set_mode(&mut self, mode: PumpMode, now: Instant, effects: &mut Vec<Effect>) {
         self.mode = mode;
         self.checkpoints.force_next();
@@ -243,7 +244,7 @@ impl Judge {
         max_in_flight: usize,
         effects: &mut Vec<Effect>,
     ) {
-        // `decided`: the times of the windows since the checkpoint whose detections are stored already.
+        // `decided` holds the times of the windows since the checkpoint whose detections are stored already.
         let Some(RecoveredCheckpoint { stored: StoredCheckpoint { state, decided }, steps }) =
             self.checkpoints.take_recovered()
         else {
@@ -292,8 +293,8 @@ impl Judge {
         tracing::info!(pump = self.pump.as_str(), until = %state.at, decided_again = decided.len(), in_flight, "checkpoint restored");
     }
 
-    /// Stores the decider's state at the end, after the detections that it includes. Of a decider that is ahead of its
-    /// detections, the last stored state stays.
+    /// Stores the decider's state when the node stops, after the detections that it includes. A decider that judges
+    /// steps may be ahead of its detections. Then nothing is stored, and the last stored state stays.
     pub(super) fn store_last_checkpoint(&mut self, effects: &mut Vec<Effect>) {
         let PumpMode::Judged { decider, .. } = &self.mode else { return };
         if !decider.judges_steps() || self.pending.is_empty() {
@@ -301,8 +302,8 @@ impl Judge {
         }
     }
 
-    /// Stores the decider's state, after the detections that it includes. `step_state`: that of a decider that judges steps,
-    /// after the step that was decided on last.
+    /// Stores the decider's state, after the detections that it includes. For a decider that judges steps, `step_state`
+    /// is its state after the step that was decided on last.
     fn store_checkpoint(&mut self, step_state: Option<StepState>, effects: &mut Vec<Effect>) {
         let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
             return;
@@ -320,7 +321,7 @@ impl Judge {
         self.is_played || self.timestamp_limits.is_current(reading)
     }
 
-    /// Queues a reading that is not part of a window, if it is current: its limits are evaluated in the order of arrival.
+    /// Queues a current reading that is not part of a window, so that its limits are evaluated in the order of arrival.
     fn queue_not_windowed(&mut self, reading: Reading) {
         if self.is_current(&reading) {
             self.pending.push_ready(ReadyWindow::NotWindowed { reading });
@@ -356,7 +357,7 @@ impl Judge {
                             continue;
                         }
                         Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
-                        // The detector is new and has followed too few steps.
+                        // The detector judges steps, and has not followed enough of them yet.
                         Ok(_) => NoWindow::Filling { have: 1, need: WindowConfig::LEN }.into(),
                         Err(why) => self.no_window_reason(why, context),
                     }
@@ -469,7 +470,7 @@ impl Judge {
     }
 }
 
-/// Has the decider follow a step. Returns its judgement, if it judges steps and the pump runs.
+/// Passes a step to the decider. Returns the decider's judgement, if it judges steps and the pump runs.
 fn follow(
     decider: &mut Decider,
     profile: &Profile,

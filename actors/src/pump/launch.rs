@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
 
-/// At most this many orders wait in one pump's mailbox.
+/// The maximum number of orders that wait in one pump's mailbox.
 const MAX_QUEUED_ORDERS: usize = 16;
 
 /// Starts a pump's actor. `registration` is given for a new pump, of which nothing is stored yet: the record is stored with

@@ -1,13 +1,14 @@
-//! What a page says beside NORMAL or ANOMALY when a pump is judged with less than usual: without some channels, at a speed that
-//! was not seen before, or by a baseline of a few hours. Pure.
+//! The note that pages show beside NORMAL or ANOMALY when a pump is judged with less information than usual: without
+//! some channels, at a speed that was not seen before, or by a baseline of a few hours. Pure.
 //!
-//! | | note |
+//! | situation | note |
 //! | --- | --- |
 //! | the ambient sensor sends nothing | `Ambient_Temperature_C is missing: judged on 9 of 10 channels` |
 //! | 1,260 rpm, where commissioning saw 800 to 1,200 | `Motor_RPM of 1260 was not seen before (800 to 1200): judged less strictly` |
 //! | a baseline of 3 h | `provisional: learned from 3 h of running; it is learned again until it has 24 h` |
 //!
-//! Several are joined by semicolons. Does not say that there is no detection at all; see [`crate::live::NotScoredReason`].
+//! Several notes are joined by semicolons. There is no note if there is no detection; see
+//! [`crate::protocol::live::NotScoredReason`].
 
 use std::sync::Arc;
 

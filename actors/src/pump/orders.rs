@@ -1,8 +1,9 @@
 //! The part of a pump's actor that manages its baseline and settings: stores the commissioning's progress, requests
 //! baselines, and carries out orders.
 //!
-//! The pump's actor is the only writer of its baselines and handles no other message while it writes, so the stored status
-//! and the mode in use never differ. [`super::commission`] decides what is next; [`crate::commissioning`] learns baselines.
+//! The pump's actor is the only writer of its baselines and handles no other message while it writes, so the stored
+//! status and the mode in use never differ. [`super::commission`] decides what to do next; [`crate::commissioning`]
+//! learns baselines.
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use crate::{
 type Reply = oneshot::Sender<Result<(), CommissionError>>;
 
 impl PumpActor {
-    /// Does what the current mode needs at the start, or after it was set.
+    /// Does what the current mode needs at the start, or after the mode was set.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
         match self.judge.mode() {
             PumpMode::NoModel => self.judge.discard_checkpoint(),
@@ -103,8 +104,8 @@ impl PumpActor {
     /// Stores the progress of the commissioning.
     fn persist(&mut self, record: CommissioningRecord, ctx: &mut Context<Self>) {
         let (store, pump) = (self.context.store.clone(), self.pump.clone());
-        let note = async move { (store.save_commissioning(&pump, &record).await, record) };
-        ctx.wait(note.into_actor(self).map(|(outcome, record), actor, ctx| {
+        let save = async move { (store.save_commissioning(&pump, &record).await, record) };
+        ctx.wait(save.into_actor(self).map(|(outcome, record), actor, ctx| {
             if let Err(error) = &outcome {
                 actor.log_failure(error);
             }
@@ -187,14 +188,14 @@ impl PumpActor {
         let Some(detection) = &self.kind.detection else { return drop(reply.send(Err(CommissionError::NoModel))) };
         let (store, pump) = (self.context.store.clone(), self.pump.clone());
         let goal = goal(self.judge.profile(), detection.how.detector, detection.running_ms);
-        let note = async move { store.save_commissioning(&pump, &requested()).await };
+        let save = async move { store.save_commissioning(&pump, &requested()).await };
         let then = move |outcome: Result<(), StoreError>, actor: &mut Self, ctx: &mut Context<Self>| {
             actor.finish_order(reply, outcome.map_err(Into::into), ctx, |actor, (), ctx| {
                 tracing::info!(pump = actor.pump.as_str(), "commissioning started anew");
                 actor.set_mode(PumpMode::Learning(BaselineCollection::stored(goal, requested())), ctx);
             });
         };
-        ctx.wait(note.into_actor(self).map(then));
+        ctx.wait(save.into_actor(self).map(then));
     }
 
     fn use_version(&mut self, version: u32, reply: Reply, ctx: &mut Context<Self>) {
@@ -231,7 +232,7 @@ impl PumpActor {
                 let mode = initial_mode(actor.kind.detection.as_ref(), actor.judge.profile(), Some(baseline_status));
                 actor.set_mode(mode, ctx);
                 actor.resume(ctx);
-                // So that the caller sees the change at once, not with the next reading.
+                // Published at once, so that the caller sees the change before the next reading.
                 actor.publish_feed();
             });
         }));
@@ -269,7 +270,7 @@ impl PumpActor {
         {
             let why = format!("its readings come every {}", format_interval(interval_ms));
             let settings = PumpSettings { interval_ms: Some(interval_ms), why, ..self.settings.clone() };
-            // There is no caller; the outcome is logged.
+            // No caller waits for this; the outcome is logged.
             self.change_settings(settings, oneshot::channel().0, ctx);
             return;
         }

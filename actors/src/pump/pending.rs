@@ -22,12 +22,13 @@ use volute_plant::{Reading, Timestamp};
 
 use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
 
-/// A window waits at most this long for its score.
+/// The longest time for which a window waits for its score.
 pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A reading in the queue, with the state of its window.
 pub(super) enum PendingWindow {
-    /// It waits for its score. `at` is the time of the window. `step`: what its last step says, if the detector judges steps.
+    /// Its window waits for a score. `at` is the time of the window. `step` is the judgement of its last step, if the
+    /// detector judges steps.
     Scoring { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, since: Instant },
     /// It can be decided on.
     Ready(ReadyWindow),
@@ -37,7 +38,7 @@ pub(super) enum PendingWindow {
 #[derive(Debug, Clone)]
 pub(super) struct JudgedStep {
     pub judgement: StepJudgement,
-    /// What a page says about it; see [`super::note`].
+    /// The note that pages show about it; see [`super::note`].
     pub note: Option<Arc<str>>,
     /// Whether an episode began or ended with it.
     pub episode_changed: bool,
@@ -112,14 +113,14 @@ impl PendingWindows {
         });
     }
 
-    /// Gives up all scores that have not arrived: no worker is left to make them.
+    /// Stops waiting for scores that have not arrived, because no worker is left to compute them.
     pub(super) fn fail_unscored(&mut self) {
         for seq in self.first_seq..self.next_seq() {
             self.score(seq, Err(ScoreFailure::Failed));
         }
     }
 
-    /// Skips all windows that are judged, scored or wait for a score: the baseline or the mode has changed.
+    /// Skips all windows that are judged, are scored or wait for a score, because the baseline or the mode has changed.
     pub(super) fn skip_all(&mut self) {
         for window in &mut self.windows {
             if let PendingWindow::Scoring { reading, .. }
@@ -234,7 +235,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever order scores arrive in, windows become ready in the order of their readings, each exactly once.
+        /// Windows become ready in the order of their readings, each exactly once, even if the scores arrive in another
+        /// order.
         #[test]
         fn no_window_is_lost_or_reordered(order in Just((0..20_u64).collect::<Vec<_>>()).prop_shuffle()) {
             let now = Instant::now();

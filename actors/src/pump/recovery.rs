@@ -11,7 +11,7 @@ use super::{
 };
 use crate::kind::PumpKind;
 
-/// What is known about a pump when its actor starts.
+/// Why a pump's actor starts. Decides which stored state is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StartMode {
     /// The pump is new.
@@ -56,7 +56,7 @@ pub(super) async fn recover(
         }
         // While the stored pumps are not known, a pump that seems new may be one of them.
         StartMode::New | StartMode::Stored => {}
-        // What the previous actor sent to the recorder must be stored before it can be read.
+        // Rows that the previous incarnation sent to the recorder must be stored before they can be read.
         StartMode::Restarted => context.recorder.wait_until_stored().await,
     }
     let read_settings =
@@ -129,8 +129,8 @@ async fn read(
     Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint })
 }
 
-/// Returns the number of later readings from which on a checkpoint is too old for repeating the windows since: a decider that
-/// was running would have stored a newer one.
+/// Returns the number of readings after a checkpoint from which on the checkpoint is too old, and the windows since are
+/// not repeated. A decider that was running would have stored a newer checkpoint.
 fn max_readings_since_checkpoint(context: &PumpContext, profile: &Profile) -> usize {
     let windows_between = i64::from(CHECKPOINT_INTERVAL_MS) / profile.interval_ms() + 1;
     2 * usize::try_from(windows_between).unwrap_or_default() + context.queued_windows_per_pump

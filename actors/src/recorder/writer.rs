@@ -24,12 +24,13 @@ use crate::{
     protocol::recorder::{RecordDetection, RecordReadings, RecordRemoval, StoreFailure, StoreOutcome},
 };
 
-/// How many detections wait while the journal fails: those of 100 pumps for a quarter of an hour.
+/// The maximum number of detections that wait while the journal fails, for example those of 100 pumps for 16 minutes at
+/// one per second.
 const MAX_PENDING_DETECTIONS: usize = 100_000;
 /// The maximum number of detections in one record.
 const MAX_BATCH_DETECTIONS: usize = 2_000;
-/// The maximum number of checkpoints in one record. When the node stops, every pump sends one, and some kilobytes of
-/// each of 20,000 pumps would be too much for a record.
+/// The maximum number of checkpoints in one record. When the node stops, every pump sends one of some kilobytes. Those
+/// of 20,000 pumps would be too large for one record.
 const MAX_BATCH_CHECKPOINTS: usize = 1_000;
 
 /// Writes records. Holds the waiting rows and the record in flight, which outlive the actor.
@@ -40,7 +41,7 @@ pub(crate) struct Writer {
     pub clock: Arc<dyn Clock>,
     /// The maximum number of readings in one record.
     pub max_rows: usize,
-    /// Set for good when the journal fails, since it may hold records that are not durable.
+    /// Set permanently when the journal fails, because the journal may hold records that are not durable.
     pub journal_failed: Arc<AtomicBool>,
     pub pending: Arc<Mutex<Pending>>,
     /// Notifies the actor that a record has ended while rows wait.
@@ -81,7 +82,7 @@ struct Waiters {
     removed: Option<PumpId>,
 }
 
-/// The record in flight. However it ends, its drop allows the next one to begin.
+/// The record in flight. Its drop allows the next record to begin, whether this one was stored or not.
 struct InFlightCommit {
     writer: Writer,
     stored: bool,
@@ -113,9 +114,9 @@ pub(crate) struct Pending {
 /// Readings of one message that wait.
 pub(super) struct Queued {
     record: RecordReadings,
-    /// How many detections, counted since the start, must be in a record before these readings. Zero unless there are
-    /// no readings: an empty message is acknowledged once all before it is stored, and the limit of detections per
-    /// record could let it overtake some.
+    /// The number of detections, counted since the start, that must be in records before this message is acknowledged.
+    /// Zero if the message has readings. A message without readings is acknowledged once everything before it is
+    /// stored; otherwise it could overtake detections that exceed the limit of one record.
     after_detections: u64,
 }
 
@@ -138,14 +139,15 @@ impl Writer {
         PendingGuard { pending, slot: &self.slot }
     }
 
-    /// An incarnation of the actor schedules records from now on. Begins a record for rows that an earlier one has
-    /// left.
+    /// Records that an incarnation of the actor schedules records from now on. Begins a record for rows that an earlier
+    /// incarnation has left.
     pub(super) fn attach(&self, generation: u64) {
         self.pending().attached = Some(generation);
         self.begin();
     }
 
-    /// The incarnation has ended. Waiting rows are written at once, without waiting for the next incarnation.
+    /// Records that the incarnation has ended. Waiting rows are written at once, without waiting for the next
+    /// incarnation.
     pub(super) fn detach(&self, generation: u64) {
         if self.pending().attached.take_if(|attached| *attached == generation).is_some() {
             self.begin();
@@ -164,7 +166,8 @@ impl Writer {
         };
         let mut commit = InFlightCommit { writer: self.clone(), stored: false };
         if is_empty(&batch) {
-            // Only empty messages, which are acknowledged because all before them is stored.
+            // The batch has only messages without readings. They are acknowledged, because everything before them is
+            // stored.
             return commit.finish(Ok(()), waiters);
         }
         self.store.commit_then(batch, move |outcome| {
@@ -215,11 +218,12 @@ impl InFlightCommit {
     fn finish(&mut self, outcome: Result<(), CommitError>, Waiters { acks, detections, removed }: Waiters) {
         let stored = outcome.as_ref().copied().map_err(|failure| StoreFailure::from(&failure.error));
         if outcome.as_ref().is_err_and(|failure| matches!(failure.error, StoreError::Journal(_))) {
-            // Before the acknowledgments, so that a client that then queries the node's health sees the failure.
+            // Set before the acknowledgments, so that a client that then queries the node's health sees the failure.
             self.writer.journal_failed.store(true, Ordering::Relaxed);
         }
         if let (Ok(()), Some(pump)) = (stored, removed) {
-            // Before the next record, which the store would refuse as a whole for a row of an unregistered pump.
+            // Done before the next record begins. The store would refuse a whole record because of one row of an
+            // unregistered pump.
             self.writer.pending().remove_pump(&pump);
         }
         for (ack, since) in acks {
@@ -246,8 +250,8 @@ impl Drop for InFlightCommit {
             pending.attached.is_some()
         };
         if is_attached {
-            // If the mailbox is full, the actor will handle an earlier notification. If the actor has ended, it
-            // detaches.
+            // If the mailbox is full, the actor will handle an earlier notification. If the actor has ended, `detach`
+            // begins the next record.
             let _ = self.writer.record_ended.try_send(RecordEnded { stored: self.stored });
         } else if self.stored {
             self.writer.begin();
@@ -267,7 +271,7 @@ impl Pending {
         empty
     }
 
-    /// Queues readings behind all that arrived before.
+    /// Queues readings behind those that arrived before.
     pub(super) fn queue(&mut self, record: RecordReadings) {
         let after_detections = if record.readings.is_empty() { self.results.received_detections } else { 0 };
         self.rows += record.readings.len();
@@ -365,8 +369,8 @@ impl Results {
         usize::from(full)
     }
 
-    /// Removes and returns the rows for the next record. Checkpoints wait until no detection does, since a checkpoint
-    /// must not be stored before the detections that it covers.
+    /// Removes and returns the rows for the next record. Checkpoints wait until no detections wait, because a
+    /// checkpoint must not be stored before the detections that it covers.
     fn take(&mut self) -> (Batch, Vec<DetectionTimes>) {
         let n = self.detections.len().min(MAX_BATCH_DETECTIONS);
         let (detections, times): (Vec<Detection>, Vec<DetectionTimes>) = self
@@ -395,19 +399,18 @@ impl Results {
 
     /// Puts rows of a failed record back in front of later ones. Returns how many detections had to be dropped.
     fn put_back(&mut self, batch: Batch, times: Vec<DetectionTimes>) -> usize {
-        // Readings, with their pump's registration, and removals are left out: their senders were notified and try
-        // again.
+        // Readings, registrations and removals are not put back. Their senders were notified and try again.
         let Batch { detections, documents, metrics, checkpoints, pumps: _, readings: _, removals: _ } = batch;
         self.documents.splice(..0, documents);
         self.metrics.splice(..0, metrics);
-        // A checkpoint that arrived since is newer.
+        // A checkpoint that arrived in the meantime is newer, so it stays.
         for checkpoint in checkpoints {
             self.checkpoints.entry(checkpoint.pump.clone()).or_insert(checkpoint);
         }
         for (detection, DetectionTimes { since, received_at }) in detections.into_iter().zip(times).rev() {
             self.detections.push_front(RecordDetection { detection, received_at, since });
         }
-        // Keeps at most 60 rows of metrics, to bound the memory.
+        // Keeps at most 60 rows of metrics, to limit the memory.
         let surplus_metrics = self.metrics.len().saturating_sub(60);
         self.metrics.drain(..surplus_metrics);
         let surplus = self.detections.len().saturating_sub(MAX_PENDING_DETECTIONS);

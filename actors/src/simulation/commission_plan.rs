@@ -1,8 +1,8 @@
-//! Generates the readings that a simulated pump is commissioned from at its start: a day of healthy running, which is not
-//! stored.
+//! Generates the readings from which a simulated pump is commissioned at its start: a day of healthy running, which is
+//! not stored.
 //!
-//! The day has the same pump design and the same kind of load as the pump that is played, but different noise and demand.
-//! So the baseline is not learned from the very readings that will be judged by it.
+//! The day is simulated with the same design and the same kind of load as the pump that is played, but with different
+//! noise and demand. So the baseline is not learned from the same readings that will be judged by it.
 
 use volute_plant::{Profile, PumpId, Reading, Timestamp};
 use volute_simulator::{Design, LoadPlan, Simulator};

@@ -1,8 +1,8 @@
-//! One simulated pump over time: its backfilled past, then its fault again and again.
+//! One simulated pump over time: its backfilled past, then its fault, which is repeated.
 //!
-//! An example: a pump with an episode of 300 s at normal speed, so a cycle of 480 s. The last 10 minutes before the start are backfilled and
-//! healthy. Then the episode of 300 s starts: healthy, growing fault, full fault, recovery. After 180 s of healthy running it
-//! starts again as the next cycle.
+//! An example: a pump with an episode of 300 s at normal speed. The last 10 minutes before the start are backfilled and
+//! healthy. Then the episode starts: healthy, growing fault, full fault, recovery. It is followed by 180 s of healthy
+//! running. After these 480 s the next cycle starts with the same episode.
 
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
 use volute_simulator::{Design, Episode, LoadPlan, MachineStatus, Simulator, Step};
@@ -14,7 +14,7 @@ use super::{
 
 /// Healthy running between two episodes, in seconds at normal speed.
 const HEALTHY_GAP_S: f64 = 180.0;
-/// At most this many readings of one pump are generated per call; the others follow with the next calls.
+/// The maximum number of readings of one pump that are generated per call. The others follow with the next calls.
 const MAX_READINGS_PER_CALL: usize = 300;
 /// Readings are generated for at most this long before the present, in milliseconds.
 pub(super) const BACKFILL_MS: i64 = 600_000;
@@ -25,7 +25,7 @@ pub(super) struct FaultCycle {
     simulator: Simulator,
     episode: Option<Episode>,
     gap_s: f64,
-    /// The first episode starts with the first reading from this time on. Before it the pump is healthy.
+    /// The first episode starts with the first reading at or after this time. Before this time the pump is healthy.
     live_from: Timestamp,
     /// The time of the last reading.
     at: Timestamp,

@@ -1,4 +1,5 @@
-//! Decides which readings of a plan are due by the node's clock: of simulated pumps, or of a recording. Pure.
+//! Decides which readings of a plan are due by the node's clock. They are readings of simulated pumps, or of a
+//! recording. Pure.
 
 use volute_data::Row;
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
@@ -11,7 +12,7 @@ use super::{
 
 /// Milliseconds between the sending of two rows at normal speed, or the profile's interval if that is shorter.
 const ROW_INTERVAL_MS: i64 = 1_000;
-/// At most this many rows of a recording are due per call.
+/// The maximum number of rows of a recording that are due per call.
 const MAX_ROWS_PER_CALL: usize = 300;
 
 /// Plays one plan.
@@ -31,8 +32,9 @@ enum Content {
     Recording(Recording),
 }
 
-/// A recording that is played. Timestamps keep the distances of the recording and are shifted so that no row has a timestamp
-/// later than when it is sent. So a window spans the same time as when it was recorded, however fast the rows are sent.
+/// A recording that is played. The recorded times are shifted so that no row has a timestamp later than when it is
+/// sent. The distances between timestamps stay as they were recorded, so a window spans the same time as in the
+/// recording, however fast the rows are sent.
 ///
 /// An example: five rows that were recorded a minute apart, sent one per second from 12:00:00 on:
 ///

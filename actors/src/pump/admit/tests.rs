@@ -26,7 +26,7 @@ struct Bench {
 type Response = oneshot::Receiver<IngestResult>;
 
 impl Bench {
-    /// With a limit of `limit` readings in flight for the pump.
+    /// Returns the admission of a pump that may have `limit` readings in flight.
     fn new(limit: usize) -> Self {
         Self {
             admit: Admit::new(pump(), &profile(), TIMES, LIMITS),
@@ -58,7 +58,7 @@ impl Bench {
         response
     }
 
-    /// Judges the next items, of which the store has none.
+    /// Decides on the next items, none of which the store has.
     fn decide(&mut self) -> Option<Batch> {
         self.judge_against(&LookupResult::default())
     }
@@ -107,7 +107,7 @@ fn duplicates_of_readings_that_were_not_stored_are_not_stored() {
     let again = Err(IngestError::NotStored { retry_after_s: 1 });
     assert_eq!((receipt_of(&mut first), receipt_of(&mut second)), (again.clone(), again));
 
-    // Sent again, they are new.
+    // When they are sent again, they are new.
     let mut third = bench.post(0..2, 3);
     let c = bench.decide().expect("the next items");
     assert_eq!(bench.complete(c, Ok(())), [0, 1]);
@@ -166,7 +166,8 @@ fn a_part_waits_for_room_for_its_windows_for_a_limited_time() {
 
 #[test]
 fn a_backlog_that_cannot_be_continued_defers_its_remaining_items() {
-    // What happens after the first part, and the response: 15 of the 20 items are deferred.
+    // Each row holds what happens after the first part, and the reason in the response. 15 of the 20 items are
+    // deferred.
     type Event = fn(&mut Bench);
     for (case, event, stored, expected) in [
         ("its time is up", (|bench| bench.now += Duration::from_secs(20)) as Event, Ok(()), Ok((5, 0, 15))),

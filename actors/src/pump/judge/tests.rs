@@ -183,7 +183,7 @@ fn a_checkpoint_is_stored_once_a_minute_and_restored() {
     assert!((3..=4).contains(&stored.len()), "{}", stored.len());
     let last = stored.pop().expect("some");
 
-    // A restart: readings up to 160 are stored, detections up to 155.
+    // After a restart, the readings up to 160 s and the detections up to 155 s are stored.
     let mut again = Bench::new(PumpMode::judged(Decider::new(baseline())));
     let decided = (last.at.since_ms(at(0)) / 1000 + 1..=155).map(at).collect();
     let since = last.at;

@@ -1,4 +1,4 @@
-//! Tests of the waiting rows: which go into a record, and which stay after a failed record.
+//! Tests of the waiting rows: which rows go into a record, and which stay after a failed record.
 
 use volute_data::{AuditEntry, PumpRecord};
 use volute_plant::{Reading, Sample, Timestamp};
