@@ -275,7 +275,9 @@ fn pump_is_not_live_after_its_recording_ended_or_was_replaced() {
     let data = tempfile::tempdir().expect("a directory");
     let node = NodeConfig::demo(&data).node();
     let own = || node.get("/api/live-data?pump_id=P-101").status == 200;
-    crate::support::wait_until("the demo's own pump", || if own() { Ok(()) } else { Err("no reading of it has arrived yet") });
+    crate::support::wait_until("the demo's own pump", || {
+        if own() { Ok(()) } else { Err("no reading of it has arrived yet") }
+    });
     // Rows at intervals of 1 min, 1 h and 2 s. Only a silence of three intervals would be too long.
     let rows = |every_s: u32| -> String {
         let header = recording(0);
