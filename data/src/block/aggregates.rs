@@ -155,7 +155,7 @@ impl DecimalAggregate {
         Some(Self { places, min, range: max - min, sum_above_min, sum_error })
     }
 
-    /// The encoded length in bits, without the bits that every number of places takes.
+    /// The encoded length in bits, without the bits that are the same for every number of places.
     fn length(&self) -> u64 {
         let error = if self.sum_error == 0 { 0 } else { number_bits(zigzag(self.sum_error)) };
         error + [self.min, self.range, self.sum_above_min].map(|steps| number_bits(zigzag(steps))).iter().sum::<u64>()

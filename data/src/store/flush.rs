@@ -192,7 +192,7 @@ impl StoreInner {
         removal::write_all(engine, &batch.removals, self.low_water()).await?;
         documents::define_unknown(engine, other_rows.all_documents()).await?;
         let outcome = engine.write(WRITE, vars).await;
-        // Also on an error: the rows may have been written although the outcome is not known.
+        // The bounds are lowered on an error too, since the rows may have been written nevertheless.
         self.lower_oldest(batch);
         outcome?;
         let conflicts = batch.conflicts + rows.conflicts;
@@ -302,15 +302,16 @@ impl TransactionRows {
             rows.recorded_hours.insert((due.pump.clone(), hour(due.start_ms)));
         }
         // Rollups of hours that got no new readings are not written: an existing one stays as it is, and a deleted one
-        // is not made again.
+        // is not created again.
         let Self { hourly, changed_hours, .. } = &mut rows;
         hourly.retain(|key, _| changed_hours.contains(key));
         Ok(rows)
     }
 
-    /// `stored` is the minute's block, and `rollup_count` the number of readings in its rollup.
+    /// Adds the readings of a minute. `stored` is the minute's block, and `rollup_count` the number of readings in its
+    /// rollup.
     fn add_readings(&mut self, due: &DueMinute, stored: Vec<Reading>, rollup_count: i64) {
-        // Equal counts are taken to mean the same readings.
+        // If the counts are equal, block and rollup are taken to cover the same readings.
         let same_count = count(&stored) == rollup_count;
         let before = stored.len();
         let MergedReadings { all, added, conflicts } = MergedReadings::of(stored, &due.readings);

@@ -42,13 +42,13 @@ impl FlushedUntilFile {
             Ok(text) => match text.trim().parse() {
                 Ok(until) => Some(until),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "the time in the file cannot be parsed");
+                    tracing::warn!(path = %path.display(), %error, "the time up to which the database may hold readings cannot be parsed");
                     None
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the file cannot be read");
+                tracing::warn!(path = %path.display(), %error, "the time up to which the database may hold readings cannot be read");
                 None
             }
         };

@@ -245,8 +245,8 @@ fn replay(
     let mut damage: Vec<String> =
         recovery.damage.iter().filter(|damage| !damage.is_unfinished_segment()).map(ToString::to_string).collect();
     damage.extend(unreadable);
-    for what in &damage {
-        tracing::error!(what, "the journal is damaged");
+    for damage in &damage {
+        tracing::error!(damage, "the journal is damaged");
     }
     tracing::info!(
         records = recovery.records,

@@ -134,7 +134,7 @@ pub struct QueryResult<T> {
 /// Whether the result of a query is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
-    /// All rows that the query asked for are there.
+    /// The result has all rows of the query.
     Complete,
     /// The database is unavailable: rows earlier than `from` may be missing.
     Partial {
