@@ -32,7 +32,8 @@ const ZEROS_BITS: u32 = 6;
 /// 2^53. Every integer up to here has an exact `f64`.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// The decimal form of a column: the number of decimal places, and whether the numbers went through `f32`.
+/// The decimal form of a column: the number of decimal places, and whether the numbers were converted to
+/// `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DecimalPlaces {
     /// Below 10.

@@ -163,7 +163,7 @@ impl Document {
     pub fn of<K: DocumentKind>(what: &K) -> Self {
         let fields = match serde_json::to_value(what.to_fields()) {
             Ok(Value::Object(fields)) => fields,
-            // Without fields: the commit refuses it.
+            // The commit refuses a document without fields.
             Ok(_) | Err(_) => Map::new(),
         };
         let pump = fields.get(PUMP).filter(|_| K::BELONGS_TO_PUMP).and_then(Value::as_str);

@@ -56,7 +56,7 @@ pub(crate) struct DatabaseEngine {
 }
 
 struct EngineThread {
-    /// Dropped to stop.
+    /// Dropping it stops the database.
     stop: oneshot::Sender<()>,
     /// Receives the outcome when everything is closed.
     stopped: oneshot::Receiver<Result<(), StoreError>>,

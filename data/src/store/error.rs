@@ -8,7 +8,7 @@ use volute_plant::PumpId;
 /// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The directory cannot be created or used, or the database cannot open a path with its name.
+    /// The directory cannot be created or used, or its path has characters that the database does not accept.
     #[error("the store's directory {} cannot be used: {source}", path.display())]
     Directory {
         /// The directory.
@@ -39,7 +39,7 @@ pub enum StoreError {
         name: &'static str,
     },
     /// A pump cannot be registered with other channels than its stored rows have.
-    #[error("pump {pump} is stored with the channels {stored:?} and cannot have {given:?}: use another pump name")]
+    #[error("pump {pump} is stored with the channels {stored:?} and cannot have {given:?}: use another pump id")]
     OtherChannels {
         /// The pump.
         pump: PumpId,

@@ -220,7 +220,7 @@ fn a_batch_with_an_invalid_row_is_refused_as_a_whole() {
             (with_reading(narrow), "it has 1 channels, and the pump has 2"),
             (with_reading(infinite), "inf is not a finite number"),
             (with_reading(reading("P-9", 1)), "the pump is not registered"),
-            (Batch { pumps: vec![record("P-1"), widened], ..good() }, "use another pump name"),
+            (Batch { pumps: vec![record("P-1"), widened], ..good() }, "use another pump id"),
             (Batch { detections: vec![negative.clone()], ..good() }, "below zero"),
         ] {
             let error = store.commit(&batch).await.expect_err(expected).to_string();

@@ -158,7 +158,7 @@ impl ClockFault {
     }
 }
 
-/// Formats a duration in its usual unit, as `45 s`, `9 min`, `2 h`, `2.5 h` or `3 days`.
+/// Formats a duration in its usual unit, such as `45 s`, `9 min`, `2 h`, `2.5 h` or `3 days`.
 pub fn format_duration(ms: i64) -> String {
     let rounded = |unit: i64| (ms + unit / 2).div_euclid(unit);
     match ms {

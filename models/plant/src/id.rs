@@ -20,7 +20,7 @@ const RESERVED_IDS: [&str; 3] = [".", "..", "*"];
 /// Device names of Windows. Windows allows no file of such a name, whatever its extension.
 const WINDOWS_DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "COM", "LPT"];
 
-/// A pump's id: the plant's tag for it, as `10 PAC20 AP001`, `P-101A/B`, `=10.PAC20.AP001-M01` or `Förderpumpe 3`.
+/// A pump's id: the plant's tag for it, such as `10 PAC20 AP001`, `P-101A/B`, `=10.PAC20.AP001-M01` or `Förderpumpe 3`.
 ///
 /// 1 to 64 characters of any script, at most 192 bytes in UTF-8. Different spellings of one tag are one id: the text is
 /// normalised to NFC, spaces at both ends are dropped, and each run of spaces of any kind becomes one space. Invisible

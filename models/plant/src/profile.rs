@@ -104,7 +104,7 @@ pub enum ProfileError {
     /// A key has an invalid value.
     #[error("{key} = {value:?}; allowed: {allowed}")]
     Value {
-        /// The key, as `channels.Motor_RPM.plausible`.
+        /// The key, such as `channels.Motor_RPM.plausible`.
         key: String,
         /// The value in the file.
         value: String,

@@ -52,7 +52,7 @@ impl Timestamp {
         in_ms.into_iter().flatten().find_map(|ms| Self::from_millis(ms).ok()).ok_or(TimestampError)
     }
 
-    /// Like [`Self::from_epoch`], from a number with a fraction, as `1773051273.25` or `1773051273000.0`.
+    /// Like [`Self::from_epoch`], from a number with a fraction, such as `1773051273.25` or `1773051273000.0`.
     pub fn from_epoch_fraction(number: f64) -> Result<Self, TimestampError> {
         // A time in seconds is exact to a quarter of a microsecond. Adding a thousandth of a millisecond keeps the
         // rounding down from losing a millisecond.

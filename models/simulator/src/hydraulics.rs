@@ -118,7 +118,7 @@ impl Curves {
             discharge_m: suction_m + head_m,
             relative_flow,
             hydraulic_w: weight_flow * head_m,
-            // A clog turns head into heat: the impeller takes the power of a clean one.
+            // A clogged impeller takes the same power as a clean one. The lost head becomes heat.
             impeller_w: self.impeller_w(shutoff_m - clean_droop_m * x * x, speed, relative_flow),
             heat_capacity_w_k: fill * DENSITY * SPECIFIC_HEAT * flow_m3_s,
             npsh_ratio: (ATMOSPHERE_M + suction_m) / self.npsh_required(speed, relative_flow),
@@ -153,7 +153,8 @@ mod tests {
         design.curves.solve(plant, valve_m, speed, condition)
     }
 
-    /// A plant with friction losses only. Only for such a plant the affinity laws hold for the operating point too.
+    /// A plant with friction losses only. Only for such a plant do the affinity laws hold for the operating
+    /// point too.
     fn friction_only() -> Plant {
         Plant { suction_head_m: 0.0, static_head_m: 0.0, ..Design::rated().plant }
     }

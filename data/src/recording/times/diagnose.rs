@@ -89,7 +89,7 @@ fn diagnose_parts(text: &str) -> Option<TimeDefect> {
     })
 }
 
-/// The outer option is none if the text is not a date, the inner one if the date is valid.
+/// Returns what is wrong with a date; `Some(None)` if the date is valid, and none if the text is not a date.
 fn diagnose_date(date: &str) -> Option<Option<TimeDefect>> {
     let parts: Vec<u32> = date.split(['-', '/', '.']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
     let [first, second, third] = parts[..] else { return None };
