@@ -121,7 +121,7 @@ fn headers_reserve_no_memory_and_stalled_bodies_time_out() {
     let head = "POST /api/ingest HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n[";
     let mut slow: Vec<TcpStream> = (0..20).map(|_| send(&node, head)).collect();
     for second in 0..20 {
-        assert_eq!(node.post(&at(second, json!({}))).status, 200, "20 headers hold no room");
+        assert_eq!(node.post(&at(second, json!({}))).status, 200, "20 headers reserve no memory");
     }
     for stream in &mut slow {
         let RawResponse { status, body, .. } = receive(stream);
@@ -175,27 +175,27 @@ fn unread_responses_are_bounded_and_time_out() {
     let size = node.get("/api/sensor-history?pump_id=P-1&limit=5000").body.to_string().len() as u64;
     let (before, files) = (node.resident_mib(), node.open_files());
     let mut statuses = Vec::new();
-    let mut deaf = Vec::new();
+    let mut unread = Vec::new();
     for _ in 0..60 {
         let mut stream = send(&node, ask);
         let mut first = [0; 12];
         stream.read_exact(&mut first).expect("the beginning of a response");
         statuses.push(String::from_utf8_lossy(&first[9..]).into_owned());
-        deaf.push(stream);
+        unread.push(stream);
     }
     let held = node.resident_mib();
-    println!("{before} MiB before, {held} MiB with 60 answers of {size} bytes");
+    println!("{before} MiB before, {held} MiB with 60 responses of {size} bytes");
     assert!(
         statuses.iter().any(|status| status == "200") && statuses.iter().any(|status| status == "503"),
         "{statuses:?}"
     );
-    // Together they are far larger than that.
+    // The 60 responses together are far larger than the memory that they may hold.
     assert!(60 * size > 90 << 20, "{size}");
     assert!(held < before + 60, "{before} MiB before, {held} MiB after");
     assert_eq!(node.post(&at(0, json!({}))).status, 200, "posts have their own limit");
     wait_until("the clients are still connected", || node.open_files() <= files + 1);
     assert_eq!(node.get("/api/sensor-history?pump_id=P-1&limit=5000").status, 200, "the memory is released");
-    drop(deaf);
+    drop(unread);
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn unread_streams_are_closed_and_do_not_delay_the_stop() {
         assert_eq!(node.post(&readings("P-1", posts * 1000..posts * 1000 + 1000)).status, 200);
         posts += 1;
     };
-    let deaf = [open(), open()];
-    assert!(deaf.iter().all(|(status, _)| *status == 200));
+    let unread = [open(), open()];
+    assert!(unread.iter().all(|(status, _)| *status == 200));
     assert_eq!(open().0, 503, "both streams are in use");
     let mut next = Vec::new();
     wait_until("no stream was closed", || {

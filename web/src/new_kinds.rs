@@ -43,19 +43,19 @@ pub enum AddKindError {
     /// A different profile of this name exists, or one whose name differs only in the case of its letters.
     #[error("there is a different profile {name} already; give yours another name")]
     NameTaken {
-        /// The name of the existing one.
+        /// The name of the existing profile.
         name: String,
     },
-    /// It is the profile of the node's configuration.
+    /// The profile is that of the node's configuration.
     #[error("{name} is the profile of the node's configuration, and is changed there")]
     Configured {
-        /// The name.
+        /// The name of the profile.
         name: String,
     },
     /// The node has the maximum number of kinds.
     #[error("there are {limit} profiles already, and a node has no more; allowed: one of these, with another model")]
     TooMany {
-        /// That maximum.
+        /// The maximum number of kinds.
         limit: usize,
     },
     /// The disk is full.

@@ -48,7 +48,7 @@ pub(crate) struct PumpSchema {
     /// The severity of the fault, 0 to 1; absent: 0.8.
     #[schema(value_type = Option<f64>)]
     severity: Option<Number<Severity>>,
-    /// Determines its individual properties, its load and its noise.
+    /// The seed of its random properties, load and noise; absent: 1 for the first pump of the list, 2 for the second, and so on.
     #[schema(value_type = Option<u64>)]
     seed: Option<Number<u64>>,
 }

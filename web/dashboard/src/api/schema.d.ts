@@ -2042,7 +2042,7 @@ export interface components {
             pump_id: string;
             /**
              * Format: int64
-             * @description Determines its individual properties, its load and its noise.
+             * @description The seed of its random properties, load and noise; absent: 1 for the first pump of the list, 2 for the second, and so on.
              */
             seed?: number | null;
             /**

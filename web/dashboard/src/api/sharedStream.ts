@@ -55,7 +55,7 @@ function port(): MessagePort {
 class SharedStream implements Subscription {
   #options: LiveOptions;
   #port = port();
-  /** Whether the worker has answered. */
+  /** Whether the worker has replied. */
   #connected = false;
   #heartbeat: number;
 
@@ -83,7 +83,7 @@ class SharedStream implements Subscription {
     this.#send({ subscribe: this.#options.url, types: Object.keys(this.#options.on) });
   }
 
-  /** Repeats the subscription. A worker that has never answered was not loaded: starts another one. */
+  /** Repeats the subscription. Starts another worker if this one has never replied, because it was not loaded. */
   #sendHeartbeat(): void {
     if (!this.#connected) {
       this.#options.onState('lost');
@@ -95,7 +95,7 @@ class SharedStream implements Subscription {
 
   #receive(message: HubMessage): void {
     if (message === 'gap') {
-      // The first gap is the answer to the subscription: a page that was just loaded has missed nothing.
+      // The first gap message is the reply to the subscription: a page that was just loaded has missed nothing.
       if (this.#connected) this.#options.onGap();
       this.#connected = true;
     } else if ('state' in message) this.#options.onState(message.state);
