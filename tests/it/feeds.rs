@@ -134,7 +134,7 @@ fn pump_with_10_minute_posts_is_stale_by_its_own_interval() {
     assert_ne!(plant.live("P-1")["status"], "STALE");
 }
 
-/// A minute's buffer that is sent reading by reading, tags with their own times, jitter, lost posts.
+/// The feeds: a buffered minute that is sent reading by reading, tags with separate times, jitter, lost posts.
 #[test]
 fn every_regular_feed_gets_its_interval_and_windows() {
     let data = tempfile::tempdir().expect("a directory");

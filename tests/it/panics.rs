@@ -17,7 +17,7 @@ use crate::{
 
 const CLIENTS: usize = 4;
 const PUMPS_PER_CLIENT: usize = 5;
-/// Each client posts this many seconds of each of its pumps at a time.
+/// A post has the readings of this many seconds, of all pumps of its client.
 const STEP_S: u32 = 5;
 /// The interval between the posts of a client: 1,000 readings/s in total.
 const POST_INTERVAL: Duration = Duration::from_millis(100);
@@ -38,8 +38,8 @@ const POINTS: [(&str, &str); 7] = [
     ("keeper-look", "keeper"),
 ];
 
-/// Posts readings of some pumps at a steady rate, each post until it is acknowledged. Returns the number of seconds
-/// posted.
+/// Posts readings of some pumps at a steady rate, and repeats each post until it is acknowledged. Returns the number of
+/// seconds posted.
 fn client(url: &str, number: usize, stop: &AtomicBool, again: &AtomicU32) -> u32 {
     let start = Instant::now();
     let mut second = 0;

@@ -86,7 +86,7 @@ struct Posted {
     longest_until_acknowledged: Duration,
 }
 
-/// Posts a pump's readings, each post until it is acknowledged.
+/// Posts a pump's readings, and repeats each post until it is acknowledged.
 fn post_until(node: &Node, pump: &str, done: impl Fn() -> bool) -> Posted {
     let mut posted = Posted::default();
     while !done() {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const PUMPS: [&str; 2] = ["pump-a", "pump-b"];
-/// The seconds of a pump's time in one post.
+/// A post has the readings of this many seconds.
 const STEP_S: u32 = 5;
 const SECONDS: u32 = 400;
 /// The seconds in which the bearing is hot.
@@ -30,7 +30,7 @@ fn item(pump: &str, second: u32) -> Value {
     item
 }
 
-/// Posts these seconds of all pumps in parallel, each post until it is acknowledged.
+/// Posts the readings of these seconds of all pumps in parallel, and repeats each post until it is acknowledged.
 fn post_all(node: &Node, seconds: std::ops::Range<u32>) {
     thread::scope(|scope| {
         for pump in PUMPS {

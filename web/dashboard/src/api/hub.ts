@@ -81,7 +81,7 @@ export class Hub {
     this.#topics.set(url, topic);
     topic.tabs.set(tab, now);
     tab({ state: topic.state });
-    // Events from before the subscription.
+    // Makes the tab fetch the events from before its subscription.
     tab('gap');
   }
 
