@@ -81,7 +81,7 @@ impl Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a node: take readings from pumps, score them, serve the dashboard.
+    /// Run a node: accept readings of pumps, score them, serve the dashboard.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Train a model on recordings of normal running.
@@ -96,7 +96,7 @@ pub enum Command {
     /// Measure detection on labelled recordings: for each file, train on its first rows and score the others.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateArgs),
-    /// Post a recording to a running node, as if the pump were sending it, with its recorded times, so readings older than
+    /// Post a recording to a running node, as if the pump sent it. The recorded times are kept, so readings older than
     /// 60 s raise no alarm.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
@@ -121,7 +121,7 @@ pub enum Command {
     /// List the profiles of a node, add one, or remove one; the node may be running or stopped.
     #[command(after_help = PROFILES_EXAMPLES)]
     Profiles(ProfilesArgs),
-    /// Print the configuration that `serve` would use, and where each value was set.
+    /// Print the configuration that `serve` would use, with the origin of each value.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
     /// Measure the performance of this machine.
@@ -203,7 +203,8 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// A demo watches centrifugal pumps, and never uses the configured folder.
+    /// Returns the flags that set keys of the configuration. A demo watches centrifugal pumps, and never uses the
+    /// configured folder.
     fn flags(&self) -> Vec<Flag> {
         let mut flags = self.settings.flags();
         if self.demo {
@@ -216,7 +217,7 @@ impl ServeArgs {
     }
 }
 
-/// Flags that override the configuration. They are checked together with it.
+/// Flags that override the configuration. They are checked together with the configuration.
 #[derive(Debug, Args)]
 pub struct SettingsArgs {
     /// A configuration file (TOML), which overrides the defaults.
@@ -267,7 +268,7 @@ Examples:
   volute replay --profile skab --csv run.csv --pump skab-1 --speed 60
       Sixty times as fast.
   volute replay --csv line-3.csv --speed 0 --batch 500
-      As fast as the node takes it.
+      As fast as the node accepts the readings.
 
 If the node is busy (429, 503), the command waits as long as the node asks. Posting a recording twice is harmless:
 the node reports `duplicate`. The exit code is 1 if the node rejected a reading.";
@@ -277,7 +278,7 @@ Examples:
   volute bench inference
   volute bench inference --threads 2 --batch 32,128 --format json";
 
-/// The URL of the node that the environment configures, or of the default one.
+/// The URL of the node that the environment configures, or else the default URL.
 static NODE_URL: LazyLock<String> = LazyLock::new(|| {
     let listen = env::var("VOLUTE__SERVER__LISTEN").unwrap_or_else(|_| "127.0.0.1:5000".into());
     format!("http://{listen}")
@@ -286,14 +287,15 @@ static NODE_URL: LazyLock<String> = LazyLock::new(|| {
 /// The arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The profile: centrifugal, skab, or a path such as ./mine.toml. Its name is posted with the readings, so a new pump gets this
-    /// profile, which the node must have. Without the flag the recording is read as centrifugal, and no profile is named.
+    /// The profile: centrifugal, skab, or a path such as ./mine.toml. Its name is posted with the readings, so a new
+    /// pump gets this profile, which the node must have. Without the flag, the recording is read with the profile
+    /// centrifugal, and no profile is posted.
     #[arg(long, value_name = "NAME", value_parser = profiles::load)]
     pub profile: Option<Profile>,
     /// The recording (CSV).
     #[arg(long, value_name = "FILE")]
     pub csv: PathBuf,
-    /// How to read the recording, where the file does not say it.
+    /// How to read the recording, as far as this cannot be detected from the file.
     #[command(flatten)]
     pub dialect: DialectArgs,
     /// The node's URL; by default http:// and VOLUTE__SERVER__LISTEN, or http://127.0.0.1:5000 if that is not set.
@@ -302,7 +304,7 @@ pub struct ReplayArgs {
     /// The pump whose readings these are.
     #[arg(long, value_name = "ID", default_value = "pump-1")]
     pub pump: PumpId,
-    /// The speed, as a multiple of real time; 0: as fast as the node takes it.
+    /// The speed, as a multiple of real time; 0 posts as fast as the node accepts the readings.
     #[arg(long, value_name = "X", default_value = "1")]
     pub speed: Speed,
     /// Readings per post, at most 10000.

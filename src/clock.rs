@@ -1,8 +1,8 @@
 //! The clock that a node uses: the machine's own.
 //!
-//! In a build with the feature `failpoints` tests can move it, to simulate a machine whose clock is wrong: the failpoint `clock`
-//! is the number of milliseconds that it is ahead (negative: behind), from the start (`FAILPOINTS='clock=return(86400000)'`)
-//! or while the node runs.
+//! In a build with the feature `failpoints`, tests can shift the clock, to simulate a machine whose clock is wrong. The
+//! failpoint `clock` returns the number of milliseconds by which the clock is ahead (negative if it is behind). It can
+//! be set for the start (`FAILPOINTS='clock=return(86400000)'`) or while the node runs.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) fn node_clock() -> Arc<dyn Clock> {
 mod moved {
     use volute_plant::{Clock, SystemClock, Timestamp};
 
-    /// The machine's clock, moved by the failpoint.
+    /// The machine's clock, shifted by the failpoint.
     #[derive(Debug)]
     pub(super) struct MovedClock;
 

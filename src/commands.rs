@@ -41,7 +41,7 @@ use crate::{
     model_versions::check_model_folder,
 };
 
-/// Runs a command, and returns when it has ended.
+/// Runs a command.
 pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve::run(&settings.config, args.demo),

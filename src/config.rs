@@ -1,8 +1,8 @@
 //! The configuration: its keys, their bounds, and where each value was set.
 //!
 //! Layers in rising order of precedence: `config/default.toml` (built in, with every key), a TOML file, the environment
-//! (`VOLUTE__SECTION__KEY`), flags. [`load`] reports all mistakes at once, and returns checked values of the types that the
-//! rest of the product uses. There is no global getter, and nothing is read again while the node runs.
+//! (`VOLUTE__SECTION__KEY`), flags. [`load`] reports all mistakes at once, and returns checked values of the types that
+//! the rest of the product uses. The configuration is not global, and is not read again while the node runs.
 
 mod diagnostics;
 mod entry;
@@ -65,34 +65,34 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Address and port.
+    /// The address and port to listen on.
     #[serde(deserialize_with = "text")]
     pub listen: SocketAddr,
-    /// Names of the node besides its addresses and the machine's name.
+    /// Host names under which the node may be requested, in addition to its addresses and the machine's name.
     #[serde(deserialize_with = "text")]
     pub allowed_hosts: HostList,
-    /// Connections at once, at most; none: as many as the limit on file descriptors allows.
+    /// The maximum number of connections; none for as many as the limit on file descriptors allows.
     #[serde(deserialize_with = "count::<1_000_000, _>")]
     pub max_connections: Option<NonZeroUsize>,
     /// How long a connection may be idle.
     #[serde(rename = "keep_alive_s", deserialize_with = "seconds::<1, 86_400, _>")]
     pub keep_alive: Duration,
-    /// How long a request's head may take, and the time over which the rate of its body is measured.
+    /// How long the head of a request may take to arrive. Also the time over which the rate of its body is measured.
     #[serde(rename = "request_timeout_s", deserialize_with = "seconds::<1, 3_600, _>")]
     pub request_timeout: Duration,
-    /// The rate at which a body must arrive.
+    /// The minimum rate at which a body must arrive, in bytes per second.
     #[serde(deserialize_with = "whole::<1, 1_073_741_824, _>")]
     pub min_body_bytes_per_s: usize,
-    /// How long a client may read nothing of its response.
+    /// How long a client may pause while it reads its response.
     #[serde(rename = "write_timeout_s", deserialize_with = "seconds::<1, 3_600, _>")]
     pub write_timeout: Duration,
-    /// Memory for large responses until they are read.
+    /// The maximum memory for large responses that clients have not read yet, in bytes.
     #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
     pub max_in_flight_response_bytes: usize,
-    /// The largest body of a post.
+    /// The maximum size of the body of a post, in bytes.
     #[serde(deserialize_with = "whole::<1024, 268_435_456, _>")]
     pub max_body_bytes: usize,
-    /// Threads that handle requests; none: one per core.
+    /// The number of threads that handle requests; none for one per core.
     #[serde(deserialize_with = "count::<256, _>")]
     pub workers: Option<NonZeroUsize>,
     /// How long a stop waits for work in progress.
@@ -100,32 +100,32 @@ pub struct Server {
     pub shutdown_timeout: Duration,
 }
 
-/// Limits of what comes in.
+/// Limits of ingestion.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
-    /// The pump of readings that name none.
+    /// The pump of readings that name no pump.
     #[serde(deserialize_with = "text")]
     pub default_pump: PumpId,
     /// Whether unknown pumps are registered; see [`Config::registers_unknown_pumps`].
     #[serde(deserialize_with = "text")]
     pub auto_register: AutoRegister,
-    /// Registered pumps, at most.
+    /// The maximum number of registered pumps.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub max_pumps: usize,
-    /// New pumps that a client may register at once.
+    /// The number of new pumps that a client may register at once.
     #[serde(deserialize_with = "pumps::<1_000_000, _>")]
     pub new_pumps_burst: NonZeroU32,
-    /// New pumps that a client may register per minute after that.
+    /// The number of new pumps that a client may register per minute after that burst.
     #[serde(deserialize_with = "pumps::<1_000_000, _>")]
     pub new_pumps_per_minute: NonZeroU32,
-    /// Readings of one pump that may wait for the disk.
+    /// The maximum number of readings of one pump that wait for the disk.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub max_in_flight_readings_per_pump: usize,
-    /// Readings of all pumps that may wait for the disk.
+    /// The maximum number of readings of all pumps that wait for the disk.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub max_in_flight_readings: usize,
-    /// Readings that may wait behind the current parts of their backlogs.
+    /// The maximum number of readings of backlogs that wait for their part.
     #[serde(deserialize_with = "whole::<10_000, 10_000_000, _>")]
     pub max_backlog_readings: usize,
     /// How long a post with a backlog may take.
@@ -134,16 +134,16 @@ pub struct Ingest {
     /// How far ahead of the node's clock a device's clock may be.
     #[serde(rename = "max_ahead_s", deserialize_with = "seconds::<1, 600, _>")]
     pub max_ahead: Duration,
-    /// How far from its receipt the device time of a current reading may be.
+    /// A reading is current if its device time is at most this far from its receipt.
     #[serde(rename = "current_within_s", deserialize_with = "seconds::<1, 4_000_000_000, _>")]
     pub current_within: Duration,
-    /// Past minutes of one pump that may wait for the database.
+    /// The maximum number of past minutes of one pump that wait for the database.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub past_minutes_per_pump: usize,
-    /// Past minutes of all pumps that may wait for the database.
+    /// The maximum number of past minutes of all pumps that wait for the database.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub past_minutes: usize,
-    /// Memory for the bodies of all posts in progress.
+    /// The maximum memory for the bodies of all posts in progress, in bytes.
     #[serde(deserialize_with = "whole::<1024, 4_294_967_296, _>")]
     pub max_in_flight_bytes: usize,
 }
@@ -155,25 +155,25 @@ pub struct Store {
     /// The data directory.
     #[serde(deserialize_with = "text")]
     pub dir: PathBuf,
-    /// Readings in one batch, at most.
+    /// The maximum number of readings in one record of the journal.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub max_batch_readings: usize,
-    /// How long a batch waits for more readings.
+    /// How long a record of the journal waits for more readings.
     #[serde(rename = "linger_ms", deserialize_with = "millis::<0, 20, _>")]
     pub linger: Duration,
-    /// Memory for blocks read, in MiB.
+    /// The database's cache for blocks that were read, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub block_cache_mib: NonZeroU32,
-    /// Memory for writes that are not in a table file yet, in MiB.
+    /// The database's memory for writes that are not in a table file yet, in MiB.
     #[serde(deserialize_with = "mebibytes::<65_536, _>")]
     pub memtable_mib: NonZeroU32,
     /// How long journal segments are kept after the database has all their rows.
     #[serde(rename = "journal_keep_hours", deserialize_with = "hours::<8_760, _>")]
     pub journal_keep: Duration,
-    /// The size of these segments, at most, in MiB.
+    /// The maximum total size of these segments, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub journal_keep_mib: NonZeroU32,
-    /// Rows that may wait in memory for the database, in MiB.
+    /// The maximum size of the rows that wait in memory for the database, in MiB.
     #[serde(deserialize_with = "mebibytes::<1_048_576, _>")]
     pub backlog_mib: NonZeroU32,
     /// The free share of the disk below which the node warns, in percent.
@@ -211,32 +211,32 @@ pub struct Model {
     pub dir: Option<PathBuf>,
 }
 
-/// The engine's bounds.
+/// The limits of the engine.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
-    /// Threads that score; none: one per core.
+    /// The number of threads that score windows; none for one per core.
     #[serde(deserialize_with = "count::<256, _>")]
     pub inference_workers: Option<NonZeroUsize>,
-    /// Windows in one batch, at most; none: the size that is measured as fastest at start.
+    /// The maximum number of windows in one batch; none for the best size, which is measured at the start.
     #[serde(deserialize_with = "count::<4096, _>")]
     pub max_batch_windows: Option<NonZeroUsize>,
-    /// Windows of one pump that may wait.
+    /// The maximum number of waiting windows of one pump.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub queued_windows_per_pump: usize,
-    /// Windows of all pumps that may wait.
+    /// The maximum number of waiting windows of all pumps.
     #[serde(deserialize_with = "whole::<1, 10_000_000, _>")]
     pub queued_windows: usize,
-    /// Intervals without a reading after which a pump is stale.
+    /// The number of intervals without a reading after which a pump is stale.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub stale_after_intervals: usize,
-    /// Failures of an actor within `restart_window` after which it stays down.
+    /// How many times an actor is restarted within `restart_window`. After one more failure it stays down.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub restarts: usize,
-    /// The time in which failures are counted.
+    /// The period over which failures are counted.
     #[serde(rename = "restart_window_s", deserialize_with = "seconds::<1, 86_400, _>")]
     pub restart_window: Duration,
-    /// An actor that blocks its thread for longer is stuck.
+    /// An actor that blocks its thread for longer than this is stuck.
     #[serde(rename = "stuck_after_s", deserialize_with = "seconds::<1, 3_600, _>")]
     pub stuck_after: Duration,
 }
@@ -245,7 +245,7 @@ pub struct Engine {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commissioning {
-    /// How much normal running it is learned from.
+    /// How much normal running a baseline is learned from.
     #[serde(rename = "hours", deserialize_with = "hours::<720, _>")]
     pub running: Duration,
     /// The detector.
@@ -257,16 +257,16 @@ pub struct Commissioning {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Live {
-    /// Time between two frames.
+    /// The time between two frames.
     #[serde(rename = "frame_ms", deserialize_with = "millis::<10, 10_000, _>")]
     pub frame: Duration,
-    /// Frames that wait for a slow subscriber.
+    /// The maximum number of frames that wait for a slow subscriber.
     #[serde(deserialize_with = "whole::<1, 65_536, _>")]
     pub subscriber_frames: usize,
-    /// Subscribers, at most.
+    /// The maximum number of subscribers.
     #[serde(deserialize_with = "whole::<1, 100_000, _>")]
     pub max_subscribers: usize,
-    /// Time between heartbeats.
+    /// The time between two heartbeats.
     #[serde(rename = "heartbeat_s", deserialize_with = "seconds::<1, 300, _>")]
     pub heartbeat: Duration,
 }

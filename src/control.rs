@@ -1,7 +1,7 @@
-//! The node's control socket, by which commands on the same machine reach a running node.
+//! The node's control socket, through which commands on the same machine reach a running node.
 //!
-//! It is a Unix socket in the data directory. Only its owner can open it, so it needs no password, and it is not reachable over
-//! the network. A connection carries one request and one response, each one line of JSON:
+//! The socket is a Unix socket in the data directory. Only its owner can open it, so it needs no password, and it
+//! cannot be reached over the network. A connection carries one request and one response, each one line of JSON:
 //!
 //! ```text
 //! {"name-pump":{"pump":"line-3","name":"Feed pump 3"}}    the request
@@ -9,7 +9,8 @@
 //! {"failed":"there is no pump line-3"}                    the response if it failed
 //! ```
 //!
-//! The API has some of the requests too: removal, name, settings and profile of a pump, and adding and removing a kind of pump.
+//! Some requests also exist in the HTTP API: those that remove, name, configure or assign a profile to a pump, and
+//! those that add or remove a kind of pump.
 
 use std::{
     fmt,
@@ -32,9 +33,9 @@ use volute_plant::{PumpId, PumpName};
 const SOCKET_NAME: &str = "control.sock";
 /// The folder in the data directory in which the socket is created.
 const PRIVATE_DIR: &str = ".sock";
-/// The size of a request, at most.
+/// The maximum size of a request.
 const MAX_REQUEST_BYTES: u64 = 64 << 10;
-/// Requests that are handled at the same time, at most.
+/// The maximum number of requests that are handled at the same time.
 const MAX_CONCURRENT_REQUESTS: usize = 4;
 /// How long a client may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ pub enum Request {
     ConfirmClock,
     /// List the pumps.
     Pumps,
-    /// Remove a pump with all that is stored of it.
+    /// Remove a pump with everything that is stored of it.
     RemovePump {
         /// The pump.
         pump: PumpId,
@@ -89,7 +90,7 @@ pub enum Request {
         /// The folder of its model, if it has one; absolute.
         model: Option<PathBuf>,
     },
-    /// Remove a kind of pump that no pump is of.
+    /// Remove a kind of pump. No pump may be of this kind.
     RemoveProfile {
         /// The profile's name.
         name: String,
@@ -167,8 +168,9 @@ impl ControlSocket {
     pub fn listen(dir: &Path) -> io::Result<Self> {
         let (path, private) = (dir.join(SOCKET_NAME), dir.join(PRIVATE_DIR));
         remove_private_dir(&private)?;
-        // The socket is created in a private folder, and moved after its permissions are set, so other users can never open it.
-        // The first path is not longer than the final one: a socket's path is limited to 108 bytes.
+        // The socket is created in a private folder, and moved after its permissions are set, so that other users can
+        // never open it. A socket's path is limited to 108 bytes, so the first path must not be longer than the final
+        // one.
         DirBuilder::new().mode(0o700).create(&private)?;
         let created = private.join("s");
         let listener = UnixListener::bind(&created)?;
@@ -216,7 +218,7 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Sends a request to the node on a data directory, and waits for the response.
+/// Sends a request to the node that runs on a data directory, and waits for the response.
 pub async fn send_request<T: DeserializeOwned>(dir: &Path, request: &Request) -> Result<T, ControlError> {
     let io_error = |source| ControlError::Io { dir: dir.to_owned(), source };
     let stream = UnixStream::connect(dir.join(SOCKET_NAME)).await.map_err(|source| match source.kind() {

@@ -7,24 +7,24 @@
 //! Example: the limit is 1,024, and 64 descriptors are open at the start. At most 480 connections are accepted, at most 240 of
 //! them live streams; the 481st client waits until another connection closes.
 //!
-//! Does not handle the lack of descriptors itself; see the journal, and `StoreError::Shortage`.
+//! Does not handle a lack of descriptors; see the journal, and `StoreError::Shortage`.
 
 use std::num::NonZeroUsize;
 
 use procfs::process::Process;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Connections at once, at most, unless configured.
+/// The maximum number of connections, unless it is configured.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
-/// Connections that are accepted even if the limit on descriptors is too low.
+/// The number of connections that are accepted even if the limit on descriptors is too low.
 const MIN_CONNECTIONS: usize = 8;
 
 /// Limits on the clients of the HTTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Connections at once, at most.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// Live streams at once, at most; they count as connections too.
+    /// The maximum number of live streams, which count as connections too.
     pub streams: usize,
 }
 

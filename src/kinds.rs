@@ -6,12 +6,14 @@
 //! DATA/profiles/skab/        its model, if there is one: manifest.json and model.safetensors
 //! ```
 //!
-//! A kind is checked completely before anything is written. The model is written first, and the profile's file is renamed into
-//! place last, so a crash leaves the complete kind or none; what it leaves of a model without a profile, or without a manifest,
-//! is no model. A removal deletes the profile's file first. The same kind may be added again, with another model.
+//! A kind is checked completely before anything is written. The model is written first, and the profile's file is
+//! renamed into place last, so a crash leaves the complete kind or none. Files of a model that a crash leaves without a
+//! profile or without a manifest are ignored. A removal deletes the profile's file first. The same kind may be added
+//! again, with another model.
 //!
-//! A profile that cannot be read keeps no other from being loaded. It becomes a damaged kind, with the channels that its pumps
-//! are registered with; adding the profile again repairs it. Does not know the kind of each pump; the registrations of pumps do.
+//! If a profile cannot be read, the others are loaded nevertheless. It becomes a damaged kind, with the channels that
+//! its pumps are registered with. Adding the profile again repairs it. Does not know the kind of each pump, which is in
+//! the pump's registration.
 
 use std::{
     ffi::OsStr,
@@ -24,15 +26,15 @@ use volute_anomaly::{MANIFEST, Model, ModelError, WEIGHTS};
 use volute_data::{PROFILES_FOLDER, PumpRecord, create_folder, write_file};
 use volute_plant::{Profile, ProfileError};
 
-/// The length of a profile's name, at most, in bytes; it is also a file name.
+/// The maximum length of a profile's name, in bytes. The name is also a file name.
 const MAX_NAME_LEN: usize = 64;
-/// The size of each of a model's files, at most: the network with the most channels and units has 3 MB.
+/// The maximum size of each file of a model. The network with the most channels and units has 3 MB.
 const MAX_MODEL_FILE_BYTES: u64 = 64 << 20;
-/// The size of a profile's file, at most: one with 64 channels and as many rules has some 20 kB.
+/// The maximum size of a profile's file. A profile with 64 channels and as many rules has about 20 kB.
 const MAX_PROFILE_BYTES: u64 = 1 << 20;
-/// The length of the reason why a profile cannot be read, at most, in characters.
+/// The maximum length of the reason why a profile cannot be read, in characters.
 const MAX_REASON_CHARS: usize = 300;
-/// Kinds of one node, at most. Each needs memory and disk space.
+/// The maximum number of kinds of one node. Each needs memory and disk space.
 pub(crate) const MAX_KINDS: usize = 256;
 /// The allowed names of an added profile, for error messages.
 pub(crate) const ALLOWED_NAMES: &str = "1 to 64 of a to z, A to Z, 0 to 9, - and _";
@@ -72,7 +74,7 @@ pub enum KindError {
         /// The channels of the text.
         given: String,
     },
-    /// The file is not that of the profile in it.
+    /// The file's name is not that of the profile in it.
     #[error("it holds the profile {found:?}, whose file is {found}.toml")]
     OtherName {
         /// The profile's name.
@@ -134,7 +136,7 @@ impl ModelFiles {
     fn load(&self, profile: &Profile) -> Result<Model, KindError> {
         match self {
             Self::Folder(dir) => {
-                // A pipe never ends, and a huge file fills the memory.
+                // A pipe might never end, and a huge file would fill the memory.
                 for path in [MANIFEST, WEIGHTS].map(|name| dir.join(name)) {
                     let file = fs::metadata(&path).map_err(|source| KindError::File { path: path.clone(), source })?;
                     if !file.is_file() || file.len() > MAX_MODEL_FILE_BYTES {
@@ -158,9 +160,10 @@ impl AddedKinds {
         Self(data_dir.join(PROFILES_FOLDER))
     }
 
-    /// Loads all kinds, sorted by name. A model that cannot be loaded is left out, with a warning: its pumps' readings are stored
-    /// and their limits evaluated without it. A profile that cannot be loaded becomes a damaged kind, with the channels of those
-    /// of `pumps` that have it. Returns an error if the folder cannot be read.
+    /// Loads all kinds, sorted by name. A model that cannot be loaded is left out, and an error is logged. The readings
+    /// of its pumps are stored, and their limits are evaluated without it. A profile that cannot be loaded becomes a
+    /// damaged kind, with the channels of a pump in `pumps` that has this profile. Returns an error if the folder
+    /// cannot be read.
     pub fn load(&self, pumps: &[PumpRecord]) -> Result<Vec<KindParts>, KindError> {
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
@@ -178,7 +181,7 @@ impl AddedKinds {
         Ok(files.iter().map(|file| load_kind(file, pumps)).collect())
     }
 
-    /// Loads the model that was added for this profile. One that cannot be loaded is left out, with a warning.
+    /// Loads the model that was added for this profile. If the model cannot be loaded, returns none and logs an error.
     pub fn model_of(&self, profile: &Profile) -> Option<Model> {
         usable_model(&self.profile_file(profile.name()), profile)
     }
@@ -187,8 +190,8 @@ impl AddedKinds {
         self.0.join(format!("{name}.toml"))
     }
 
-    /// Adds a kind: checks it, writes it, and returns it as read back from the disk. `origin` names the text in errors; `known`
-    /// are the existing kinds, of which `configured` is the profile of the configuration.
+    /// Adds a kind: checks it, writes it, and returns it as read back from the disk. `origin` names the text in errors.
+    /// `known` are the existing kinds. `configured` is the name of the profile in the node's configuration.
     pub fn add(
         &self,
         text: &str,
@@ -206,7 +209,7 @@ impl AddedKinds {
         if name == configured {
             return Err(KindError::Configured { name });
         }
-        // Their files would be one where the case of a file's name does not matter.
+        // Names that differ only in case would have the same file on a file system that ignores case.
         let namesake = known.iter().find(|kind| kind.profile.name().eq_ignore_ascii_case(&name));
         if let Some(other) = namesake {
             check_replacement(other, &profile)?;
@@ -219,20 +222,20 @@ impl AddedKinds {
         let folder = self.0.join(&name);
         match &model {
             Some(model) => model.save(&folder)?,
-            // What an interrupted addition or removal left.
+            // Delete what an interrupted addition or removal has left.
             None if namesake.is_none() => delete_folder(&folder)?,
             None => {}
         }
         let file = self.profile_file(&name);
         write_file(&file, text.as_bytes()).map_err(|source| KindError::File { path: file.clone(), source })?;
-        // As after a restart.
+        // Read the files again, as after a restart.
         let profile = read_profile(&file)?;
         let model = if model.is_some() { read_model(&file, &profile)? } else { usable_model(&file, &profile) };
         Ok(KindParts::new(profile, model))
     }
 
-    /// Deletes the files of a kind. It is removed once its profile's file is deleted; what is left of its model after a crash is
-    /// deleted when the name is used again.
+    /// Deletes the files of a kind. The kind counts as removed once its profile's file is deleted. Files of its model
+    /// that a crash leaves are deleted when the name is used again.
     pub fn remove(&self, name: &str) -> Result<(), KindError> {
         // A damaged file that was put here by hand may have any name.
         if Path::new(name).file_name() != Some(OsStr::new(name)) {
@@ -252,14 +255,15 @@ impl AddedKinds {
     }
 }
 
-/// Returns an error unless `profile` may take the place of an existing kind, whose name differs from its own at most in the case
-/// of its letters.
+/// Returns an error unless `profile` may replace an existing kind. Their names differ at most in the case of their
+/// letters.
 fn check_replacement(existing: &KindParts, profile: &Profile) -> Result<(), KindError> {
     let name = existing.profile.name().to_owned();
     if existing.damage.is_none() || name != profile.name() {
         return if existing.profile.is_same(profile) { Ok(()) } else { Err(KindError::NameTaken { name }) };
     }
-    // A damaged profile is not known. Its pumps' readings must keep their meaning as far as it is known.
+    // Of a damaged profile only the channels of its pumps are known. The stored readings must keep their meaning, so
+    // these channels must stay the same.
     let of = |profile: &Profile| profile.channel_names().map(str::to_owned).collect::<Vec<_>>();
     let (stored, given) = (of(&existing.profile), of(profile));
     if stored.is_empty() || stored == given {
@@ -283,7 +287,7 @@ fn load_kind(file: &Path, pumps: &[PumpRecord]) -> KindParts {
     }
 }
 
-/// Returns the name of the profile that a file is named for.
+/// Returns the name of the profile that a file with this name must hold.
 fn name_of(file: &Path) -> String {
     file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -304,7 +308,7 @@ fn reason(file: &Path, error: &KindError) -> String {
 
 fn read_profile(file: &Path) -> Result<Profile, KindError> {
     let file_error = |source| KindError::File { path: file.to_owned(), source };
-    // A pipe never ends, and a huge file fills the memory.
+    // A pipe might never end, and a huge file would fill the memory.
     let metadata = fs::metadata(file).map_err(file_error)?;
     if !metadata.is_file() || metadata.len() > MAX_PROFILE_BYTES {
         return Err(KindError::NotAProfileFile { path: file.to_owned() });
@@ -318,7 +322,7 @@ fn read_profile(file: &Path) -> Result<Profile, KindError> {
     Ok(profile)
 }
 
-/// Reads the model of the profile in `file`. One that cannot be loaded is left out, with a warning.
+/// Reads the model of the profile in `file`. If it cannot be loaded, returns none and logs an error.
 fn usable_model(file: &Path, profile: &Profile) -> Option<Model> {
     read_model(file, profile).unwrap_or_else(|error| {
         tracing::error!(
@@ -340,7 +344,8 @@ fn delete_folder(folder: &Path) -> Result<(), KindError> {
     }
 }
 
-/// Reads the model of the profile in `file`. None if there is none, or only what an interrupted save left of the first one.
+/// Reads the model of the profile in `file`. None if there is no model, or if an interrupted save of the first model
+/// left no manifest.
 fn read_model(file: &Path, profile: &Profile) -> Result<Option<Model>, KindError> {
     let folder = file.with_extension("");
     match Model::load(&folder, profile) {

@@ -1,4 +1,4 @@
-//! The versions of a model in one folder: which one is in use, and the history of each.
+//! The versions of a model in one folder: which version is in use, and the history of each.
 //!
 //! ```text
 //! DIR/manifest.json, DIR/model.safetensors    the model in use
@@ -6,12 +6,12 @@
 //! DIR/versions/history.json                   what happened to each: when, whether it was in use, its error, and why
 //! ```
 //!
-//! Example: the folder holds a model with a validation error of 0.0412, and a new one is trained. Both are measured on the
-//! newest windows, which neither model was trained on. If the new model's error is below that of
-//! the old one, it replaces it; otherwise it is only stored in `versions/`. Either can be activated later.
+//! Example: the folder holds a model with a validation error of 0.0412, and a new one is trained. Both are measured on
+//! the newest windows, which neither model was trained on. If the new model's error is lower, it replaces the old
+//! model. Otherwise it is only stored in `versions/`. Both can be activated later.
 //!
-//! Only [`Model::save`] changes which model is in use, so a crash leaves the old model or the new one. A lock on the folder
-//! lets one command at a time change it. Does not train models, and does not define the error; see
+//! Only [`Model::save`] changes which model is in use, so a crash leaves the old model or the new one in use. A lock on
+//! the folder ensures that only one command at a time changes it. Does not train models. Does not define the error; see
 //! [`volute_anomaly::ValidationSet`].
 
 use std::{
@@ -48,7 +48,7 @@ pub struct HistoryEntry {
     /// Whether the model is in use after the event.
     pub in_use: bool,
     /// The model's mean absolute error on the validation windows, in spreads of the channels.
-    // The field's name in stored histories.
+    // The name of the field in stored histories.
     #[serde(rename = "held_back")]
     pub validation_error: Option<f64>,
     /// The reason, as text.
@@ -88,7 +88,8 @@ pub struct ModelFolder<'a> {
 }
 
 impl ModelFolder<'_> {
-    /// Adds a trained model: it replaces the model in use, or is only stored as a version. Returns its event.
+    /// Adds a trained model, which replaces the model in use or is only stored as a version. Returns the event in the
+    /// history.
     ///
     /// If the model in use cannot be read, or is of another profile, it is replaced as if there were none.
     pub fn add(&self, new: &Model, validation: &ValidationSet, replace: Replace) -> Result<HistoryEntry> {
@@ -193,7 +194,7 @@ impl ModelFolder<'_> {
         Ok(dirs)
     }
 
-    /// Stores a copy of the model below `versions/`, unless there is one.
+    /// Stores a copy of the model below `versions/`, unless there is one already.
     fn store_version(&self, model: &Model) -> Result<()> {
         let dir = self.dir.join(VERSIONS_DIR).join(&**model.id());
         if Model::load(&dir, self.profile).is_ok_and(|stored| stored.id() == model.id()) {

@@ -1,8 +1,8 @@
 //! Adds and removes kinds of pumps of the running node, one at a time, for the API and the control socket.
 //!
-//! Example: two clients add different profiles named `bearing` at the same time. The second one waits until the first one's
-//! profile is written and known to the engine, and then gets the error that the name is taken. Does not handle files; see
-//! [`AddedKinds`].
+//! Example: two clients add different profiles named `bearing` at the same time. The second client waits until the
+//! profile of the first one is written and known to the engine, and then gets the error that the name is taken. Does
+//! not read or write files; see [`AddedKinds`].
 
 use std::{io, path::Path, sync::Arc};
 
@@ -15,7 +15,8 @@ use volute_web::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind,
 
 use crate::kinds::{ALLOWED_NAMES, AddedKinds, KindError, MAX_KINDS, ModelFiles};
 
-/// The length of a quotation in an error, at most, in characters; the error is recorded in the audit log.
+/// The maximum length of a quotation in an error, in characters. It is limited because the error is recorded in the
+/// audit log.
 const MAX_QUOTED_CHARS: usize = 200;
 
 /// Changes the kinds of the node. Cheap to clone.
@@ -51,7 +52,8 @@ impl NodeKinds {
         Ok(AddedKind { kind, is_new })
     }
 
-    /// Removes a kind that no pump is of from the engine, and deletes its files. If they cannot be deleted, the kind stays.
+    /// Removes a kind from the engine if no pump is of it, and deletes its files. If the files cannot be deleted, the
+    /// kind is added to the engine again.
     pub(crate) async fn remove(&self, name: String) -> Result<(), DeleteKindError> {
         let _guard = self.changes.lock().await;
         let kind = self.engine.remove_kind(&name).await?;
@@ -129,7 +131,7 @@ fn truncated(text: &str) -> String {
     text.chars().take(MAX_QUOTED_CHARS).collect()
 }
 
-/// Returns the field of the body that a mismatch of the model is about.
+/// Returns the field of the request's body that a mismatch of the model is about.
 fn field(what: Mismatch) -> &'static str {
     match what {
         Mismatch::FormatVersion => "model.manifest.format_version",

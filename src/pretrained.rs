@@ -1,7 +1,8 @@
 //! The built-in model, for the profile `centrifugal`.
 //!
-//! It is trained on simulated pumps (`scripts/pretrain`); its manifest has their provenance and the model's metrics. It is not
-//! used for real pumps by default: a pump of another make would be anomalous from its first window.
+//! The model is trained on simulated pumps (`scripts/pretrain`). Its manifest describes the training data and has the
+//! model's metrics. It is not used for real pumps by default, because a pump of another make would be anomalous from
+//! its first window.
 
 use std::path::Path;
 

@@ -16,7 +16,7 @@ const BUILT_IN: [(&str, &str); 2] =
 /// A profile cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadProfileError {
-    /// Not the name of a built-in profile, and not a path.
+    /// The argument is neither the name of a built-in profile nor a path.
     #[error("no profile is named {name:?}; allowed: {}", allowed_for(name))]
     Unknown {
         /// The given name.
@@ -60,7 +60,7 @@ pub fn text(name_or_path: &str) -> Result<String, LoadProfileError> {
     fs::read_to_string(&path).map_err(|source| LoadProfileError::File { path, source })
 }
 
-/// Returns what is allowed as a profile, and the built-in one that was probably meant with `name`.
+/// Returns what is allowed as a profile, and the built-in profile that was probably meant by `name`.
 pub(crate) fn allowed_for(name: &str) -> String {
     const MIN_SIMILARITY: f64 = 0.7;
     let names = BUILT_IN.map(|(name, _)| name);

@@ -1,7 +1,7 @@
 //! Logging to standard error, as configured in `[log]`.
 //!
-//! Lines that any client can cause by its requests are rate limited; see [`throttle`]. Does not handle metrics, which the
-//! engine counts, nor log files, which are up to the service manager.
+//! Lines that clients can cause by their requests are rate limited; see [`throttle`]. Does not handle metrics; the
+//! engine does. Does not write log files; the service manager does.
 
 mod throttle;
 
@@ -18,7 +18,7 @@ pub use throttle::report_suppressed;
 #[error("logging cannot be started: {0}")]
 pub struct TelemetryError(Box<dyn std::error::Error + Send + Sync>);
 
-/// Starts logging for the whole process. To be called once.
+/// Starts logging for the whole process. Must be called only once.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(log.filter.as_str()).map_err(|error| TelemetryError(error.into()))?;
     let lines = fmt::layer().with_writer(io::stderr);

@@ -20,10 +20,10 @@ pub struct BenchArgs {
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// Windows per second that the network reconstructs, and the time per batch.
+    /// Measure the windows per second that the network reconstructs, and the time per batch.
     #[command(after_help = INFERENCE_EXAMPLES)]
     Inference(InferenceArgs),
-    /// Readings per second that a node takes, and how long each takes to be durable.
+    /// Measure the readings per second that a node accepts, and the time until each is durable.
     #[command(after_help = INGEST_EXAMPLES)]
     Ingest(IngestArgs),
 }
@@ -57,13 +57,13 @@ pub struct IngestArgs {
     /// How long to measure, in seconds, after the warm-up.
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds)]
     pub seconds: f64,
-    /// How long to warm up, in seconds; long enough for every pump's window to be full.
+    /// How long to warm up, in seconds. Choose it so that every pump's window is full at the end.
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     pub warm_up: f64,
     /// Connections to use.
     #[arg(long, value_name = "N", default_value = "64", value_parser = from_one)]
     pub connections: NonZeroUsize,
-    /// The URL of a running node; by default the command starts its own.
+    /// The URL of a running node; by default the command starts a node itself.
     #[arg(long, value_name = "URL")]
     pub url: Option<NodeUrl>,
     /// The output format.

@@ -7,19 +7,20 @@ use std::str::FromStr;
 pub struct Damage {
     /// The share of cells that are missing.
     pub dropout: f64,
-    /// Each row's time is moved by up to this many seconds, forward or back.
+    /// The maximum number of seconds by which each row's time is moved, forward or back.
     pub jitter_s: f64,
-    /// Channels with additional noise, and its standard deviation in those of the channel in the training rows.
+    /// Channels with added noise, and the standard deviation of the noise, in standard deviations of the channel in the
+    /// training rows.
     pub noise: Vec<(String, f64)>,
-    /// Channels that drift, and by how much at the last row, in the same unit.
+    /// Channels that drift, and the drift at the last row, in the same unit as the noise.
     pub drift: Vec<(String, f64)>,
 }
 
-/// The text is not a damage.
+/// The text does not describe a damage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part:?}: {allowed}")]
 pub struct DamageError {
-    /// The part of the text.
+    /// The part of the text that is wrong.
     pub part: String,
     /// What is allowed.
     pub allowed: &'static str,

@@ -43,7 +43,7 @@ pub struct EvaluateArgs {
     /// NORMAL; with a `machine_status`, only NORMAL rows are trained on.
     #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
     pub data: Option<PathBuf>,
-    /// How to read the recordings, where the files do not say it.
+    /// How to read the recordings, as far as this cannot be detected from the files.
     #[command(flatten)]
     pub dialect: DialectArgs,
     /// Folder for predictions and plots: a new or empty one, or that of an earlier evaluation of the same recordings.
@@ -61,8 +61,9 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = from_one)]
     pub cross_validate: Option<NonZeroUsize>,
     /// Damage each recording after its training rows, the same for the same --seed: dropout=SHARE of the cells missing,
-    /// jitter=SECONDS by which times move at most, noise.CHANNEL=N and drift.CHANNEL=N. Noise (its standard deviation) and drift
-    /// (at the last row) are in standard deviations of the channel in the training rows. Several with commas between them.
+    /// jitter=SECONDS by which times move at most, noise.CHANNEL=N and drift.CHANNEL=N. Noise (its standard deviation)
+    /// and drift (at the last row) are in standard deviations of the channel in the training rows. Separate several
+    /// with commas.
     #[arg(long, value_name = "DAMAGE", conflicts_with = "simulated")]
     pub damage: Option<Damage>,
     /// Recordings or pumps to work on at once; by default one per core.
@@ -74,10 +75,10 @@ pub struct EvaluateArgs {
     /// Measure on simulated pumps, which are commissioned first, instead of on recordings.
     #[arg(long, conflicts_with_all = ["data", "out"])]
     pub simulated: bool,
-    /// Which simulated pumps.
+    /// The kind of simulated pumps.
     #[arg(long, value_enum, default_value_t = Plant::FixedSpeed, requires = "simulated")]
     pub plant: Plant,
-    /// Folder of the model for --simulated. Variable-speed pumps without it get a network trained as --network says.
+    /// Folder of the model for --simulated. Without it, variable-speed pumps get a network trained as --network says.
     #[arg(long, value_name = "DIR", requires = "simulated")]
     pub model: Option<PathBuf>,
     /// What the network of a variable-speed pump is trained on.
@@ -100,13 +101,13 @@ pub struct EvaluateArgs {
     /// Leave out the faults.
     #[arg(long, requires = "simulated")]
     pub healthy_only: bool,
-    /// Variable-speed pumps: how much warmer the ambient gets within 28 days, K.
+    /// For variable-speed pumps: by how many kelvins the ambient temperature rises within 28 days.
     #[arg(long, value_name = "K", default_value_t = 0.0, allow_negative_numbers = true, requires = "simulated", value_parser = finite)]
     pub season_k: f64,
-    /// Variable-speed pumps: how much hotter the ambient is on one day, half way, K.
+    /// For variable-speed pumps: by how many kelvins the ambient temperature is higher on one day, half way.
     #[arg(long, value_name = "K", default_value_t = 0.0, allow_negative_numbers = true, requires = "simulated", value_parser = finite)]
     pub hot_day_k: f64,
-    /// Variable-speed pumps: run for 1 to 3 hours, then stand for 8 to 22.
+    /// For variable-speed pumps: run for 1 to 3 hours, then stand for 8 to 22 hours.
     #[arg(long, requires = "simulated")]
     pub standby: bool,
 }
@@ -114,23 +115,23 @@ pub struct EvaluateArgs {
 /// A family of simulated pumps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Plant {
-    /// The pumps that the pretrained model was trained on sisters of: a reading per second.
+    /// Pumps like those that the pretrained model was trained on, with a reading per second.
     FixedSpeed,
-    /// Pumps on inverters, of other physics: a reading per minute.
+    /// Pumps with frequency inverters and other physics, with a reading per minute.
     VariableSpeed,
 }
 
 /// What a network is trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum NetworkSource {
-    /// On other pumps of the plant.
+    /// Other pumps of the plant.
     Shared,
-    /// On the pump's own commissioning.
+    /// The windows of the pump's own commissioning.
     Own,
 }
 
 impl EvaluateArgs {
-    /// Refuses flags that do not fit the plant.
+    /// Returns an error if a flag does not fit the plant.
     pub fn check(&self) -> Result<(), &'static str> {
         if !self.simulated || self.plant == Plant::VariableSpeed {
             return Ok(());

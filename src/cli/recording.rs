@@ -1,11 +1,11 @@
-//! The flags of every command that reads recordings: how to read a file where it does not say it itself.
+//! The flags of every command that reads recordings: properties of a file that cannot be detected from its contents.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
 use volute_data::{DecimalMark, Dialect, RepeatedHour, TimeFormat, TimeZone};
 
-/// How to read a recording, where the file does not say it.
+/// How to read a recording, as far as this cannot be detected from the file.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DialectArgs {
     /// The format of times, for example '%d.%m.%Y %H:%M:%S' or '%m/%d/%Y %I:%M:%S %p' (strftime).
@@ -14,7 +14,8 @@ pub struct DialectArgs {
     /// The zone of times without an offset, such as Europe/Berlin or +01:00; by default the one in the column's name, or UTC.
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<TimeZone>,
-    /// Which hour is meant if the hour that a zone repeats in autumn occurs in the file only once: first or second.
+    /// The hour that a zone repeats in autumn may occur in the file only once. Then this says which of the two it is:
+    /// first or second.
     #[arg(long, value_name = "WHICH")]
     pub repeated_hour: Option<RepeatedHour>,
     /// The decimal mark, point or comma; the other one then separates thousands.
@@ -27,13 +28,13 @@ pub struct DialectArgs {
     /// Read only the rows of this pump, as named in the recording's column of pumps (pump_id, Pump, Machine and the like).
     #[arg(long, value_name = "NAME")]
     pub file_pump: Option<String>,
-    /// Take the numbers to be in the channels' units, whatever units the recording names.
+    /// Read the numbers in the channels' units, even if the recording names other units.
     #[arg(long)]
     pub ignore_units: bool,
     /// The word for a good value in a quality column, '*' for any; by default Good, OK, 192 and the like. May be repeated.
     #[arg(long, value_name = "WORD")]
     pub good_quality: Vec<String>,
-    /// A cell that looks like a number and means that there is no value, such as '5 ?'. May be repeated.
+    /// A cell that looks like a number but means that there is no value, such as '5 ?'. May be repeated.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub no_value: Vec<String>,
 }

@@ -13,7 +13,7 @@ use crate::profiles;
 /// The arguments of `simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// The profile: centrifugal, skab, or a path such as ./mine.toml. Its channels are written.
+    /// The profile, whose channels are written: centrifugal, skab, or a path such as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
     /// The fault; by default the pump stays healthy.
@@ -25,7 +25,7 @@ pub struct SimulateArgs {
     /// The severity of the fault: 0 is none, 0.2 subtle, 1 drastic.
     #[arg(long, value_name = "0..1", default_value = "0.8", value_parser = severity)]
     pub severity: Severity,
-    /// The seed of the random numbers: of the load, the noise and the drawn pump.
+    /// The seed of the random numbers for the load, the noise and the drawn pump.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_zero)]
     pub seed: u64,
     /// Readings to write, one for each interval of the profile.
@@ -43,7 +43,7 @@ pub struct SimulateArgs {
     /// The recording to write (CSV); the file must not exist.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// A plot of it to write (SVG); the file must not exist.
+    /// A plot of the recording to write (SVG); the file must not exist.
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 }
@@ -54,15 +54,15 @@ enum Load {
     Steady,
     /// A new level, 75 to 110 % of the duty point, every few minutes.
     Steps,
-    /// The same, with stops and starts in between.
+    /// Levels as in `steps`, with stops and starts in between.
     Starts,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Which {
-    /// The one of the data sheet.
+    /// The design of the data sheet.
     Rated,
-    /// One with tolerances and a duty point drawn by the seed.
+    /// A design with tolerances and a duty point that are drawn at random with the seed.
     Drawn,
 }
 
@@ -95,7 +95,7 @@ impl SimulateArgs {
         }
     }
 
-    /// Returns a channel's quantity, by the channel's name or by the quantity's.
+    /// Returns the quantity of the channel with this name, or the quantity with this name if a channel measures it.
     fn quantity(&self, name: &str) -> Result<Quantity, String> {
         if let Some(channel) = self.profile.channels().iter().find(|channel| channel.name == name) {
             return Ok(channel.quantity);

@@ -15,8 +15,8 @@ Examples:
       Of the node on this machine, running or stopped.
   volute backup /mnt/backups/line-3 --config /etc/volute.toml
 
-A running node makes the backup itself, as its own user, and continues to take readings. Each backup is a folder named by
-its time, and complete in itself; files that did not change since the last backup take no room. Keep one repository for each
+A running node makes the backup itself, as its own user, and continues to accept readings. Each backup is a folder named by
+its time, and complete in itself; files that did not change since the last backup take no space. Keep one repository for each
 node. Old backups may be deleted, in any order.";
 
 pub(super) const RESTORE_EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ Examples:
       The original system's recordings, readings and maintenance events; see docs/upgrade.md.
 
 The node must be stopped. Rows become history: they raise no alarms. Rows that are stored already are left out, so an
-interrupted import can be repeated. If a row has other values than another row of its time, nothing of the file is
+interrupted import can be repeated. If two rows, or a row and a stored reading, of one time have different values, nothing is
 stored, and the exit code is 1. To send a recording to a running node, use volute replay.
 
 A recording is CSV with a header: timestamp and at least one channel of the profile. Delimiter, decimal mark, encoding and
@@ -61,9 +61,9 @@ Examples:
   date -u && volute confirm-clock
   date -u && volute confirm-clock --config /etc/volute.toml
 
-A node whose clock is more than a week ahead of the last time it ran, for example after a long stop, deletes nothing for its
-age and refuses readings without a time until the clock is confirmed; /readyz and the dashboard report this. Check the time
-first: by a wrong clock, all history can be too old to be kept.";
+A node whose clock is more than a week ahead of the last time it ran, for example after a long stop, deletes no expired rows,
+and refuses readings without a timestamp, until the clock is confirmed; /readyz and the dashboard report this. Check the time
+first: with a wrong clock, the whole history may count as expired.";
 
 pub(super) const PROFILES_EXAMPLES: &str = "\
 Examples:
@@ -136,7 +136,7 @@ pub struct RestoreArgs {
     /// Only list the backups.
     #[arg(long, conflicts_with = "which")]
     pub list: bool,
-    /// The data directory to restore to.
+    /// The data directory to restore the backup to.
     #[command(flatten)]
     pub store: StoreArgs,
 }
@@ -261,7 +261,7 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Remove a pump with all that is stored of it.
+    /// Remove a pump with everything that is stored of it.
     Remove {
         /// The pump's id.
         #[arg(value_name = "ID", value_parser = PumpId::from_stored)]
@@ -386,7 +386,7 @@ pub struct ImportArgs {
     /// Report everything, and store nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// The data directory to restore to.
+    /// The node's data directory.
     #[command(flatten)]
     pub store: StoreArgs,
 }

@@ -19,8 +19,8 @@ Examples:
   volute train --profile skab --csv run.csv --rows 400 --out models/run
       Trains on the first 400 rows.
 
-If the folder holds a model of the profile already, the new one replaces it only if it reconstructs the newest windows
-better. Neither is trained on these; the measure is the mean absolute error in spreads of the channels. The other model is
+If the folder holds a model of the profile already, the new model replaces it only if it reconstructs the newest windows
+better, measured by the mean absolute error in spreads of the channels. Neither was trained on these windows. The other model is
 kept in DIR/versions/; `volute models DIR` lists them.";
 
 pub(super) const MODELS_EXAMPLES: &str = "\
@@ -43,14 +43,14 @@ pub struct TrainArgs {
     /// Recordings of normal running (CSV), one or more.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub csv: Vec<PathBuf>,
-    /// How to read the recordings, where the files do not say it.
+    /// How to read the recordings, as far as this cannot be detected from the files.
     #[command(flatten)]
     pub dialect: DialectArgs,
     /// Each recording is of another pump, and is scaled separately; by default all are of one pump. A model of several pumps
     /// has no baseline: each pump is commissioned on the node.
     #[arg(long)]
     pub each_its_own_pump: bool,
-    /// Use only every Nth window, to train faster: neighbouring windows share 29 of 30 readings.
+    /// Use only every Nth window, to train faster. Neighbouring windows share 29 of 30 readings.
     #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
     pub every: NonZeroUsize,
     /// Use only the first N rows of each recording.
@@ -59,7 +59,7 @@ pub struct TrainArgs {
     /// Folder to write the model into.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// When the new model replaces the one in the folder.
+    /// When the new model replaces the model in the folder.
     #[arg(long, value_enum, default_value_t = Replace::Better)]
     pub replace: Replace,
     /// How to train.
@@ -76,7 +76,7 @@ pub struct ModelsArgs {
     /// The profile: centrifugal, skab, or a path such as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
-    /// Activate this version: its name, or its last characters.
+    /// The version to activate: its id, or the last characters of its id.
     #[arg(long = "use", value_name = "ID")]
     pub activate: Option<String>,
 }
@@ -93,7 +93,7 @@ pub struct TrainingArgs {
     /// The quantile of the training windows' losses that becomes the threshold; by default 0.99.
     #[arg(long, value_name = "Q", value_parser = threshold_quantile)]
     pub threshold_quantile: Option<f64>,
-    /// The detector: fused or lstm-autoencoder.
+    /// The detector: fused, conditional or lstm-autoencoder.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub detector: Detector,
 }

@@ -51,12 +51,12 @@ pub(super) fn from_zero(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "allowed: a whole number from 0".to_owned())
 }
 
-/// Parses a number that is neither infinite nor not a number.
+/// Parses a finite number.
 pub(super) fn finite(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "allowed: a finite number".to_owned())
 }
 
-/// The most readings that a node takes in one post.
+/// The maximum number of readings that a node accepts in one post.
 const MAX_BATCH: usize = 10_000;
 
 /// Parses a number of readings per post.
@@ -65,7 +65,7 @@ pub(super) fn batch(text: &str) -> Result<NonZeroUsize, String> {
     batch.ok_or_else(|| format!("allowed: a whole number from 1 to {MAX_BATCH}"))
 }
 
-/// A replay speed, as a multiple of real time; 0: without waiting.
+/// A replay speed, as a multiple of real time. 0 means without waiting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(f64);
 

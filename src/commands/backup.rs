@@ -1,8 +1,9 @@
-//! `volute backup`: makes a backup of a node's data directory. A running node makes it itself; otherwise the command opens the
-//! store.
+//! `volute backup`: makes a backup of a node's data directory. If the node runs, it makes the backup. Otherwise the
+//! command opens the store and makes the backup itself.
 //!
-//! The store stages a consistent copy in `DATA/staging/`, hard-linked to the data directory where possible. The copy is then written
-//! to the repository, where a file that the previous backup has too is linked to that one, and is removed from staging.
+//! The store stages a consistent copy in `DATA/staging/`, hard-linked to the data directory where possible. The copy is
+//! then written to the repository. A file that the previous backup also has is hard-linked to the file there. Finally
+//! the staged copy is removed.
 
 use std::{
     fs,
@@ -34,7 +35,7 @@ const STAGING_DIR: &str = "staging";
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BackupSummary {
     report: BackupReport,
-    /// How long a query for history had to wait, at most, in milliseconds. Readings are accepted meanwhile.
+    /// The longest time for which a query for history had to wait, in milliseconds. Readings are accepted meanwhile.
     pause_ms: u128,
     /// How long the backup took in total, in milliseconds.
     took_ms: u128,
@@ -98,7 +99,7 @@ pub(super) async fn back_up(
     Ok(BackupSummary { report, pause_ms, took_ms })
 }
 
-/// Removes the staged copy: of the backup that has just ended, or of an earlier one that was interrupted.
+/// Removes the staged copy of the backup that has just ended, or of an earlier backup that was interrupted.
 pub(super) fn clear_staging(dir: &Path) -> Result<()> {
     let staging = dir.join(STAGING_DIR);
     match fs::remove_dir_all(&staging) {

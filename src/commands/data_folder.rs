@@ -1,6 +1,7 @@
-//! Separates simulated readings from real ones: a data directory holds either.
+//! Separates simulated readings from real ones. A data directory holds only one of the two.
 //!
-//! The directory of a demo has the file `SIMULATED`. A demo rejects a used directory without it; all else rejects one with it.
+//! The directory of a demo has the file `SIMULATED`. A demo rejects a used directory without this file. A node that is
+//! no demo, and `volute import`, reject a directory with it.
 
 use std::{fs, io, path::Path};
 
@@ -11,7 +12,7 @@ use volute_data::{create_folder, write_file};
 const MARKER_FILE: &str = "SIMULATED";
 const MARKER_TEXT: &str = "The readings in this folder are simulated: a demo of Volute wrote them.\n";
 
-/// The store's lock file. It stays, so it also marks a directory that a store has used.
+/// The store's lock file. It is never deleted, so it also marks a directory that a store has used.
 const LOCK_FILE: &str = "store.lock";
 
 /// Returns whether a store has used the directory.
@@ -40,7 +41,8 @@ pub fn check_or_mark(dir: &Path, demo: bool) -> Result<()> {
         (true, false) if has_store => {
             bail!("{} holds the readings of real pumps; use another directory for a demo (--data-dir)", dir.display())
         }
-        // The marker is durable before the store is created: without it, the store would count as one of real pumps.
+        // The marker is written durably before the store is created. Without it, the store would count as one of real
+        // pumps.
         (true, false) => create_folder(dir)
             .and_then(|()| write_file(&dir.join(MARKER_FILE), MARKER_TEXT.as_bytes()))
             .with_context(|| format!("the folder {} cannot be created", dir.display())),

@@ -1,17 +1,18 @@
-//! `volute evaluate`: measures detection on labelled recordings, by SKAB's protocol: for each file, train on its first 400
-//! rows, decide on each later row from the rows up to it, and compare the decision with the label.
+//! `volute evaluate`: measures detection on labelled recordings by the protocol of the SKAB benchmark. For each file,
+//! it trains on the first 400 rows, decides on each later row from the rows up to it, and compares the decision with
+//! the label.
 //!
-//! Windower, scorer and decider are those of a live node, with one configuration for all files. Training never uses the label
-//! `anomaly`. A row without a window has no score, and repeats the decision of the row before it.
+//! The windower, scorer and decider are those of a live node, with one configuration for all files. Training never uses
+//! the label `anomaly`. A row without a window has no score, and repeats the decision of the row before it.
 //!
 //! Example: a recording has 1,000 rows, one per second. The network and the baseline are learned from the windows within rows 1
 //! to 400. Row 401 is decided from the window of rows 372 to 401, row 402 from the next one. If rows 700 to 720 are labelled
 //! anomalous, and rows 705 to 730 are decided anomalous, there are 16 true positives, 5 false negatives, 10 false positives and
 //! 569 true negatives: F1 is 16 / (16 + 15 / 2) = 0.681.
 //!
-//! Recordings in the original system's format are labelled by `machine_status`. A plant knows that label at the time, so
-//! training uses only the NORMAL ones of the first rows, as `volute train` does. If the rows of a recording are sparser than the
-//! profile's interval, the recording's interval is used.
+//! Recordings in the original system's format are labelled by `machine_status`. In a plant, this label is known when
+//! the rows are recorded. So training uses only the NORMAL rows among the first 400, as `volute train` does. If the
+//! rows of a recording are sparser than the profile's interval, the recording's interval is used.
 
 mod confusion;
 mod cross_validate;
@@ -58,7 +59,7 @@ pub struct Evaluation {
     pub interval_ms: Option<i64>,
     /// The folder of labelled recordings, with its subfolders.
     pub data: PathBuf,
-    /// How to read them.
+    /// How to read the recordings.
     pub dialect: Dialect,
     /// The folder for predictions and plots, at the same relative paths.
     pub out: PathBuf,
@@ -76,7 +77,7 @@ pub struct Evaluation {
 
 /// Evaluates every labelled recording, writes predictions and plots, and prints the figures beside the published ones.
 pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
-    // Before the work of hours.
+    // Checked first, because the evaluation may take hours.
     let folder = OutputFolder::claim(&evaluation.out, &evaluation.profile, &evaluation.data)?;
     let mut report = Report::of(&evaluation.profile);
     let scored = score_all(evaluation)?;
@@ -134,7 +135,7 @@ fn score_all(evaluation: &Evaluation) -> Result<Vec<(u64, Vec<ScoredRecording>)>
     Ok(by_seed)
 }
 
-/// Returns whether the file is not a recording of a pump at all, but for example another table.
+/// Returns whether the file is not a recording of a pump, but for example some other table.
 fn is_not_a_recording(error: &anyhow::Error) -> bool {
     error.downcast_ref::<RecordingError>().is_some_and(RecordingError::is_not_a_recording)
 }

@@ -1,4 +1,5 @@
-//! `volute export`: writes a pump's readings to a file. A running node writes it itself; otherwise the command opens the store.
+//! `volute export`: writes a pump's readings to a file. If the node runs, it writes the file. Otherwise the command
+//! opens the store and writes the file itself.
 
 use std::{io::Write, sync::atomic::AtomicBool};
 

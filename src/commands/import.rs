@@ -38,14 +38,14 @@ pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result
     })
 }
 
-/// Adds the profile of `--profile` to the node, unless it has it: a node does not start without the profiles of its pumps. The
-/// store is open, so no node runs on the data directory.
+/// Adds the profile of `--profile` to the node, unless the node has it, because a node does not start without the
+/// profiles of its pumps. The store is open, so no node runs on the data directory.
 fn add_profile(args: &ImportArgs, config: &Config, store: Option<&Store>, output: &mut dyn Write) -> Result<()> {
     let Some(given) = &args.profile else { return Ok(()) };
     let (kinds, profile) = (AddedKinds::of(&config.store.dir), &config.model.profile);
     let known = kinds.load(&store.map(Store::pumps).unwrap_or_default())?;
     if !known.iter().any(|kind| kind.profile.is_same(profile)) {
-        // It may be the configured one as well: then this copy is not used.
+        // The profile may also be the one in the node's configuration. Then this copy is not used.
         kinds.add(&profiles::text(given)?, given, None, &known, "")?;
         writeln!(output, "the profile {} is added to the node's profiles", profile.name())?;
     }
@@ -100,7 +100,7 @@ async fn import_into(
     cadence::report(pump, &imported, args, config, store, output).await
 }
 
-/// Explains the error if a running node has the store open.
+/// Adds advice to the error if a running node has the store open.
 fn explain_lock(error: StoreError) -> anyhow::Error {
     match error {
         StoreError::Locked { path } => anyhow::anyhow!(

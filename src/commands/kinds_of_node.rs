@@ -1,4 +1,5 @@
-//! Loads the kinds of pumps of a node: that of its configuration, and those that were added to its data directory.
+//! Loads the kinds of pumps of a node: the kind of its configuration, and the kinds that were added to its data
+//! directory.
 //!
 //! Used by the node itself, and by `volute profiles` for a stopped node, so both see the same kinds.
 
@@ -14,14 +15,14 @@ use crate::{config::Config, kinds::AddedKinds, model_versions::check_model_folde
 pub struct NodeKindParts {
     /// The default kind.
     pub default_kind: KindParts,
-    /// The others, sorted by name.
+    /// The other kinds, sorted by name.
     pub other_kinds: Vec<KindParts>,
 }
 
 /// Loads the kinds of a node with this configuration; `pumps` are its registered pumps.
 ///
-/// If the default kind has no model, it gets that of the added kind with the same name and channels; its limits and rules are
-/// those of the configuration.
+/// If the default kind has no model, it gets the model of the added kind with the same name and channels. Its limits
+/// and rules stay those of the configuration.
 pub fn kinds_of_node(config: &Config, demo: bool, pumps: &[PumpRecord]) -> Result<NodeKindParts> {
     let (profile, mut model) = configured_model(config, demo)?;
     let added = AddedKinds::of(&config.store.dir);

@@ -13,10 +13,11 @@ use volute_plant::{Clock, SystemClock};
 use super::data_folder;
 use crate::config::Config;
 
-/// The stack of each runtime thread, in bytes: SurrealDB's futures overflow tokio's 2 MiB in an unoptimised build.
+/// The stack of each runtime thread, in bytes. SurrealDB's futures overflow tokio's default of 2 MiB in an unoptimised
+/// build.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Returns a runtime for use of a store.
+/// Returns a runtime in which a store can be used.
 pub fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
 }
@@ -45,7 +46,7 @@ pub async fn open_stopped_or_new(config: &Config) -> anyhow::Result<Store> {
     Store::open(&config.store.dir, &store_settings(config), SystemClock.now()).await.map_err(explain_lock)
 }
 
-/// Explains the error if the store is locked: the node that has it open does not respond on its control socket.
+/// Adds advice to the error if the store is locked by a node that does not respond on its control socket.
 fn explain_lock(error: StoreError) -> anyhow::Error {
     let locked = matches!(error, StoreError::Locked { .. });
     let error = anyhow::Error::from(error);

@@ -1,5 +1,5 @@
-//! `volute profiles`: lists a node's kinds of pumps, adds one, or removes one. A running node does it itself; otherwise the command
-//! opens the store.
+//! `volute profiles`: lists a node's kinds of pumps, adds one, or removes one. If the node runs, it carries out the
+//! command. Otherwise the command opens the store.
 
 use std::{fs, io::Write, path::Path};
 
@@ -74,7 +74,7 @@ async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec
         Err(ControlError::NoNode { .. }) => {}
         response => return Ok(response?),
     }
-    // Before the store is opened, so that an invalid profile does not create a data directory.
+    // Checked before the store is opened, so that an invalid profile does not create a data directory.
     Profile::from_toml(&text).map_err(|source| KindError::Profile { file: profile.to_owned(), source })?;
     // The open store locks the data directory.
     let store = open_stopped_or_new(config).await?;
@@ -93,7 +93,8 @@ async fn add_stopped(
 ) -> Result<KindParts> {
     let (kinds, known) = (AddedKinds::of(&config.store.dir), known(config, &store.pumps())?);
     let files = model.map(|model| ModelFiles::Folder(model.to_owned()));
-    // The node may be started with another default profile, by a flag, and then needs the profile of this configuration.
+    // A profile that is also the configured one is added too: the node may be started with another default profile, and
+    // then needs it.
     let added = kinds.add(text, origin, files.as_ref(), &known, "")?;
     let detail = model.map(|model| model.display().to_string()).unwrap_or_default();
     record(store, AuditAction::AddProfile, origin, &detail).await?;

@@ -1,5 +1,5 @@
-//! Reports on a node's pumps from its store, for `volute pumps`. A running node makes them and sends them over the control socket;
-//! otherwise the command opens the store.
+//! Reports on a node's pumps from its store, for `volute pumps`. If the node runs, it makes them and sends them over
+//! the control socket. Otherwise the command opens the store.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct PumpSummary {
     pub registered_at: String,
 }
 
-/// The settings of a pump, and its profile's interval, which applies if the pump has none.
+/// The settings of a pump, and the interval of its profile, which applies if the pump's settings have none.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SettingsReport {
     pub settings: PumpSettings,

@@ -1,5 +1,5 @@
-//! `volute pumps`: lists a node's pumps, shows or changes the settings of one, or removes one with all its data. A running node
-//! does it itself; otherwise the command opens the store.
+//! `volute pumps`: lists a node's pumps, shows or changes the settings of one, or removes one with all its data. If the
+//! node runs, it carries out the command. Otherwise the command opens the store.
 
 use std::io::Write;
 
@@ -123,7 +123,8 @@ fn show(settings: &PumpSettings, profile_interval_ms: i64, output: &mut dyn Writ
     Ok(())
 }
 
-/// Returns where a pump's own interval is from. The reason that is stored for a person's request adds nothing.
+/// Returns the origin of a pump's own interval. The reason is left out if it only says that a person requested the
+/// interval.
 fn own_interval_source(why: &str) -> String {
     match why {
         "" | "as asked" => "set for this pump".to_owned(),
@@ -200,7 +201,7 @@ async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
             .commit(&Batch { removals: vec![pump.clone()], documents: vec![Document::of(&entry)], ..Batch::default() })
             .await?;
     }
-    // The removal is durable now: if the command is interrupted, the next start of a node completes it.
+    // The removal is durable now. If the command is interrupted, the next start of a node completes the removal.
     store.finish_removals().await?;
     Ok(())
 }

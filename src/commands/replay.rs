@@ -1,4 +1,4 @@
-//! `volute replay`: posts a recording to a running node, as if the pump were sending it.
+//! `volute replay`: posts a recording to a running node, as if the pump sent it.
 //!
 //! The due time of each post follows from the recorded times, so the replay catches up after a slow response and does not
 //! become longer. Recorded times are sent unchanged.
@@ -7,7 +7,8 @@
 //! If the response to the second post is 429 with `Retry-After: 2`, that post is sent again at 2.5 s, and the third one follows
 //! at once.
 //!
-//! Does not retry after a lost response, because the node does not say what it has accepted; a second replay is harmless.
+//! Does not retry after a lost response, because it is not known what the node has accepted. A second replay is
+//! harmless.
 
 mod node;
 mod tally;
@@ -34,7 +35,7 @@ use crate::{
     profiles::CENTRIFUGAL,
 };
 
-/// How long one post is repeated while the node is busy, at most.
+/// The longest time for which one post is repeated while the node is busy.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(600);
 
 /// Replays the recording, and prints a summary. Returns an error if the node rejected a reading.
@@ -47,7 +48,7 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     let recording = read_recording(&args.csv, &profile, &dialect)?;
     print_notes(&args.csv, &recording.notes)?;
     let node = HttpNode::new(&args.url);
-    // Before the first post, which may be due much later.
+    // Checked at the start, because the first post may be due much later.
     node.check()?;
     let bar = progress_bar(recording.rows.len());
     let mut replay = Replay {
@@ -85,7 +86,7 @@ fn announcement(rows: &[Row], speed: Speed) -> String {
     }
 }
 
-/// The time since the start, and waiting. A test has its own, so that it does not wait.
+/// The time since the start, and waiting. Tests have a fake timer, so that they do not wait.
 trait Timer {
     fn elapsed(&self) -> Duration;
     fn wait(&mut self, pause: Duration);
@@ -109,7 +110,7 @@ impl Timer for Stopwatch {
     }
 }
 
-/// Maps recorded times to due times since the start of the replay.
+/// Maps recorded times to due times, as durations since the start of the replay.
 struct Schedule {
     first: Timestamp,
     speed: Speed,
@@ -143,7 +144,8 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
         let Some(first) = with_value.first() else { return Ok(()) };
         let schedule = Schedule { first: first.at, speed };
         for post in with_value.chunks(batch) {
-            // A post is due with its last reading: a pump cannot send a reading that is not measured yet.
+            // A post is due when its last reading is due, because a pump cannot send a reading that is not measured
+            // yet.
             if let Some(due) = post.iter().map(|row| schedule.due(row.at)).max() {
                 self.timer.wait(due.saturating_sub(self.timer.elapsed()));
             }
@@ -185,7 +187,7 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
         }
     }
 
-    /// Returns a reading as a pump posts it: without missing values, and with values out of range unchanged.
+    /// Returns a reading as a pump would post it: without missing values, and with values out of range unchanged.
     fn reading_json(&self, row: &Row) -> Value {
         let mut object = Map::new();
         object.insert("pump_id".into(), self.pump.as_str().into());

@@ -1,9 +1,9 @@
 //! `volute serve`: runs a node, from its start to an orderly stop.
 //!
-//! Start: bind the address, check the data directory, open the store, load the models, start the engine, then a demo's
-//! simulation, the web server and the control socket. Stop, on SIGTERM or Ctrl-C: the control socket, the simulation, the web
-//! server, the engine, the store, in this order. All of them share `server.shutdown_timeout`. A second signal ends the process
-//! at once.
+//! The start binds the address, checks the data directory, opens the store, loads the models, and starts the engine, a
+//! demo's simulation, the web server and the control socket. SIGTERM or Ctrl-C stops the control socket, the
+//! simulation, the web server, the engine and the store, in this order. All of them together may take
+//! `server.shutdown_timeout`. A second signal ends the process at once.
 
 mod control_server;
 
@@ -134,7 +134,8 @@ impl RunningNode {
         if let Some(simulation) = &self.simulation {
             simulation.stop().await;
         }
-        // Requests in progress get their responses; a request that does not end must not use up the engine's time as well.
+        // Requests in progress get their responses. A request that does not end must not use up the time that is left
+        // for the engine.
         let web_drained = async {
             let all_ended = self.web.stop(true).await;
             let _ = self.web_task.await;
@@ -163,7 +164,7 @@ async fn start_engine(config: &Config, demo: bool) -> Result<(Store, Engine)> {
     Ok((store, engine))
 }
 
-/// Prints the node's URL, for people and scripts, and logs it. Ignores a closed standard output.
+/// Prints the node's URL on standard output, and logs it. Ignores a closed standard output.
 fn announce(config: &Config, local_address: SocketAddr, demo: bool) {
     let profile = &config.model.profile;
     tracing::info!(%local_address, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
@@ -210,7 +211,7 @@ fn client_limits(config: &Config, limit: usize) -> ClientLimits {
     limits
 }
 
-/// Loads the kinds of pumps, and logs what cannot be used of them.
+/// Loads the kinds of pumps, and logs profiles and models that cannot be used.
 fn load_kinds(config: &Config, demo: bool, store: &Store) -> Result<NodeKindParts> {
     let kinds = kinds_of_node(config, demo, &store.pumps())?;
     let KindParts { profile, model, .. } = &kinds.default_kind;

@@ -43,7 +43,7 @@ pub fn run(args: &SimulateArgs, output: &mut dyn Write) -> Result<()> {
 fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<Step> {
     let interval_ms = args.profile.interval_ms();
     let interval_s = interval_ms as f64 / 1_000.0;
-    // One interval earlier, so that the first step has the time `start`.
+    // The simulator starts one interval earlier, so that the first step has the time `start`.
     let mut pump = Simulator::new(args.design(), args.load(), args.seed, args.start.plus_ms(-interval_ms));
     let total_s = args.rows.get() as f64 * interval_s;
     pump.set_episode(fault.map(|fault| episode(fault, args.severity, total_s)));
@@ -53,8 +53,8 @@ fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<Step> {
 /// Returns an episode that begins after a third of the recording, and ends a little before its end.
 fn episode(fault: Fault, severity: Severity, total_s: f64) -> Episode {
     let onset_s = total_s / 3.0;
-    // `within` plans healthy running at the start (`onset_s`). Here that comes from the recording, so its time is added to the
-    // fully grown fault (`hold_s`, not a channel's).
+    // `Episode::within` plans healthy running at the start of the episode (`onset_s`). Here the recording itself begins
+    // healthy, so that time is added to the time with the fully grown fault (`hold_s`).
     let fitted = Episode::within(fault, severity, 0.6 * total_s);
     Episode { onset_s, hold_s: fitted.hold_s + fitted.onset_s, ..fitted }
 }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn an_episode_fits_into_the_rows() {
-        // The first 13 are faults of the machine; the others, of sensors, need a channel.
+        // The first 13 are faults of the machine. The others are faults of sensors, which need a channel.
         for name in &Fault::NAMES[..13] {
             let fault = Fault::parse(name, None).expect("a fault of the machine");
             for total_s in [120.0, 7_200.0, 1e6] {

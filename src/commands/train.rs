@@ -25,13 +25,13 @@ pub struct Training {
     pub interval_ms: Option<i64>,
     /// The recordings. No window spans two files.
     pub csv: Vec<PathBuf>,
-    /// How to read them.
+    /// How to read the recordings.
     pub dialect: Dialect,
     /// Whether each recording is of another pump.
     pub each_its_own_pump: bool,
     /// Train on every nth window only.
     pub every: NonZeroUsize,
-    /// Use only the first `rows` rows of each file.
+    /// Use only this many first rows of each file; all rows if `None`.
     pub rows: Option<usize>,
     /// The model folder.
     pub out: PathBuf,

@@ -1,7 +1,7 @@
-//! Makes windows of recorded rows, with the windower of a live node, and finds the interval for them.
+//! Makes windows of recorded rows, with the windower of a live node, and finds the interval that fits the rows.
 //!
-//! Rows are cut into segments wherever time goes back by more than a live node waits for a late reading, and each segment gets
-//! a new windower. So rows with a clock that was ahead for a while do not make the rows after them late.
+//! A new segment of rows begins wherever time goes back by more than a live node waits for a late reading, and each
+//! segment gets a new windower. So rows of a time when the clock was ahead do not make later rows late.
 //!
 //! Example: a recording of the profile `skab`, whose interval is 1 s, has one row per minute. [`with_interval_of`] returns the
 //! profile with an interval of 1 min, and a window is then 30 rows, 30 min long.
@@ -16,9 +16,9 @@ use volute_plant::{
     cadence::{Evidence, format_interval, format_interval_rounded},
 };
 
-/// Returns the profile with the interval for these recordings: `requested_ms` if given, or else the profile's, or that of the
-/// recordings' rows if it is longer. The longest interval of all recordings applies, because denser rows fill its steps too.
-/// Returns an error if a pump cannot have that interval.
+/// Returns the profile with the interval for these recordings: `requested_ms` if given, or else the profile's interval,
+/// or the interval of the recordings' rows if that is longer. The longest interval of all recordings applies, because
+/// denser rows fill its steps too. Returns an error if a pump cannot have that interval.
 pub fn with_interval_of<'a>(
     profile: &Profile,
     requested_ms: Option<i64>,
@@ -50,7 +50,7 @@ pub fn with_interval_of<'a>(
     Ok(result)
 }
 
-/// Explains from the rows' times why they make no window, and what to do.
+/// Explains why rows with these times make no window, and what to do.
 pub fn explain_no_window(profile: &Profile, rows: &[Row]) -> String {
     let steps = format!("a window is {} steps of {}", WindowConfig::LEN, format_interval(profile.interval_ms()));
     if rows.len() < WindowConfig::LEN {
@@ -77,7 +77,8 @@ pub fn explain_no_window(profile: &Profile, rows: &[Row]) -> String {
     format!("{requirement}; {cause}")
 }
 
-/// Returns the rows as a live node's windower returns them: each reading with its window, or why it has none, in order.
+/// Returns the readings of the rows as a live node's windower would return them, in order, each with its window or why
+/// it has none.
 pub fn windowed_readings(profile: &Profile, pump: &PumpId, rows: &[Row]) -> Vec<WindowedReading> {
     let mut readings = Vec::with_capacity(rows.len());
     for segment in ordered_segments(rows, slack_ms(profile)) {
@@ -122,7 +123,7 @@ pub fn training_windows(profile: &Profile, pump: &PumpId, rows: &[Row], every: N
     windows
 }
 
-/// Returns how late a reading may be without missing its step, in milliseconds.
+/// Returns the time for which a live node waits for a late reading, in milliseconds.
 fn slack_ms(profile: &Profile) -> i64 {
     let rules = WindowConfig::for_profile(profile);
     rules.slack_steps * rules.interval_ms
@@ -186,7 +187,7 @@ mod tests {
         let ahead = |from: i64| (0..600).map(move |n| if (from..from + 5).contains(&n) { n + 3600 } else { n });
         for from in [100, 300, 590] {
             let (trained, scored) = windows(&rows(&profile, ahead(from)));
-            // Lost are the five rows, and up to two windows' length of rows around them.
+            // The five rows are lost, and up to the rows of two windows around them.
             assert!(trained >= whole - 2 * WindowConfig::LEN - 5, "{trained} of {whole} windows from {from}");
             assert_eq!(trained, scored);
         }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: all mistakes at once, each with its origin and what is allowed.
+//! The errors of a configuration. All mistakes are reported at once, each with its origin and what is allowed.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -17,7 +17,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -28,10 +28,10 @@ pub enum ConfigError {
         /// The parser's error.
         source: Box<toml::de::Error>,
     },
-    /// Keys that do not exist or have values that are not allowed: all of them.
+    /// All keys that do not exist or have a value that is not allowed.
     #[error("{}", list(.0))]
     Mistakes(Vec<Mistake>),
-    /// Each layer is valid, and their combination is not.
+    /// Each layer is valid, but their combination is not.
     #[error("the configuration is not valid: {0}")]
     Whole(#[from] Box<figment::Error>),
 }
@@ -52,17 +52,17 @@ pub enum Problem {
     Unknown {
         /// A key with a similar name.
         did_you_mean: Option<String>,
-        /// The keys of the section, or the sections.
+        /// The keys of the section, or all sections if there is no such section.
         allowed: String,
     },
     /// The key had this name in an earlier version.
     Renamed {
-        /// Its name now.
+        /// Its current name.
         to: &'static str,
     },
-    /// It is set by an environment variable whose name has other underscores than `VOLUTE__SECTION__KEY`.
+    /// It is set by an environment variable whose underscores differ from `VOLUTE__SECTION__KEY`.
     Variable {
-        /// The variable's right name.
+        /// The correct name of the variable.
         did_you_mean: String,
     },
     /// Its value is not allowed.
@@ -88,14 +88,14 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Keys of earlier versions, and their names now.
+/// Keys of earlier versions, and their current names.
 const RENAMED: [(&str, &str); 3] = [
     ("ingest.burst_readings_per_pump", "ingest.max_in_flight_readings_per_pump"),
     ("ingest.backlog_answer_s", "ingest.backlog_timeout_s"),
     ("engine.wedged_after_s", "engine.stuck_after_s"),
 ];
 
-/// Checks one entry on its own over the defaults.
+/// Checks one entry together with the defaults, independent of all other entries.
 pub(super) fn check(entry: &Entry, base: &Figment, defaults: &[Entry]) -> Option<Mistake> {
     let renamed = RENAMED.iter().find(|(earlier, _)| *earlier == entry.key);
     let problem = if let Some((_, to)) = renamed {

@@ -1,7 +1,7 @@
 //! Merges the layers: the defaults, a file, the environment, flags.
 //!
-//! The keys of `config/default.toml` are the only keys. Every entry of every layer is checked on its own, also one that a later
-//! layer overrides, so that all mistakes are reported at once.
+//! There are no keys other than those of `config/default.toml`. Every entry of every layer is checked, even if a later
+//! layer overrides it, so that all mistakes are reported at once.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -43,8 +43,8 @@ pub struct Settings {
     pub values: Vec<Setting>,
 }
 
-/// Loads the configuration. `env` is the process's environment, of which only `VOLUTE__*` is used. A variable that is named like a key
-/// but for its underscores is a mistake.
+/// Loads the configuration. `env` is the process's environment, of which only the variables `VOLUTE__*` are used. A
+/// variable whose name differs from that of a key only in its underscores is a mistake.
 pub fn load(
     file: Option<&Path>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
@@ -106,8 +106,9 @@ fn from_env((name, text): (OsString, OsString), defaults: &[Entry]) -> Option<En
     Some(Entry { key, value, origin: Origin::Env(name.into_owned()) })
 }
 
-/// Returns the mistake if a variable is named like a key with other underscores, as `VOLUTE_SERVER_LISTEN`, which would be ignored.
-/// Other variables that begin with `VOLUTE_` are not the configuration's.
+/// Returns the mistake if a variable's name differs from that of a key only in its underscores, such as
+/// `VOLUTE_SERVER_LISTEN`, which would be ignored. Other variables that begin with `VOLUTE_` do not belong to the
+/// configuration.
 fn misnamed(name: &OsStr, text: &OsStr, defaults: &[Entry]) -> Option<Mistake> {
     let name = name.to_string_lossy();
     if name.starts_with(ENV_PREFIX) {

@@ -1,6 +1,6 @@
 //! Types of configuration values, checked as they are parsed.
 //!
-//! When a value is rejected, the error's `expected` says what is allowed; [`super::diagnostics`] shows it.
+//! If a value is rejected, the error's `expected` says what is allowed, and [`super::diagnostics`] shows it.
 
 use std::{
     fmt,
@@ -138,7 +138,8 @@ impl FromText for LogFilter {
     const ALLOWED: &'static str = "error, warn, info, debug or trace, also per module, such as info,volute_data=debug";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        // `EnvFilter` takes a word that is not a level as the name of a module, so a mistyped level would switch off all other lines.
+        // `EnvFilter` reads a word that is not a level as the name of a module, so a mistyped level would switch off
+        // all other lines.
         let is_word = |directive: &&str| directive.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | ':'));
         let words_are_levels = text
             .split(',')
@@ -153,7 +154,7 @@ impl FromText for LogFilter {
 }
 
 impl FromText for Detector {
-    const ALLOWED: &'static str = r#""fused" or "lstm-autoencoder""#;
+    const ALLOWED: &'static str = r#""fused", "conditional" or "lstm-autoencoder""#;
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| Self::ALLOWED.into())

@@ -1,4 +1,4 @@
-//! Kinds in a data directory: added, damaged, repaired and removed.
+//! Tests of kinds in a data directory: added, damaged, repaired and removed.
 
 use super::*;
 use crate::{pretrained, profiles};
@@ -46,7 +46,7 @@ fn an_invalid_kind_is_rejected_and_nothing_is_written() {
     let faster = SMALL.replace("300000", "1000");
     let other_limits = SMALL.replace("resolution", "limits = { high_alarm = 80 }\n        resolution");
     let capital = SMALL.replace("\"small\"", "\"Small\"");
-    // In the place of the weights is something that cannot be read to its end.
+    // The weights are replaced by something that cannot be read to its end.
     let piped = models.path().join("piped");
     fs::create_dir_all(piped.join(WEIGHTS)).expect("a folder");
     fs::copy(models.path().join(MANIFEST), piped.join(MANIFEST)).expect("copied");
@@ -172,7 +172,7 @@ fn a_removed_kind_leaves_nothing_to_the_next_one_of_its_name() {
     kinds.remove("a b").expect("removed");
     assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0);
 
-    // A crash after its profile was deleted, and before its model was.
+    // A crash happened after the profile was deleted, and before the model was.
     kinds.add(&booster, "mine", Some(&model), &[], "default").expect("a valid kind");
     fs::remove_file(folder.join("booster.toml")).expect("removed");
     assert_eq!(kinds.load(&[]).expect("none").len(), 0);

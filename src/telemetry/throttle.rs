@@ -1,12 +1,13 @@
 //! Limits the rate of log lines that clients can cause, so that bad requests do not fill the log.
 //!
-//! For the targets in [`TARGETS`], each line of code that logs, with each HTTP status if the event has one, writes at most
-//! [`MAX_LINES`] lines per [`INTERVAL`]. Further lines are counted, and one line reports how many were suppressed.
+//! Applies to the log targets in [`TARGETS`]. Lines are counted per line of code that logs them, and per HTTP status if
+//! the event has one. Of each, at most [`MAX_LINES`] lines are written per [`INTERVAL`]. One line reports how many
+//! further lines were suppressed.
 //!
 //! Example: a client sends 10,000 requests per second that are not HTTP. The log has five lines "stream error: ...", and
 //! after 10 s `lines suppressed count=99995 target="actix_http::h1::dispatcher" example="stream error: ..."`.
 //!
-//! Does not limit what the node logs about itself: the journal, the database, its actors.
+//! Does not limit other lines of the node, for example of the journal, the database and the actors.
 
 use std::{
     collections::HashMap,
@@ -31,11 +32,11 @@ const TARGETS: [&str; 7] = [
     "volute_actors::ingress",
     "volute_actors::recorder::writer",
 ];
-/// Lines that are written per key and interval, at most.
+/// The maximum number of lines that are written per key and interval.
 const MAX_LINES: u64 = 5;
 /// The interval in which lines are counted.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// The length of the message that is quoted as an example, at most, in characters.
+/// The maximum length of the message that is quoted as an example, in characters.
 const MAX_EXAMPLE_CHARS: usize = 120;
 
 static THROTTLE: LazyLock<Mutex<Throttle>> = LazyLock::new(Mutex::default);
@@ -51,8 +52,8 @@ struct LineKey {
     status: Option<u64>,
 }
 
-/// The number of lines per key in its current interval. There are at most as many keys as lines of code that log, times HTTP
-/// statuses.
+/// The number of lines per key in the key's current interval. The number of keys is at most that of lines of code that
+/// log, times that of HTTP statuses.
 #[derive(Debug, Default)]
 struct Throttle {
     counts: HashMap<LineKey, LineCount>,

@@ -1,7 +1,7 @@
 //! `volute bench inference`: measures how fast the network reconstructs windows.
 //!
-//! The network is untrained and has the size of the built-in model; the values of the weights do not affect the speed. Does not
-//! measure scaling, scores and queues, which `volute serve` adds.
+//! The network is untrained and has the size of the built-in model. The values of the weights do not affect the speed.
+//! Does not measure the scaling, scores and queues of a node.
 
 use std::{
     io::Write,
@@ -25,7 +25,7 @@ use crate::cli::{Format, InferenceArgs};
 const WINDOW_LEN: usize = 30;
 /// Channels per reading.
 const CHANNELS: usize = 10;
-/// Batches before the measurement, to fill buffers and caches.
+/// The number of batches before the measurement, which fill buffers and caches.
 const WARM_UP_BATCHES: usize = 5;
 
 /// One line of the output.

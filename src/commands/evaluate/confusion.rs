@@ -9,7 +9,8 @@ pub fn label(row: &Row) -> Option<bool> {
     row.anomaly.or(row.normal.map(|normal| !normal))
 }
 
-/// Consecutive anomalous rows that make a stretch, at least: the detector's short level is the mean of this many.
+/// The minimum number of consecutive anomalous rows in a stretch. The detector's short level is the mean of this many
+/// steps.
 pub const MIN_STRETCH_ROWS: usize = SHORT_STEPS;
 
 /// The stretches of consecutive anomalous rows. A stretch is found if at least one of its rows is decided as anomalous.

@@ -1,7 +1,8 @@
-//! Chooses the default detector's constants by cross-validation over whole runs.
+//! Chooses the default detector's constants by cross-validation over whole recordings (runs).
 //!
-//! Candidates are drawn at random around the current constants. For each fold of runs, the [`TOP_CANDIDATES`] with the highest
-//! objective on the other runs are measured on the fold. The sum over all folds is the result to expect on unseen runs.
+//! Candidates are drawn at random around the current constants. The runs are divided into folds. For each fold, the
+//! [`TOP_CANDIDATES`] candidates with the highest objective on the other runs are measured on the fold. The sum over
+//! all folds is the result to expect on unseen runs.
 //!
 //! Example: 18 runs make 6 folds of 3. In each of 10 repeats the runs are shuffled into new folds, and each fold is decided by
 //! the 20 best candidates on the other 15 runs. Prints the results; does not change the constants in the code.
@@ -108,7 +109,8 @@ fn pooled(candidate: &Candidate, runs: &[usize]) -> ConfusionMatrix {
     runs.iter().fold(ConfusionMatrix::default(), |sum, run| sum.plus(candidate.runs[*run]))
 }
 
-/// Returns the value that the search maximises: F1, less the false alarm rate in excess of the free one.
+/// Returns the value that the search maximises: F1, minus the part of the false alarm rate above
+/// [`MAX_FREE_FALSE_ALARMS_PERCENT`] (as a fraction).
 fn objective(confusion: ConfusionMatrix) -> f64 {
     confusion.f1() - (confusion.false_alarms_percent() - MAX_FREE_FALSE_ALARMS_PERCENT).max(0.0) / 100.0
 }

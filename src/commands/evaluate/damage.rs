@@ -1,14 +1,15 @@
-//! Damages the rows of a recording after its training rows, as plants do: missing cells, noise, drift, times that jitter.
+//! Damages the rows of a recording after its training rows, as happens in plants: missing cells, noise, drift, times
+//! that jitter.
 //!
-//! The unit of noise and drift is the channel's standard deviation in the training rows. A drift begins with 0 at the first row
-//! after them and grows evenly to its size at the last row. Labels stay as they are. The same seed and recording give the
-//! same damage, whatever other kinds are asked for.
+//! The unit of noise and drift is the channel's standard deviation in the training rows. A drift begins with 0 at the
+//! first row after the training rows and grows evenly to its size at the last row. Labels are not changed. The same
+//! seed and recording give the same damage of each kind, even if other kinds are added or left out.
 //!
-//! Example: `dropout=0.1,drift.Volume Flow RateRMS=3` on a recording with 400 training rows and 700 more. A tenth of the cells of
-//! the 700 is missing. The flow's standard deviation in the 400 is 0.8 L/min, so row 750, half way, reads 1.2 L/min too much
-//! and the last row 2.4 L/min.
+//! Example: `dropout=0.1,drift.Volume Flow RateRMS=3` on a recording with 400 training rows and 700 more. A tenth of
+//! the cells of the 700 rows is missing. The flow's standard deviation in the 400 training rows is 0.8 L/min, so row
+//! 750, half way, reads 1.2 L/min too much and the last row 2.4 L/min.
 //!
-//! Does not damage what is learned from.
+//! Does not damage the training rows.
 
 use anyhow::{Result, anyhow};
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -18,7 +19,8 @@ use volute_plant::{Profile, Sample, Timestamp};
 
 use crate::cli::Damage;
 
-/// The purposes of random numbers: each has its own, so that one kind of damage does not change another.
+/// The purposes of random numbers. Each has a random number generator of its own, so that one kind of damage does not
+/// change another.
 const DROPOUT: u64 = 1;
 const JITTER: u64 = 2;
 const NOISE: u64 = 3;
@@ -49,7 +51,7 @@ pub fn damage_rows(
     Ok(())
 }
 
-/// Returns the seed of the damage to one recording, which is known by the hash of its content, in hex.
+/// Returns the seed of the damage to one recording, derived from the hash of the recording's content in hex.
 pub fn seed_of(seed: u64, sha256: &str) -> u64 {
     let digits = sha256.get(..12).unwrap_or_default();
     seed.wrapping_add(u64::from_str_radix(digits, 16).unwrap_or_default())
@@ -93,7 +95,7 @@ fn drop_cells(share: f64, rows: &mut [Row], seed: u64) {
     }
 }
 
-/// Moves the times, and keeps their order: a row is at least 1 ms later than the one before it.
+/// Moves the times at random, and keeps their order: a row is at least 1 ms later than the row before it.
 fn jitter(seconds: f64, last: Option<Timestamp>, rows: &mut [Row], seed: u64) {
     if seconds == 0.0 {
         return;

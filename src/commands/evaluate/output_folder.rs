@@ -1,8 +1,8 @@
 //! The folder of an evaluation's predictions and plots.
 //!
-//! An evaluation may be repeated into its folder: its files have the same names, and replace those of the run before. Any other
-//! folder must be new or empty, so that nothing else is overwritten; above all not the recordings, whose names the predictions
-//! have. `evaluation.json` in the folder says what it holds:
+//! An evaluation may be repeated into its folder: the files have the same names, and replace those of the earlier run.
+//! Any other folder must be new or empty, so that nothing else is overwritten. In particular, the recordings must not
+//! be, because the predictions have the same file names. The file `evaluation.json` says what the folder holds:
 //!
 //! ```text
 //! {"profile": "skab", "data": "/data/skab"}    seeds, damage and training may differ from run to run

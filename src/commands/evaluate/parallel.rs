@@ -1,4 +1,5 @@
-//! Runs the independent tasks of an evaluation on several threads. Does not stop at the first error: the caller looks at the results.
+//! Runs the independent tasks of an evaluation on several threads. Does not stop at the first error; the caller checks
+//! the results.
 
 use std::{
     num::NonZeroUsize,

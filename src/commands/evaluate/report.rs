@@ -40,7 +40,7 @@ impl Report {
         self.runs.push((seed, name, confusion, stretches));
     }
 
-    /// Prints the figures of each run, of all runs together, their spread over the seeds, and the published ones.
+    /// Prints the figures of each run, of all runs together, their spread over the seeds, and the published figures.
     pub fn print(&self, format: Format, output: &mut dyn Write) -> Result<()> {
         match format {
             Format::Text => self.print_text(output),

@@ -1,5 +1,5 @@
-//! One labelled recording: trained on its first rows and scored once; decisions can then be made repeatedly with different
-//! constants.
+//! One labelled recording. It is trained on its first rows and scored once. Decisions can then be made repeatedly with
+//! different constants.
 
 use std::{collections::HashMap, num::NonZeroUsize, path::Path, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The first rows of a run, which it is trained on, by the benchmark's protocol (SKAB 0.9).
+/// The number of first rows of a recording that are trained on, by the benchmark's protocol (SKAB 0.9).
 pub const TRAINING_ROWS: usize = 400;
 
 /// A step of a recording, with the score of its window.
@@ -93,7 +93,7 @@ impl ScoredRecording {
         &self.rows[TRAINING_ROWS..]
     }
 
-    /// Returns a live node's decisions on the test rows.
+    /// Returns the decisions that a live node would make on the test rows.
     pub fn predict(&self, commissioning: &Commissioning) -> Result<Vec<Prediction>> {
         let settings = Commissioning { own_network: true, ..*commissioning };
         let baseline = Baseline::of(&self.profile, &self.healthy, &settings)?;

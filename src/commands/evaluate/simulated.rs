@@ -4,10 +4,11 @@
 //! at each severity. The results are the number of false episodes, the faults found, the delays until they are found, and, for
 //! faults of a sensor, how often its channel has the largest contribution.
 //!
-//! Example: a sensor fault of severity 0.6 begins 300 s into its hour. The first anomalous window after that ends at second 345,
-//! so the fault is found after 45 s. Of 3,200 anomalous windows, 3,040 have the sensor's channel first: 95 %.
+//! Example: a sensor fault of severity 0.6 begins 300 s into its hour. The first anomalous window after that ends at
+//! second 345, so the fault is found after 45 s. In 3,040 of 3,200 anomalous windows (95 %), the sensor's channel has
+//! the largest contribution.
 //!
-//! Does not check the name of a diagnosis.
+//! Does not evaluate whether the kind of a fault is recognized.
 
 use std::{collections::BTreeMap, io::Write, num::NonZeroUsize};
 
@@ -25,7 +26,7 @@ use crate::{cli::Format, commands::progress};
 
 /// The seed of the first pump. The built-in model was trained on pumps with lower seeds.
 const FIRST_SEED: u64 = 1_001;
-/// The pumps of one seed and the next one's are this far apart.
+/// The distance between the first pump seeds of two consecutive values of `--seed`.
 const SEEDS_APART: u64 = 1_000;
 const SEVERITIES: [f64; 3] = [0.3, 0.6, 0.9];
 const HOUR_S: usize = 3_600;
@@ -33,7 +34,7 @@ const HOUR_S: usize = 3_600;
 const ONSET_S: f64 = 300.0;
 /// How long a fault is scored after its onset, in seconds.
 const FAULT_S: f64 = 3_300.0;
-/// The time in which a fault grows, at most, in seconds. In a plant, some faults grow for days.
+/// The longest time in which a fault grows, in seconds. In a plant, some faults grow for days.
 const MAX_GROWTH_S: f64 = 900.0;
 
 /// What to measure.
@@ -48,11 +49,11 @@ pub struct Simulated {
     pub commissioning: Commissioning,
     /// The number of pumps.
     pub pumps: NonZeroUsize,
-    /// Hours of commissioning for each pump. All of it is measured for each of them.
+    /// The lengths of commissioning to measure with, in hours. The whole evaluation is repeated for each.
     pub commissioning_hours: Vec<f64>,
     /// Whether to leave out the faults.
     pub healthy_only: bool,
-    /// Which pumps: each seed has its own.
+    /// Selects the pumps. Each seed has other pumps.
     pub seed: u64,
     /// Healthy days that are scored for each pump.
     pub healthy_days: NonZeroUsize,
@@ -70,7 +71,8 @@ struct Trial {
     /// Seconds from the onset until the first anomalous window, or until the first reading that has no window because the
     /// faulty sensor's channel is missing.
     found_after_s: Option<f64>,
-    /// Anomalous windows during a sensor fault, and those of them in which the sensor's channel has the largest contribution.
+    /// The number of anomalous windows during a sensor fault, and in how many of them the sensor's channel has the
+    /// largest contribution.
     named_first: (usize, usize),
 }
 
@@ -127,7 +129,7 @@ fn evaluate_pump(simulated: &Simulated, number: u64, hours: f64) -> Result<PumpR
     }
 
     let mut result = PumpResult::default();
-    // The faults begin where the commissioning ends.
+    // The trials of faults start from the state at the end of the commissioning.
     let at_end = tracker.fork();
     let healthy_days = windows(simulated, commissioned.clone(), simulated.healthy_days.get() * 24 * HOUR_S);
     let mut was_anomaly = false;
@@ -266,7 +268,7 @@ struct FaultSummary {
     name: &'static str,
     severity: f64,
     trials: usize,
-    /// Of the trials in which it was found, in order.
+    /// The seconds until the fault was found, ascending, of the trials in which it was found.
     delays: Vec<f64>,
     named_first: (usize, usize),
 }

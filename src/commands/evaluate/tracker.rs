@@ -1,7 +1,7 @@
-//! Windows and detections of a simulated pump, as a live node makes them.
+//! Makes the windows and detections of a simulated pump, as a live node does.
 //!
-//! A pump whose baseline has seen less than a day is refined as on a node: at the running times of [`RefitSchedule`] its baseline
-//! is learned again, from all steps so far but anomalous ones.
+//! A baseline that was learned from less than a day is refined as on a node: at the running times of [`RefitSchedule`]
+//! it is learned again, from all steps so far except anomalous ones.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use volute_plant::{Detection, NoWindow, Profile, PumpId, Reading, Sample, StepRo
 
 /// Steps per scoring batch.
 const BATCH_STEPS: usize = 512;
-/// The same while a baseline is refined, which happens between batches.
+/// Steps per scoring batch while a baseline is being refined. Fewer, because it is refined only between batches.
 const REFINED_BATCH_STEPS: usize = 32;
 
 /// A reading of a simulated pump, with its window.
@@ -31,19 +31,19 @@ pub struct SimulatedStep {
 }
 
 impl SimulatedStep {
-    /// Returns the step as commissioning takes it.
+    /// Returns the step as input for commissioning.
     pub fn into_healthy(self, profile: &Profile) -> HealthyStep {
         HealthyStep::new(profile, self.at, &self.row, self.window.ok())
     }
 }
 
-/// The windows of a simulated pump's readings, by a live node's windower.
+/// The windows of a simulated pump's readings, made by the windower of a live node.
 pub struct SimulatedWindows<I> {
     readings: I,
     windower: Windower,
     id: PumpId,
     number: usize,
-    /// Steps that the windower has returned at once.
+    /// Steps that the windower has returned together, and that are still to be returned.
     pending: std::vec::IntoIter<SimulatedStep>,
 }
 
@@ -86,7 +86,7 @@ pub struct DetectionTracker {
     refinement: Option<Refinement>,
 }
 
-/// What a baseline is refined from.
+/// The data from which a baseline is refined.
 struct Refinement {
     profile: Profile,
     settings: Commissioning,
@@ -98,7 +98,7 @@ struct Refinement {
 }
 
 impl Refinement {
-    /// Returns none if the baseline has seen enough.
+    /// Returns none if the baseline was learned from enough running.
     fn of(baseline: &Baseline, profile: Profile, settings: Commissioning, steps: Vec<HealthyStep>) -> Option<Self> {
         let running_s = baseline.conditional.as_ref()?.learned().running_s;
         Some(Self { next_s: RefitSchedule::next_s(running_s)?, profile, settings, steps, running_s })

@@ -1,17 +1,20 @@
-//! `volute evaluate --simulated --plant variable-speed`: measures detection on pumps that the pretrained model's pumps are not like.
+//! `volute evaluate --simulated --plant variable-speed`: measures detection on variable-speed pumps, which differ from
+//! the pumps of the pretrained model.
 //!
-//! Each pump runs for `--days`. It is commissioned on its first windows of normal running, as many as `--commissioning-hours`
-//! say, by a network that was trained on other pumps of the plant (`--network shared`) or on these windows (`--network own`).
-//! Then it is scored for the rest of its days without a fault, and from each of three onsets with each fault. A fault is found by
-//! the first window that is anomalous with it and not without it: the readings are the same but for the fault, so an alarm that
-//! would have come anyway finds nothing.
+//! Each pump runs for `--days`. It is commissioned on its first windows of normal running, as many as
+//! `--commissioning-hours` say, by a network that was trained on other pumps of the plant (`--network shared`) or on
+//! these windows (`--network own`). Then it is scored for the rest of its days without a fault, and from each of three
+//! onsets with each fault. A fault is found at the first window that is anomalous with the fault and not without it.
+//! Both runs have the same readings except for the fault, so an alarm that would have come anyway does not count.
 //!
-//! Example, with 28 days: a pump is commissioned on its first 24 hours. Days 2 to 14 have 3 false episodes and days 15 to 28 have 7,
-//! so 0.23 and 0.50 per pump-day. The onsets are at 12, 35 and 62 % of the days. At the second, on day 10, the bearing begins
-//! to warm. An episode 5 h later comes without the fault too. The next one begins after 8 h, and in its first window the bearing
-//! has the largest contribution: found after 8 h, right channel first. It is watched for a sixth of the days, 4.7 days.
+//! Example, with 28 days: a pump is commissioned on its first 24 hours. Days 2 to 14 have 3 false episodes and days 15
+//! to 28 have 7, which are 0.23 and 0.50 per pump-day. The onsets are at 12, 35 and 62 % of the days. At the second
+//! onset, on day 10, the bearing begins to warm. An episode 5 h later also occurs without the fault, so it does not
+//! count. The next episode begins after 8 h, and in its first window the bearing has the largest contribution. So the
+//! fault is found after 8 h, with the right channel first. Each fault is watched for a sixth of the days, 4.7 days.
 //!
-//! Where false alarms stand for most of the time, little can be found: read the delays together with the anomalous windows.
+//! If most windows are anomalous without a fault, few faults can be found. So read the delays together with the share
+//! of anomalous windows.
 
 mod report;
 mod trial;
@@ -33,30 +36,30 @@ use super::{
 };
 use crate::{cli::Format, commands::progress};
 
-/// The seeds of the pumps of one seed begin here, and those of the next one this much later.
+/// The distance between the first pump seeds of two consecutive values of `--seed`.
 const SEEDS_APART: u64 = 1_000;
-/// Added for the pumps that a shared network is trained on.
+/// Added to the seeds of the pumps that a shared network is trained on.
 const TRAINING_SEEDS: u64 = 500;
 /// Days of each pump that a shared network is trained on.
 const TRAINING_DAYS: f64 = 14.0;
-/// The most windows to train on: the windows are thinned evenly to this number.
+/// The maximum number of windows to train on. If there are more, only every nth is used.
 const MAX_TRAINING_WINDOWS: usize = 8_000;
 /// When faults begin, as shares of the days.
 const ONSETS: [f64; 3] = [0.12, 0.35, 0.62];
-/// How long each is watched, as a share of the days.
+/// How long each fault is watched, as a share of the days.
 const OBSERVED: f64 = 1.0 / 6.0;
 const DAY_S: f64 = 86_400.0;
-/// When all pumps begin: a Monday.
+/// The time at which all pumps begin, a Monday.
 const START: &str = "2026-03-02T00:00:00Z";
 
 /// What the network of a pump is trained on.
 #[derive(Debug, Clone)]
 pub enum Network {
-    /// On the pump's own commissioning windows.
+    /// The pump's own commissioning windows.
     Own,
-    /// On this many other pumps of the plant.
+    /// This many other pumps of the plant.
     OtherPumps(NonZeroUsize),
-    /// It is given.
+    /// None: the model is given.
     Given(Box<Model>),
 }
 
@@ -64,7 +67,7 @@ pub enum Network {
 pub struct VariableSpeed {
     /// The profile, with the interval.
     pub profile: Profile,
-    /// Demand and ambient.
+    /// The demand on the pumps, and their ambient temperature.
     pub plan: Plan,
     /// What the network is trained on.
     pub network: Network,
@@ -74,9 +77,9 @@ pub struct VariableSpeed {
     pub seeds: NonZeroUsize,
     /// The number of pumps of each seed.
     pub pumps: NonZeroUsize,
-    /// The length of commissioning, in hours of running. All of it is measured for each of them.
+    /// The lengths of commissioning to measure with, in hours of running. The whole evaluation is repeated for each.
     pub commissioning_hours: Vec<f64>,
-    /// The days of each pump, with those of commissioning.
+    /// The days of each pump, including those of commissioning.
     pub days: NonZeroUsize,
     /// Whether to leave out the faults.
     pub healthy_only: bool,
@@ -112,7 +115,7 @@ impl VariableSpeed {
         self.profile.interval_ms() as f64 / 1_000.0
     }
 
-    /// Returns how many readings there are in this time.
+    /// Returns the number of readings in this time.
     fn readings(&self, seconds: f64) -> usize {
         (seconds / self.interval_s()).round() as usize
     }
@@ -249,7 +252,7 @@ impl VariableSpeed {
         DetectionTracker::commission(&model, &self.profile, &settings, "simulated".parse()?, passes).map(Some)
     }
 
-    /// Scores healthy steps, and counts what is anomalous in them.
+    /// Scores healthy steps, and counts their anomalous windows and episodes.
     fn watch(
         &self,
         tracker: &mut DetectionTracker,

@@ -1,5 +1,5 @@
-//! Reports the cadence of an imported recording's rows, and the interval that fits them. A pump whose readings are further apart
-//! than its interval has no windows, so it is never scored.
+//! Reports the cadence of an imported recording's rows (the usual time between two rows), and the interval that fits
+//! them. A pump whose readings are further apart than its interval has no windows, so it is never scored.
 //!
 //! ```text
 //! one row           the pump's interval            the report, after the cadence itself

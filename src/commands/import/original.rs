@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{cli::ImportArgs, config::Config};
 
-/// The mapping file: the names of files and columns. Everything in it is optional.
+/// The mapping file: the names of files and columns. All entries are optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Mapping {
@@ -74,7 +74,7 @@ struct OriginalFolder<'a> {
     errors: Vec<String>,
 }
 
-/// Imports the folder. Without a store, only reports what would be stored in an empty one.
+/// Imports the folder. Without a store, only reports what would be stored in an empty store.
 pub(super) async fn run(
     dir: &Path,
     args: &ImportArgs,
@@ -176,7 +176,7 @@ impl OriginalFolder<'_> {
         ImportRequest { file, dialect, pump, profile, now, keep_first }
     }
 
-    /// Compares all files with the store, and returns an error that lists all errors in them.
+    /// Compares all files with the store. Returns an error that lists all errors in the files.
     async fn check(&self, store: Option<&Store>) -> Result<()> {
         let mut errors = self.errors.clone();
         for readings in &self.readings {

@@ -1,4 +1,4 @@
-//! The node as a replay uses it: posts of readings, and the responses.
+//! The HTTP client of a replay: posts readings to a node, and parses the responses.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use ureq::{Agent, Body, http};
 
 use crate::cli::NodeUrl;
 
-/// How long one post may take.
+/// The longest time that one post may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The size of a response, at most.
+/// The maximum size of a response.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The response to a post whose readings were processed.
@@ -23,12 +23,13 @@ pub(super) struct IngestResponse {
     /// Rejected readings that are not in `rejected`.
     #[serde(default)]
     pub(super) rejected_not_listed: u64,
-    /// The rejected readings, listed or not, that are to be sent again.
+    /// The rejected readings, listed or not, that have to be sent again.
     #[serde(default)]
     pub(super) send_again: Vec<RetryRange>,
 }
 
-/// A range of a post's readings that are to be sent again after `retry_after_s`: from index `from` to index `to`, included.
+/// A range of a post's readings that have to be sent again after `retry_after_s` seconds: from index `from` up to and
+/// including index `to`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct RetryRange {
     pub(super) from: usize,
@@ -37,8 +38,8 @@ pub(super) struct RetryRange {
 }
 
 impl IngestResponse {
-    /// Removes the readings that are to be sent again from the rejected ones. Returns their indexes in the post, and after how
-    /// many seconds to send them. `posted` is the number of readings in the post.
+    /// Removes the readings that have to be sent again from the rejected ones. Returns their indexes in the post, and
+    /// the number of seconds after which to send them. `posted` is the number of readings in the post.
     pub(super) fn take_retries(&mut self, posted: usize) -> (Vec<usize>, u64) {
         let listed = self.rejected.extract_if(.., |rejected| rejected.retry_after_s.is_some()).count();
         let ranges = std::mem::take(&mut self.send_again);
@@ -57,7 +58,7 @@ pub(super) struct Rejected {
     pub(super) index: usize,
     /// The reason.
     pub(super) message: String,
-    /// After how many seconds it may be sent again; `None` if it is finally rejected.
+    /// The number of seconds after which it may be sent again; `None` if the rejection is final.
     #[serde(default)]
     pub(super) retry_after_s: Option<u64>,
 }
@@ -140,7 +141,8 @@ impl Node for HttpNode {
     }
 }
 
-/// Parses a node's response. The status does not matter if the body has an outcome for each reading.
+/// Parses a node's response. A response with an outcome for each reading counts as processed, even if its status is 207
+/// or 400.
 fn parse_response(response: &http::Response<Body>, text: &str) -> Result<PostOutcome, PostError> {
     let status = response.status().as_u16();
     if matches!(status, 429 | 503) {
@@ -152,13 +154,14 @@ fn parse_response(response: &http::Response<Body>, text: &str) -> Result<PostOut
     }
 }
 
-/// Returns `Retry-After` (RFC 9110) if it is in seconds, or else 1 s; clamped, see [`clamped_pause`].
+/// Returns the pause of `Retry-After` (RFC 9110) if it is in seconds, or else 1 s. The result is clamped by
+/// [`clamped_pause`].
 fn retry_after(headers: &http::HeaderMap) -> Duration {
     let requested_s = headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     clamped_pause(Duration::from_secs(requested_s.unwrap_or(1)))
 }
 
-/// Clamps a pause that the node requests to 100 ms to 60 s.
+/// Returns the requested pause, but at least 100 ms and at most 60 s.
 pub(super) fn clamped_pause(requested: Duration) -> Duration {
     requested.clamp(Duration::from_millis(100), Duration::from_secs(60))
 }

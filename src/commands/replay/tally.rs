@@ -6,7 +6,7 @@ use volute_plant::Timestamp;
 
 use super::node::IngestResponse;
 
-/// Rejections that are listed with their reasons, at most.
+/// The maximum number of rejections that are listed with their reasons.
 const MAX_LISTED_REASONS: usize = 5;
 
 /// The number of readings by outcome. Its text is the summary of the replay, one line per outcome.

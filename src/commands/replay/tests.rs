@@ -232,7 +232,7 @@ fn the_summary_lists_the_first_reasons() {
 }
 
 proptest! {
-    /// For all times and batch sizes, every reading is sent once, in order, and not before it is due.
+    /// For arbitrary times and batch sizes, every reading is sent once, in order, and not before it is due.
     #[test]
     fn every_reading_is_sent_once_and_not_early(
         times in prop::collection::vec(0_i64..60_000, 1..40),

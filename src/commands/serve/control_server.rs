@@ -1,8 +1,8 @@
 //! Executes the requests that commands on the same machine send to the running node over the control socket, such as a backup,
 //! an export, or the removal of a pump. Requests that change something, and exports, are recorded in the audit log.
 //!
-//! Requests run on threads that may block on the disk, never on the actors' threads. When the node stops, requests in progress
-//! are cancelled and awaited, because they use the store.
+//! Requests run on separate threads, because they may block on the disk. When the node stops, requests in progress are
+//! cancelled, and their end is awaited, because they use the store.
 
 use std::{
     io,
@@ -58,7 +58,8 @@ impl ControlServer {
         Self { engine, simulation, dir, kinds, stopping, in_progress, backup }
     }
 
-    /// Handles requests until the future is dropped. If there is no socket, logs a warning: the node runs without it.
+    /// Handles requests until the future is dropped. If the socket could not be created, logs a warning, and the node
+    /// runs without it.
     pub(super) async fn listen(self, control: io::Result<ControlSocket>) {
         match control {
             Ok(control) => control.serve(move |request, peer| self.clone().handle(request, peer)).await,
@@ -223,12 +224,14 @@ fn audit_entry(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntr
     }
 }
 
-/// Returns the argument with which `volute profiles add` adds a profile of this name: the name, if it is built in, or else a path.
+/// Returns the argument for `volute profiles add` that adds a profile of this name: the name of a built-in profile, or
+/// else a path.
 fn name_or_path(profile: &str) -> String {
     if profiles::text(profile).is_ok() { profile.to_owned() } else { format!("./{profile}.toml") }
 }
 
-/// Returns why the settings of a pump are not read: the store failed, or there is no such pump.
+/// Logs why the settings of a pump were not read (the store failed, or there is no such pump), and returns the reason
+/// for the client.
 fn settings_error(error: anyhow::Error) -> String {
     if error.is::<StoreError>() { failure(error) } else { refusal(error) }
 }

@@ -1,6 +1,6 @@
 //! Plots a simulated recording as SVG: one strip per channel, a common time axis, and shading by machine status.
 //!
-//! Does not plot other recordings.
+//! Does not plot recordings of real pumps.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ const WIDTH: u32 = 1_080;
 const HEADER_HEIGHT: u32 = 56;
 const STRIP_HEIGHT: u32 = 92;
 const FOOTER_HEIGHT: u32 = 44;
-/// Space for the numbers beside the strips.
+/// Space for the axis labels beside the strips.
 const LEFT_MARGIN: u32 = 72;
 const RIGHT_MARGIN: u32 = 20;
 /// Space for a channel's name above its strip.

@@ -1,4 +1,4 @@
-//! The precedence of the layers, and every kind of mistake.
+//! Tests of the precedence of the layers, and of every kind of mistake.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -129,7 +129,7 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[commissioning]\nhours = 0", "a number above 0, up to 720 (hours)"),
         ("[commissioning]\nhours = 720.5", "a number above 0, up to 720 (hours)"),
         ("[commissioning]\nhours = \"1\"", "a number above 0, up to 720 (hours)"),
-        ("[commissioning]\ndetector = \"oracle\"", "\"fused\" or \"lstm-autoencoder\""),
+        ("[commissioning]\ndetector = \"oracle\"", "\"fused\", \"conditional\" or \"lstm-autoencoder\""),
         ("[model]\ndir = 3", "a folder, or \"\" for none"),
     ] {
         let (_folder, path) = file(text);
@@ -196,7 +196,7 @@ fn a_variable_with_other_underscores_is_reported_with_its_right_name() {
         ("VOLUTE_SERVER_LISTEN", "0.0.0.0:80"),
         ("VOLUTE_STORE__LINGER_MS", "5"),
         ("volute_log_filter", "info"),
-        // Not the configuration's.
+        // These variables do not belong to the configuration.
         ("VOLUTE_BIN", "x"),
         ("VOLUTE_LONG", "1"),
         ("VOLUTE_STRICT", "1"),
@@ -240,7 +240,7 @@ fn auto_registration_is_for_loopback() {
 }
 
 proptest! {
-    /// Whichever layers set a key, the last of them wins, and the value's origin says so.
+    /// Of all layers that set a key, the last one wins, and the value has its origin.
     #[test]
     fn the_last_layer_that_sets_a_key_wins(in_file: Option<u8>, in_env: Option<u8>, in_flag: Option<u8>) {
         let listen = |port: u8| format!("127.0.0.1:{port}");
@@ -261,7 +261,7 @@ proptest! {
         prop_assert_eq!(&setting.origin, &origin);
     }
 
-    /// Any set of made-up keys is reported in full.
+    /// All keys of an arbitrary set of unknown keys are reported.
     #[test]
     fn no_unknown_key_is_lost(names in prop::collection::btree_set("[a-z]{1,8}_x", 1..8)) {
         let text: String = names.iter().map(|name| format!("{name} = 1\n")).collect();

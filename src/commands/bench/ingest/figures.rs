@@ -28,19 +28,20 @@ pub(super) struct Figures {
     cpu_us_per_reading: Option<f64>,
     /// The node's processor time, in percent of one core.
     cpu_percent_of_a_core: Option<f64>,
-    /// The highest resident memory of the node since its start.
+    /// The highest resident memory of the node since its start, in MiB.
     peak_mib: Option<u64>,
     /// The time from the end of the load until posts of one reading were acknowledged within 100 ms again, in seconds.
     recovery_s: f64,
-    /// The windows during the measurement; `None` if the node was given by `--url`.
+    /// The number of windows during the measurement; `None` if the node was given by `--url`.
     windows_scored: Option<u64>,
     windows_skipped: Option<u64>,
-    /// The time of each hop in the node, from the node's histograms; empty if the node was given by `--url`.
+    /// The time of each hop (processing stage) in the node, from the node's histograms; empty if the node was given by
+    /// `--url`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hops: Vec<Hop>,
 }
 
-/// The time of one hop in the node. Each figure is too high by at most an eighth.
+/// The time of one hop (processing stage) in the node. Each figure is too high by at most an eighth.
 #[derive(Debug, Serialize)]
 struct Hop {
     of: String,
@@ -97,7 +98,7 @@ fn hop(latency: Latency) -> Option<Hop> {
 }
 
 impl Quantiles {
-    /// Returns the quantiles of times in microseconds, and sorts these.
+    /// Returns the quantiles of these times in microseconds. Sorts the times.
     fn of(times_us: &mut [u64]) -> Self {
         times_us.sort_unstable();
         let at = |quantile: f64| {

@@ -1,4 +1,5 @@
-//! The load: sends posts when they are due, over keep-alive connections, and measures when each is acknowledged.
+//! Generates the load: sends posts when they are due, over keep-alive connections, and measures when each is
+//! acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -32,11 +33,11 @@ const CHANNELS: [(&str, f64, f64); 10] = [
 const MAX_IDLE: Duration = Duration::from_secs(2);
 /// The latency within which a node counts as recovered.
 const RECOVERED_LATENCY: Duration = Duration::from_millis(100);
-/// Consecutive posts within [`RECOVERED_LATENCY`] after which the node has recovered.
+/// The number of consecutive posts within [`RECOVERED_LATENCY`] after which the node counts as recovered.
 const RECOVERED_POSTS: u32 = 5;
-/// How long to wait for the recovery, at most.
+/// The longest time to wait for the recovery.
 const MAX_RECOVERY_WAIT: Duration = Duration::from_secs(120);
-/// The size of a response, at most.
+/// The maximum size of a response.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// The parameters of a load.
@@ -70,7 +71,7 @@ struct ScheduledPost {
     due: Instant,
     /// The due time in milliseconds since 1970.
     due_ms: u64,
-    /// Whether it is after the warm-up.
+    /// Whether it is due after the warm-up.
     is_measured: bool,
 }
 
@@ -192,7 +193,7 @@ async fn connect(address: &str) -> Result<TcpStream> {
 /// The prefix of a pump's id; its number follows, from 0.
 pub(super) const PUMP_PREFIX: &str = "P-";
 
-/// Writes the body of a post. Readings are of one pump after the other, and have the due time of the post.
+/// Writes the body of a post. The readings are of the pumps in turn, and have the due time of the post.
 fn write_body(body: &mut String, plan: &LoadPlan, number: u64, due_ms: u64) {
     body.clear();
     body.push('[');

@@ -1,4 +1,5 @@
-//! A node for the measurement, in a separate process with a temporary folder, profile and model; and its resource usage.
+//! Starts a node for the measurement, in a separate process with a temporary folder, profile and model. Reads the
+//! node's resource usage.
 
 use std::{
     env, fs,
@@ -36,7 +37,7 @@ pub(super) struct Latency {
     pub buckets: Vec<Bucket>,
 }
 
-/// The number of measurements below `below_ms`, and not below the previous bucket's bound.
+/// The number of measurements from the previous bucket's `below_ms` up to, but not including, this `below_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub(super) struct Bucket {
     pub below_ms: f64,
@@ -48,7 +49,7 @@ pub(super) struct Bucket {
 pub(super) struct NodeStats {
     /// Processor time of all its threads.
     pub cpu: Duration,
-    /// The highest resident memory since its start.
+    /// The highest resident memory since its start, in MiB.
     pub peak_mib: u64,
     pub latencies: Vec<Latency>,
     /// `None` before the first reading.
@@ -106,7 +107,7 @@ impl NodeProbe {
         let proc = Path::new("/proc").join(self.pid.to_string());
         let stat = fs::read_to_string(proc.join("stat")).ok()?;
         let (_, fields) = stat.rsplit_once(')')?;
-        // proc(5): fields 14 and 15, in ticks of `USER_HZ`, 100 in a second on every Linux that Rust builds for.
+        // Fields 14 and 15 of proc(5), in ticks of `USER_HZ`: 100 ticks per second on every Linux that Rust builds for.
         let ticks = |n: usize| fields.split_whitespace().nth(n)?.parse::<u64>().ok();
         let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
         let status = fs::read_to_string(proc.join("status")).ok()?;

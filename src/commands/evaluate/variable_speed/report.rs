@@ -47,11 +47,11 @@ impl Half {
 pub struct PumpResult {
     /// Its seed.
     pub seed: u64,
-    /// Days until it was commissioned; none if it never was.
+    /// Days until it was commissioned; none if it was never commissioned.
     pub first_detection_days: Option<f64>,
     /// The halves of its days.
     pub halves: [Half; 2],
-    /// For each channel, the false episodes whose first window it has the largest contribution to.
+    /// For each channel, the number of false episodes in whose first window it has the largest contribution.
     pub named: Vec<usize>,
     /// Its faults.
     pub trials: Vec<Trial>,
@@ -76,7 +76,7 @@ pub struct Report {
 struct FaultSummary {
     name: &'static str,
     trials: usize,
-    /// Seconds until it was found, in order, of the trials in which it was.
+    /// The seconds until the fault was found, ascending, of the trials in which it was found.
     delays_s: Vec<f64>,
     named_first: usize,
     episodes_per_day: f64,
@@ -84,7 +84,7 @@ struct FaultSummary {
 
 impl FaultSummary {
     fn median_s(&self) -> Option<f64> {
-        // A trial in which it was not found counts as later than all others.
+        // A trial in which the fault was not found counts as later than all others.
         self.delays_s.get(self.trials / 2).copied()
     }
 
@@ -100,7 +100,7 @@ impl Report {
         Self { channels, days: days.get(), results: Vec::new() }
     }
 
-    /// Adds the result of one pump that was commissioned for so many hours.
+    /// Adds the result of one pump that was commissioned for this many hours.
     pub fn add(&mut self, hours: f64, result: PumpResult) {
         self.results.push((hours, result));
     }

@@ -8,11 +8,12 @@ use volute_simulator::variable_speed::{Fault, Onset, Pump};
 
 use crate::commands::evaluate::tracker::{DetectionTracker, SimulatedStep, largest};
 
-/// The windower of a trial starts this long before the onset, or [`WARM_UP_READINGS`] before it if that is more.
+/// The windower of a trial starts this many seconds before the onset, or [`WARM_UP_READINGS`] readings before it if
+/// that is more.
 const WARM_UP_S: f64 = 1_800.0;
-/// Two windows and the windower's slack.
+/// Enough readings for two windows and the windower's slack.
 const WARM_UP_READINGS: usize = 80;
-/// A fault is fully grown after this share of the time for which it is watched, at the latest.
+/// The latest time at which a fault is fully grown, as a share of the time for which it is watched.
 const MAX_GROWTH: f64 = 0.65;
 
 /// The result of one fault on one pump.
@@ -24,9 +25,9 @@ pub struct Trial {
     pub found_after_s: Option<f64>,
     /// Whether the fault's channel has the largest contribution in that window.
     pub named_first: bool,
-    /// Episodes after the onset, with one that is under way then.
+    /// Episodes after the onset, including one that is in progress at the onset.
     pub episodes: usize,
-    /// For how long it was watched.
+    /// The number of days for which it was watched.
     pub days: f64,
 }
 
@@ -40,7 +41,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Runs the pump, and returns it as it is shortly before each of these readings, which are in order.
+    /// Runs the pump, and returns its state shortly before each of these readings, whose numbers are in ascending
+    /// order.
     pub fn take(mut pump: Pump, onsets: &[usize], interval_s: f64) -> Vec<Self> {
         let usual = WARM_UP_READINGS.max((WARM_UP_S / interval_s).ceil() as usize);
         let mut number = 0;
@@ -74,10 +76,10 @@ pub fn faults() -> [Fault; 5] {
     ]
 }
 
-/// Which readings after the onset, by number, are in anomalous windows if there is no fault.
+/// The numbers of the readings after the onset whose windows are anomalous without a fault.
 pub type HealthyAnomalies = BTreeSet<usize>;
 
-/// Returns what would be anomalous in the same steps without a fault.
+/// Returns which readings of these steps, which have no fault, have anomalous windows.
 pub fn observe_healthy(
     tracker: &mut DetectionTracker,
     steps: impl Iterator<Item = SimulatedStep>,
