@@ -9,8 +9,8 @@
 //! {"failed":"there is no pump line-3"}                    the response if it failed
 //! ```
 //!
-//! Some requests also exist in the HTTP API: those that remove, name, configure or assign a profile to a pump, and
-//! those that add or remove a kind of pump.
+//! Some requests also exist in the HTTP API: those that remove, rename or configure a pump or assign a profile to it,
+//! and those that add or remove a kind of pump.
 
 use std::{
     fmt,

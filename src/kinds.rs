@@ -11,9 +11,9 @@
 //! profile or without a manifest are ignored. A removal deletes the profile's file first. The same kind may be added
 //! again, with another model.
 //!
-//! If a profile cannot be read, the others are loaded nevertheless. It becomes a damaged kind, with the channels that
-//! its pumps are registered with. Adding the profile again repairs it. Does not know the kind of each pump, which is in
-//! the pump's registration.
+//! A profile that cannot be read becomes a damaged kind, with the channels that its pumps are registered with; the
+//! other profiles are loaded nevertheless. Adding the profile again repairs it. Does not know the kind of each pump,
+//! which is in the pump's registration.
 
 use std::{
     ffi::OsStr,

@@ -10,7 +10,7 @@ use volute::{cli::Cli, commands, config, telemetry};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // Applies the variable FAILPOINTS until this is dropped.
+    // Applies the variable FAILPOINTS until the scenario is dropped.
     #[cfg(feature = "failpoints")]
     let _failpoints = fail::FailScenario::setup();
     let Cli { command } = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());

@@ -44,7 +44,7 @@ pub(crate) struct CommissioningActor {
     pub counters: Arc<Counters>,
 }
 
-/// Learns the baseline of one job.
+/// Learns the baseline for each job.
 pub(crate) struct Commissioner {
     pub store: Store,
     pub clock: Arc<dyn Clock>,

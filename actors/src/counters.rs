@@ -7,7 +7,7 @@ use volute_runtime::{Histogram, quantile_ms};
 
 use crate::receipt::{IngestError, Queue};
 
-/// How long readings and detections take to become durable, by hop and in total.
+/// How long readings and detections take to become durable, by hop (processing stage) and in total.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
     /// From a parsed post until its pump has admitted or rejected its readings.
@@ -96,7 +96,7 @@ counters! {
     duplicate,
     /// New readings that are stored but arrived too late for their window.
     late,
-    /// Items rejected for good.
+    /// Items rejected permanently.
     rejected,
     /// Items rejected for now; clients may send them again.
     deferred,

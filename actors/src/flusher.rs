@@ -39,7 +39,8 @@ const MIN_CYCLE_PAUSE: Duration = Duration::from_millis(100);
 const TARGET_MINUTES_PER_CYCLE: usize = 32;
 /// How often pump minutes with many rows are compressed in memory (packed).
 const PACK_INTERVAL: Duration = Duration::from_millis(100);
-/// Pump minutes packed at a time. Limited because the minutes of pumps that started together grow large together.
+/// The maximum number of pump minutes packed at a time. Limited because the minutes of pumps that started together
+/// become large at the same time.
 const MAX_MINUTES_PER_PACK: usize = 192;
 /// The time between the starts of two sweeps, and between two measurements of the disk.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -277,7 +278,7 @@ enum Sweep {
     Postponed,
     Due {
         retention: Retention,
-        /// The time against which the age of rows is compared.
+        /// The time from which the age of rows is computed.
         now: Timestamp,
     },
 }

@@ -32,6 +32,11 @@
 //! | `flusher` | moves rows from the head into the database |
 //! | `live` | the present state of every pump, for queries and subscribers |
 //! | `kind`, `catalog` | the kinds of pumps: profiles with their models |
+//! | `assignment`, `naming`, `removal`, `kind_changes` | commands that change pumps and kinds while the node runs |
+//! | `simulation` | plays simulated and recorded pumps |
+//! | `receipt` | the response to a post |
+//! | `refusals` | combines refused commands for the audit log |
+//! | `settings` | the engine's settings |
 //! | `node_clock`, `disk_forecast`, `metrics`, `counters`, `overflow` | the node's own state |
 //! | `engine` | starts all actors, and drains them when the node stops |
 //!

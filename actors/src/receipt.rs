@@ -57,7 +57,7 @@ impl Receipt {
 pub struct RejectedItem {
     /// Its index in the post, from 0.
     pub index: usize,
-    /// Why.
+    /// Why it was rejected or deferred.
     pub rejection: Rejection,
     /// Seconds after which a deferred item may be posted again. None if the rejection is final.
     pub retry_after_s: Option<u64>,
@@ -95,7 +95,7 @@ pub enum Queue {
     NewPumps,
     /// Orders that wait for a pump.
     Orders,
-    /// Pumps whose baseline is to be learned.
+    /// Requests to learn a baseline.
     CommissionJobs,
 }
 
@@ -158,7 +158,7 @@ pub enum IngestError {
     /// No pump of the post can accept readings at the moment.
     #[error("{reason}")]
     Deferred {
-        /// Why.
+        /// Why the readings cannot be accepted.
         reason: String,
         /// When to try again, in seconds.
         retry_after_s: u64,

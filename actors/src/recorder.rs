@@ -74,8 +74,8 @@ impl Recorder {
     pub(crate) async fn wait_until_stored(&self) {
         loop {
             let (ack, stored) = oneshot::channel();
-            // An empty set of readings, which is acknowledged in order. If the sender is dropped, the recorder has
-            // failed, and this tries again.
+            // A message without readings is acknowledged in order. If its sender is dropped, the recorder has failed,
+            // and the message is sent again.
             match self
                 .results
                 .send(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() })

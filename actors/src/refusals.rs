@@ -65,7 +65,7 @@ struct Kind {
 #[derive(Debug)]
 struct Tally {
     until: Instant,
-    /// The object, if it was the same each time.
+    /// The object of the refused commands; none if their objects differed.
     object: Option<String>,
     counted: Option<Counted>,
 }

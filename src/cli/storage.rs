@@ -367,13 +367,13 @@ pub struct ImportArgs {
     /// The mapping of the original's columns (TOML); see docs/upgrade.md.
     #[arg(long, value_name = "FILE", requires = "original")]
     pub mapping: Option<PathBuf>,
-    /// The pump, registered if it is new; with --original, the pump of rows that name none.
+    /// The pump, registered if it is new; with --original, the pump of rows that name no pump.
     #[arg(long, value_name = "ID", required_unless_present = "original")]
     pub pump: Option<PumpId>,
     /// The profile: centrifugal, skab, or a path such as ./mine.toml [model.profile].
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// How to read the recording, where the file does not say it.
+    /// How to read the recording, as far as this cannot be detected from the file.
     #[command(flatten)]
     pub dialect: DialectArgs,
     /// Also set the pump's interval, in milliseconds (volute pumps set-interval); without it, the command prints the interval

@@ -1,7 +1,7 @@
 //! Separates simulated readings from real ones. A data directory holds only one of the two.
 //!
-//! The directory of a demo has the file `SIMULATED`. A demo rejects a used directory without this file. A node that is
-//! no demo, and `volute import`, reject a directory with it.
+//! The directory of a demo has the file `SIMULATED`. A demo rejects a used directory without this file. A node without
+//! `--demo`, and `volute import`, reject a directory with it.
 
 use std::{fs, io, path::Path};
 

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Returns a bar on standard error; it is hidden if that is not a terminal.
+/// Returns a bar on standard error; it is hidden if standard error is not a terminal.
 pub fn bar(len: u64, label: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
     let bar = ProgressBar::new(len).with_message(label);

@@ -208,7 +208,7 @@ fn has_value(row: &Row) -> bool {
     row.samples.iter().any(|sample| sample.value().is_some())
 }
 
-/// Returns a progress bar on standard error; it is hidden if that is not a terminal.
+/// Returns a progress bar on standard error; it is hidden if standard error is not a terminal.
 fn progress_bar(rows: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} readings, {per_sec}, {eta} left");
     ProgressBar::new(rows as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -43,7 +43,7 @@ const STOPPED: u8 = 2;
 pub struct Role {
     /// Unique among a supervisor's actors, for example `counter/3`.
     pub id: String,
-    /// For example `counter`. Also the name of the failpoint before each message.
+    /// The type of the actor, for example `counter`. Also the name of the failpoint before each message.
     pub kind: &'static str,
     /// The group of actors that this one belongs to, for example `counters`. All actors of a stage can be restarted by
     /// this name.

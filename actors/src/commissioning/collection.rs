@@ -39,7 +39,7 @@ const PERSIST_INTERVAL_MS: i64 = 60_000;
 /// How much normal running a baseline needs, and how it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CollectionGoal {
-    /// In milliseconds.
+    /// The normal running needed, in milliseconds.
     pub needed_ms: i64,
     pub counted: Counted,
 }
@@ -224,7 +224,7 @@ impl<'a> HealthySteps<'a> {
     }
 }
 
-/// Returns whether every value that is there is within its channel's alarm limits.
+/// Returns whether every value that is not missing is within its channel's alarm limits.
 fn is_normal(profile: &Profile, values: &[f64]) -> bool {
     let channels = profile.channels();
     values.chunks_exact(channels.len()).all(|row| {

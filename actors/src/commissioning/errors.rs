@@ -26,7 +26,7 @@ pub enum CommissionError {
         /// The requested version.
         version: u32,
     },
-    /// The version is of another network, or damaged.
+    /// The version was learned with another network, or is damaged.
     #[error("version {version} of {pump} cannot be used: {reason}")]
     Unusable {
         /// The pump.

@@ -44,7 +44,7 @@ impl PumpDirectory {
         self.lock().active.get(pump).map(|handle| handle.kind.clone())
     }
 
-    /// Ends a detachment: the pump has a new actor, or its name is free again.
+    /// Ends a detachment: the pump has a new actor, or its id can be used again.
     pub(crate) fn release(&self, pump: &PumpId, restored: Option<PumpHandle>) {
         let mut pumps = self.lock();
         pumps.detached.remove(pump);

@@ -1,7 +1,7 @@
 //! Limits on readings in flight: of all pumps together ([`InFlightLimit`]), and of each pump ([`PumpInFlight`]).
 //!
-//! While the node's limit is not reached, a post is admitted as a whole, even if the limit is exceeded by it. Otherwise
-//! a large post would have to wait until no other is in flight. A pump's limit is never exceeded. A post with more
+//! While the node's limit is not reached, a post is admitted as a whole, even if it exceeds the limit. Otherwise a
+//! large post would have to wait until no other is in flight. A pump's limit is never exceeded. A post with more
 //! readings of one pump than its limit is a backlog: it takes half of the pump's limit and is admitted in parts
 //! (`pump/backlog.rs`). The readings of all backlogs that wait for their part have a limit of their own.
 //!

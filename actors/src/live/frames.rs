@@ -24,7 +24,7 @@ pub enum Frame {
 pub struct ReadingFrame {
     /// The pump.
     pub pump: PumpId,
-    /// Its profile, whose channels the columns are.
+    /// Its profile. The columns are the channels of the profile, in its order.
     pub profile: Profile,
     /// The device times of the readings, in the order of arrival.
     pub t: Vec<Timestamp>,
@@ -37,7 +37,7 @@ pub struct ReadingFrame {
 pub struct DetectionFrame {
     /// The pump.
     pub pump: PumpId,
-    /// Its profile, whose channels the columns are.
+    /// Its profile. The columns are the channels of the profile, in its order.
     pub profile: Profile,
     /// The times of the windows' last readings.
     pub t: Vec<Timestamp>,

@@ -1,4 +1,4 @@
-//! A pump's last losses with their times. Each takes 8 bytes instead of 16, because every pump has a trend.
+//! A pump's last losses with their times. Each takes 8 bytes instead of 16, to save memory: every pump has a trend.
 
 use std::collections::VecDeque;
 

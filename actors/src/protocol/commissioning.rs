@@ -14,7 +14,7 @@ use crate::{
 /// A job for the commissioning actor: learn a pump's baseline.
 pub(crate) struct CommissionJob {
     pub pump: PumpId,
-    /// The pump's kind, with the model whose scores the baseline calibrates.
+    /// The pump's kind, with the model that scores the windows from which the baseline is learned.
     pub kind: PumpKind,
     /// Why the baseline is learned, for the list of its versions.
     pub why: String,

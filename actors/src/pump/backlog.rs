@@ -10,9 +10,9 @@
 //! 3. After the last part the post gets one response, with the sum of all parts.
 //!
 //! A backlog that cannot be continued ends early ([`BacklogEnd`]). The parts that were admitted before are durable and
-//! counted. The response lists the remaining items as deferred, so the client posts them again. No part starts later
-//! than `ingest.backlog_timeout_s` after the post arrived. In the first half of that time a part also waits until the
-//! pump's queue of windows has room for it, so that no window is skipped.
+//! counted. The response lists the remaining items as deferred, so the client posts them again. No part except the
+//! first starts later than `ingest.backlog_timeout_s` after the post arrived. In the first half of that time a part
+//! also waits until the pump's queue of windows has room for it, so that no window is skipped.
 //!
 //! Does not decide how many readings may be in flight; see [`crate::ingress::in_flight`]. Does not decide which post is
 //! next; see [`super::admit`].

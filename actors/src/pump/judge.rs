@@ -17,8 +17,8 @@
 //! arrive, the judgement of the step alone becomes the detection.
 //!
 //! Decisions are made in the order of the windows, even if the scores arrive in another order ([`super::pending`]).
-//! Only current readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older ones are windowed,
-//! scored and recorded under their own time.
+//! Only current readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older readings get windows
+//! too, which are scored and recorded with the time of the reading.
 //!
 //! Does not store or send anything. Does not order readings before they are durable (see [`super::admit`]), and does not
 //! decide how a pump gets its baseline (see [`super::commission`]).
@@ -76,7 +76,7 @@ pub(super) struct JudgeContext<'a> {
     pub feed: &'a Feed,
 }
 
-/// Windows and judges the durable readings of one pump.
+/// Builds windows of the durable readings of one pump, and judges them.
 pub(super) struct Judge {
     pump: PumpId,
     profile: Profile,

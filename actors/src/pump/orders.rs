@@ -254,8 +254,8 @@ impl PumpActor {
         let _ = reply.send(result);
     }
 
-    /// Publishes the state of the feed if it has changed. If the readings are too far apart for the profile's interval and no
-    /// window was counted yet, sets the pump's own interval to that of its readings.
+    /// Publishes the state of the feed if it has changed. If the readings are too far apart for the profile's interval
+    /// and less than one window of normal running was counted, sets the pump's own interval to that of its readings.
     pub(super) fn update_feed(&mut self, ctx: &mut Context<Self>) {
         let profile = self.judge.profile();
         // The live feed does not show a pump of which nothing is stored.

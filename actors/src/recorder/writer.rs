@@ -1,7 +1,8 @@
 //! The rows that wait to be stored, and the record in flight. Both outlive the recorder's actor.
 //!
-//! When a record ends, its senders are notified on the journal's thread; the actor receives [`RecordEnded`] only if
-//! rows wait for the next record. Does not decide when a record begins; see [`super::RecorderActor`].
+//! When the write of a record ends, the senders of its rows are notified on the journal's thread. The actor receives
+//! [`RecordEnded`] only if rows wait for the next record. Does not decide when a record begins; see
+//! [`super::RecorderActor`].
 
 use std::{
     collections::{BTreeMap, VecDeque},

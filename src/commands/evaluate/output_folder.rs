@@ -1,8 +1,8 @@
 //! The folder of an evaluation's predictions and plots.
 //!
 //! An evaluation may be repeated into its folder: the files have the same names, and replace those of the earlier run.
-//! Any other folder must be new or empty, so that nothing else is overwritten. In particular, the recordings must not
-//! be, because the predictions have the same file names. The file `evaluation.json` says what the folder holds:
+//! Any other folder must be new or empty, so that nothing else is overwritten. In particular the recordings must not be
+//! overwritten: the predictions have the same file names. The file `evaluation.json` says what the folder holds:
 //!
 //! ```text
 //! {"profile": "skab", "data": "/data/skab"}    seeds, damage and training may differ from run to run
@@ -37,8 +37,8 @@ pub struct OutputFolder {
 }
 
 impl OutputFolder {
-    /// Returns the folder for the results on these recordings. Writes nothing. Returns an error if it holds anything but earlier
-    /// results on them.
+    /// Returns the folder for the results on these recordings. Writes nothing. Returns an error if it holds anything
+    /// other than earlier results on these recordings.
     pub fn claim(dir: &Path, profile: &Profile, data: &Path) -> Result<Self> {
         let data = fs::canonicalize(data).with_context(|| format!("{} cannot be read", data.display()))?;
         let content = Content { profile: profile.name().to_owned(), data };

@@ -1,11 +1,11 @@
 //! `volute evaluate --simulated --plant variable-speed`: measures detection on variable-speed pumps, which differ from
 //! the pumps of the pretrained model.
 //!
-//! Each pump runs for `--days`. It is commissioned on its first windows of normal running, as many as
-//! `--commissioning-hours` say, by a network that was trained on other pumps of the plant (`--network shared`) or on
-//! these windows (`--network own`). Then it is scored for the rest of its days without a fault, and from each of three
-//! onsets with each fault. A fault is found at the first window that is anomalous with the fault and not without it.
-//! Both runs have the same readings except for the fault, so an alarm that would have come anyway does not count.
+//! Each pump runs for `--days`. It is commissioned on its first `--commissioning-hours` of normal running, with a
+//! network that was trained on other pumps of the plant (`--network shared`) or on these hours (`--network own`). The
+//! rest of its days is scored without a fault. Then a part of it is scored with a fault: once for each fault and each
+//! of three onsets. A fault is found at the first window that is anomalous with the fault and not without it. Both runs
+//! have the same readings except for the fault, so an alarm that would have come anyway does not count.
 //!
 //! Example, with 28 days: a pump is commissioned on its first 24 hours. Days 2 to 14 have 3 false episodes and days 15
 //! to 28 have 7, which are 0.23 and 0.50 per pump-day. The onsets are at 12, 35 and 62 % of the days. At the second
