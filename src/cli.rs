@@ -115,7 +115,8 @@ pub enum Command {
     /// Confirm that the clock of the node on this machine is right, when the node does not trust it.
     #[command(after_help = CONFIRM_CLOCK_EXAMPLES)]
     ConfirmClock(ConfirmClockArgs),
-    /// List a node's pumps, change the settings of one, or remove one with all its data; the node may be running or stopped.
+    /// List a node's pumps, change the settings of one, or remove one with all its data; the node may be running or
+    /// stopped.
     #[command(after_help = PUMPS_EXAMPLES)]
     Pumps(PumpsArgs),
     /// List the profiles of a node, add one, or remove one; the node may be running or stopped.

@@ -163,8 +163,8 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Creates the socket in the data directory. The caller must hold the directory's lock, so an existing socket is left over
-    /// from a killed node.
+    /// Creates the socket in the data directory. The caller must hold the directory's lock, so an existing socket is
+    /// left over from a killed node.
     pub fn listen(dir: &Path) -> io::Result<Self> {
         let (path, private) = (dir.join(SOCKET_NAME), dir.join(PRIVATE_DIR));
         remove_private_dir(&private)?;

@@ -1,11 +1,11 @@
 //! The limit on file descriptors, and the number of connections that it allows.
 //!
-//! A process without a free descriptor cannot open a table of the database or the next file of the journal. The soft limit is
-//! often 1,024; the process raises it to the hard limit. The descriptors that are free when the node starts are divided: half
-//! for the store, half for clients.
+//! A process without a free descriptor cannot open a table of the database or the next file of the journal. The soft
+//! limit is often 1,024; the process raises it to the hard limit. The descriptors that are free when the node starts
+//! are divided: half for the store, half for clients.
 //!
-//! Example: the limit is 1,024, and 64 descriptors are open at the start. At most 480 connections are accepted, at most 240 of
-//! them live streams; the 481st client waits until another connection closes.
+//! Example: the limit is 1,024, and 64 descriptors are open at the start. At most 480 connections are accepted, at most
+//! 240 of them live streams; the 481st client waits until another connection closes.
 //!
 //! Does not handle a lack of descriptors; see the journal, and `StoreError::Shortage`.
 

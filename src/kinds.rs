@@ -1,5 +1,5 @@
-//! Kinds of pumps that were added to a data directory, in addition to the configured one. A kind is a profile and, optionally, a
-//! model.
+//! Kinds of pumps that were added to a data directory, in addition to the configured one. A kind is a profile and,
+//! optionally, a model.
 //!
 //! ```text
 //! DATA/profiles/skab.toml    the profile, as it was given

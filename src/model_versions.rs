@@ -155,8 +155,8 @@ impl ModelFolder<'_> {
         Ok(models.into_iter().map(version).collect())
     }
 
-    /// Waits for the lock of the folder's versions; it is released when the returned file is dropped. [`Model::save`] takes
-    /// another lock, so there is no deadlock.
+    /// Waits for the lock of the folder's versions; it is released when the returned file is dropped. [`Model::save`]
+    /// takes another lock, so there is no deadlock.
     fn lock(&self) -> Result<fs::File> {
         let dir = self.dir.join(VERSIONS_DIR);
         let lock = || {

@@ -1,4 +1,5 @@
-//! The ingress: admits posts, finds or registers their pumps, and takes permits for a whole post before any of it is written.
+//! The ingress: admits posts, finds or registers their pumps, and takes permits for a whole post before any of it is
+//! written.
 //!
 //! An example: a post with readings of P-1 and P-2. Its items are grouped by pump. Neither pump has reached its limit
 //! of readings in flight, so each group gets a permit and is sent to its pump's actor with a part of the response
@@ -273,8 +274,8 @@ impl IngressActor {
                 permit: Arc::new(permit),
                 response: response.for_another_pump(),
             };
-            // The permits bound the mailbox. Sending fails only if the actor is gone; then the part is dropped, and the post
-            // counts as not stored.
+            // The permits bound the mailbox. Sending fails only if the actor is gone; then the part is dropped, and the
+            // post counts as not stored.
             let _ = handle.mailbox.try_send(message);
         }
         Ok(receipt)

@@ -126,8 +126,8 @@ pub enum IngestError {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
-    /// Some readings may not be stored: the store failed, or an actor that handled them failed. Part of the post, or all of
-    /// it, may be stored. Sending it again is safe if its items have timestamps.
+    /// Some readings may not be stored: the store failed, or an actor that handled them failed. Part of the post, or
+    /// all of it, may be stored. Sending it again is safe if its items have timestamps.
     #[error(
         "some readings may not be stored: send the post again; a reading with a timestamp is not stored twice, \
          one without may be"
@@ -136,11 +136,12 @@ pub enum IngestError {
         /// When to try again, in seconds.
         retry_after_s: u64,
     },
-    /// The disk is full. Nothing of the refused part of the post is stored; see [`IngestError::NotStored`] for the rest.
+    /// The disk is full. Nothing of the refused part of the post is stored; see [`IngestError::NotStored`] for the
+    /// rest.
     #[error("the disk is full: free some room, and send again")]
     DiskFull,
-    /// The node's clock is not trusted, and the timestamp of one of the post's readings cannot be checked without it. Nothing
-    /// of the post is stored.
+    /// The node's clock is not trusted, and the timestamp of one of the post's readings cannot be checked without it.
+    /// Nothing of the post is stored.
     #[error("{reason}")]
     Clock {
         /// What is wrong with the clock.

@@ -113,8 +113,8 @@ impl EngineHandle {
         if self.is_closing() { IngestError::Stopping.into() } else { RemovePumpError::OutOfOrder }
     }
 
-    /// Stops the pump's actor once all its readings are durable and decided, and waits until maintenance has handled its
-    /// messages.
+    /// Stops the pump's actor once all its readings are durable and decided, and waits until maintenance has handled
+    /// its messages.
     pub(crate) async fn stop_actor(&self, pump: &PumpId, handle: &PumpHandle) {
         let context = &self.0.context;
         let in_order = async {

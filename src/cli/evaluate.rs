@@ -32,15 +32,16 @@ Examples:
 /// The arguments of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// The profile: centrifugal, skab, or a path such as ./mine.toml; by default centrifugal, or that of the simulated plant.
+    /// The profile: centrifugal, skab, or a path such as ./mine.toml; by default centrifugal, or that of the simulated
+    /// plant.
     #[arg(long, value_name = "NAME", value_parser = profiles::load)]
     pub profile: Option<Profile>,
-    /// The interval between two readings, in milliseconds, 100 to 86400000; by default the profile's, or that of a recording's
-    /// rows if it is longer. For recordings and variable-speed pumps.
+    /// The interval between two readings, in milliseconds, 100 to 86400000; by default the profile's, or that of a
+    /// recording's rows if it is longer. For recordings and variable-speed pumps.
     #[arg(long, value_name = "MS", value_parser = interval_ms)]
     pub interval_ms: Option<i64>,
-    /// Folder of labelled recordings (CSV), with its subfolders. The label is `anomaly`, or a `machine_status` that is not
-    /// NORMAL; with a `machine_status`, only NORMAL rows are trained on.
+    /// Folder of labelled recordings (CSV), with its subfolders. The label is `anomaly`, or a `machine_status` that is
+    /// not NORMAL; with a `machine_status`, only NORMAL rows are trained on.
     #[arg(long, value_name = "DIR", required_unless_present = "simulated")]
     pub data: Option<PathBuf>,
     /// How to read the recordings, as far as this cannot be detected from the files.
@@ -52,12 +53,12 @@ pub struct EvaluateArgs {
     /// How to train.
     #[command(flatten)]
     pub training: TrainingArgs,
-    /// The number of seeds to measure with, beginning with --seed; the spread is printed. For recordings and variable-speed
-    /// pumps.
+    /// The number of seeds to measure with, beginning with --seed; the spread is printed. For recordings and
+    /// variable-speed pumps.
     #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
     pub seeds: NonZeroUsize,
-    /// Choose the default detector's constants among N candidates by leave-one-recording-out cross-validation, and print the
-    /// result. Nothing is written.
+    /// Choose the default detector's constants among N candidates by leave-one-recording-out cross-validation, and
+    /// print the result. Nothing is written.
     #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = from_one)]
     pub cross_validate: Option<NonZeroUsize>,
     /// Damage each recording after its training rows, the same for the same --seed: dropout=SHARE of the cells missing,
@@ -90,7 +91,8 @@ pub struct EvaluateArgs {
     /// The number of simulated pumps; by default 25, or 6 variable-speed pumps.
     #[arg(long, value_name = "N", requires = "simulated", value_parser = from_one)]
     pub pumps: Option<NonZeroUsize>,
-    /// Days for which each healthy pump is watched; by default 2, or 28 days with those of commissioning for variable-speed pumps.
+    /// Days for which each healthy pump is watched; by default 2, or 28 days with those of commissioning for
+    /// variable-speed pumps.
     #[arg(long, value_name = "N", requires = "simulated", value_parser = from_one)]
     pub days: Option<NonZeroUsize>,
     /// Hours of commissioning for each pump, 0.1 to 1000. With several (0.25,1,4) each is measured.

@@ -11,7 +11,8 @@ pub struct DialectArgs {
     /// The format of times, for example '%d.%m.%Y %H:%M:%S' or '%m/%d/%Y %I:%M:%S %p' (strftime).
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<TimeFormat>,
-    /// The zone of times without an offset, such as Europe/Berlin or +01:00; by default the one in the column's name, or UTC.
+    /// The zone of times without an offset, such as Europe/Berlin or +01:00; by default the one in the column's name,
+    /// or UTC.
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<TimeZone>,
     /// The hour that a zone repeats in autumn may occur in the file only once. Then this says which of the two it is:
@@ -25,13 +26,15 @@ pub struct DialectArgs {
     /// 'Ort=ignore' to skip the column. May be repeated.
     #[arg(long = "column", value_name = "NAME=COLUMN", value_parser = column)]
     pub columns: Vec<(String, String)>,
-    /// Read only the rows of this pump, as named in the recording's column of pumps (pump_id, Pump, Machine and the like).
+    /// Read only the rows of this pump, as named in the recording's column of pumps (pump_id, Pump, Machine and the
+    /// like).
     #[arg(long, value_name = "NAME")]
     pub file_pump: Option<String>,
     /// Read the numbers in the channels' units, even if the recording names other units.
     #[arg(long)]
     pub ignore_units: bool,
-    /// The word for a good value in a quality column, '*' for any; by default Good, OK, 192 and the like. May be repeated.
+    /// The word for a good value in a quality column, '*' for any; by default Good, OK, 192 and the like. May be
+    /// repeated.
     #[arg(long, value_name = "WORD")]
     pub good_quality: Vec<String>,
     /// A cell that looks like a number but means that there is no value, such as '5 ?'. May be repeated.

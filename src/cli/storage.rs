@@ -1,4 +1,5 @@
-//! The flags of the commands on a node's data: `backup`, `restore`, `export`, `import`, `confirm-clock`, `pumps`, `profiles`.
+//! The flags of the commands on a node's data: `backup`, `restore`, `export`, `import`, `confirm-clock`, `pumps`,
+//! `profiles`.
 
 use std::path::PathBuf;
 
@@ -199,8 +200,8 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Set the interval between two readings of one pump, which overrides its profile's. Its baseline is learned again, from
-    /// the same stored readings.
+    /// Set the interval between two readings of one pump, which overrides its profile's. Its baseline is learned again,
+    /// from the same stored readings.
     SetInterval {
         /// The pump.
         #[arg(value_name = "ID")]
@@ -236,8 +237,8 @@ pub enum PumpsCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Set how long a channel's last value holds if no new one is sent, for a pump that reports only changes. It overrides the
-    /// profile's `hold_s`.
+    /// Set how long a channel's last value holds if no new one is sent, for a pump that reports only changes. It
+    /// overrides the profile's `hold_s`.
     SetHold {
         /// The pump.
         #[arg(value_name = "ID")]
@@ -297,10 +298,11 @@ pub struct ProfilesArgs {
 /// The commands of `profiles`.
 #[derive(Debug, Subcommand)]
 pub enum ProfilesCommand {
-    /// List the node's profiles. For a stopped node, give the profile and model that it is started with, unless they are in its
-    /// configuration file.
+    /// List the node's profiles. For a stopped node, give the profile and model that it is started with, unless they
+    /// are in its configuration file.
     List {
-        /// The profile of the stopped node's configuration: centrifugal, skab, or a path such as ./mine.toml [model.profile].
+        /// The profile of the stopped node's configuration: centrifugal, skab, or a path such as ./mine.toml
+        /// [model.profile].
         #[arg(long, value_name = "NAME")]
         profile: Option<String>,
         /// The folder of its model [model.dir].
@@ -310,9 +312,9 @@ pub enum ProfilesCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Add a profile, and optionally its model. Both are checked completely before anything is stored. An existing profile may be
-    /// given another model, which all its pumps use at once; they learn their baselines again. A profile that cannot be read is
-    /// repaired by adding it again.
+    /// Add a profile, and optionally its model. Both are checked completely before anything is stored. An existing
+    /// profile may be given another model, which all its pumps use at once; they learn their baselines again. A profile
+    /// that cannot be read is repaired by adding it again.
     Add {
         /// The profile: centrifugal, skab, or a path such as ./mine.toml.
         #[arg(value_name = "PROFILE")]
@@ -376,11 +378,12 @@ pub struct ImportArgs {
     /// How to read the recording, as far as this cannot be detected from the file.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// Also set the pump's interval, in milliseconds (volute pumps set-interval); without it, the command prints the interval
-    /// that fits the rows.
+    /// Also set the pump's interval, in milliseconds (volute pumps set-interval); without it, the command prints the
+    /// interval that fits the rows.
     #[arg(long, value_name = "MS", value_parser = super::train::interval_ms, conflicts_with = "original")]
     pub interval_ms: Option<i64>,
-    /// If there are two values for one time, keep the first one, or the stored one; without it, nothing is stored in that case.
+    /// If there are two values for one time, keep the first one, or the stored one; without it, nothing is stored in
+    /// that case.
     #[arg(long)]
     pub keep_first: bool,
     /// Report everything, and store nothing.

@@ -36,8 +36,8 @@ pub struct TrainArgs {
     /// The profile: centrifugal, skab, or a path such as ./mine.toml.
     #[arg(long, value_name = "NAME", default_value = "centrifugal", value_parser = profiles::load)]
     pub profile: Profile,
-    /// The interval between two readings, in milliseconds, 100 to 86400000; by default the profile's, or that of the rows if it
-    /// is longer: a recording with one row per minute is trained on in steps of one minute.
+    /// The interval between two readings, in milliseconds, 100 to 86400000; by default the profile's, or that of the
+    /// rows if it is longer: a recording with one row per minute is trained on in steps of one minute.
     #[arg(long, value_name = "MS", value_parser = interval_ms)]
     pub interval_ms: Option<i64>,
     /// Recordings of normal running (CSV), one or more.
@@ -46,8 +46,8 @@ pub struct TrainArgs {
     /// How to read the recordings, as far as this cannot be detected from the files.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// Each recording is of another pump, and is scaled separately; by default all are of one pump. A model of several pumps
-    /// has no baseline: each pump is commissioned on the node.
+    /// Each recording is of another pump, and is scaled separately; by default all are of one pump. A model of several
+    /// pumps has no baseline: each pump is commissioned on the node.
     #[arg(long)]
     pub each_its_own_pump: bool,
     /// Use only every Nth window, to train faster. Neighbouring windows share 29 of 30 readings.

@@ -28,7 +28,8 @@ use crate::{
     control::{ControlError, Request, send_request},
 };
 
-/// The folder of the staged copy. It is in the data directory, because files can be hard-linked only within a file system.
+/// The folder of the staged copy. It is in the data directory, because files can be hard-linked only within a file
+/// system.
 const STAGING_DIR: &str = "staging";
 
 /// The result of a backup.
@@ -61,7 +62,8 @@ pub fn run(args: &BackupArgs, config: &Config, output: &mut dyn Write) -> Result
     Ok(())
 }
 
-/// Makes a backup of an open store. The caller runs one backup at a time, because there is one folder for the staged copy.
+/// Makes a backup of an open store. The caller runs one backup at a time, because there is one folder for the staged
+/// copy.
 pub(super) async fn back_up(
     store: &Store,
     dir: &Path,

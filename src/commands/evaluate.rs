@@ -5,10 +5,10 @@
 //! The windower, scorer and decider are those of a live node, with one configuration for all files. Training never uses
 //! the label `anomaly`. A row without a window has no score, and repeats the decision of the row before it.
 //!
-//! Example: a recording has 1,000 rows, one per second. The network and the baseline are learned from the windows within rows 1
-//! to 400. Row 401 is decided from the window of rows 372 to 401, row 402 from the next one. If rows 700 to 720 are labelled
-//! anomalous, and rows 705 to 730 are decided anomalous, there are 16 true positives, 5 false negatives, 10 false positives and
-//! 569 true negatives: F1 is 16 / (16 + 15 / 2) = 0.681.
+//! Example: a recording has 1,000 rows, one per second. The network and the baseline are learned from the windows
+//! within rows 1 to 400. Row 401 is decided from the window of rows 372 to 401, row 402 from the next one. If rows 700
+//! to 720 are labelled anomalous, and rows 705 to 730 are decided anomalous, there are 16 true positives, 5 false
+//! negatives, 10 false positives and 569 true negatives: F1 is 16 / (16 + 15 / 2) = 0.681.
 //!
 //! Recordings in the original system's format are labelled by `machine_status`. In a plant, this label is known when
 //! the rows are recorded. So training uses only the NORMAL rows among the first 400, as `volute train` does. If the

@@ -36,7 +36,8 @@ pub fn kinds_of_node(config: &Config, demo: bool, pumps: &[PumpRecord]) -> Resul
     Ok(NodeKindParts { default_kind: KindParts::new(profile, model), other_kinds })
 }
 
-/// Loads the configured profile and its model. The profile gets the model's interval, because a model is for one interval.
+/// Loads the configured profile and its model. The profile gets the model's interval, because a model is for one
+/// interval.
 fn configured_model(config: &Config, demo: bool) -> Result<(Profile, Option<Model>)> {
     let mut profile = config.model.profile.clone();
     let model = match &config.model.dir {

@@ -129,7 +129,8 @@ async fn record(store: &Store, action: AuditAction, object: &str, detail: &str) 
     Ok(store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?)
 }
 
-/// Returns the kinds of a node with this configuration and these pumps, sorted by name. Does not load the configured model.
+/// Returns the kinds of a node with this configuration and these pumps, sorted by name. Does not load the configured
+/// model.
 fn known(config: &Config, pumps: &[PumpRecord]) -> Result<Vec<KindParts>> {
     let mut kinds = AddedKinds::of(&config.store.dir).load(pumps)?;
     let default = &config.model.profile;

@@ -180,8 +180,8 @@ async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) ->
     Ok(store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?)
 }
 
-/// Changes a setting of a pump in the store of a stopped node. If its interval changes, the next start of a node learns the pump's
-/// baseline again.
+/// Changes a setting of a pump in the store of a stopped node. If its interval changes, the next start of a node learns
+/// the pump's baseline again.
 pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId, setting: PumpSetting) -> Result<()> {
     let report = read_settings(store, profile, pump).await?;
     check_channel(&setting, profile)?;

@@ -1,11 +1,11 @@
 //! `volute replay`: posts a recording to a running node, as if the pump sent it.
 //!
-//! The due time of each post follows from the recorded times, so the replay catches up after a slow response and does not
-//! become longer. Recorded times are sent unchanged.
+//! The due time of each post follows from the recorded times, so the replay catches up after a slow response and does
+//! not become longer. Recorded times are sent unchanged.
 //!
-//! Example: rows at 0, 1, 3 and 9 s, at speed 2, one reading per post. The posts are due 0, 0.5, 1.5 and 4.5 s after the start.
-//! If the response to the second post is 429 with `Retry-After: 2`, that post is sent again at 2.5 s, and the third one follows
-//! at once.
+//! Example: rows at 0, 1, 3 and 9 s, at speed 2, one reading per post. The posts are due 0, 0.5, 1.5 and 4.5 s after
+//! the start. If the response to the second post is 429 with `Retry-After: 2`, that post is sent again at 2.5 s, and
+//! the third one follows at once.
 //!
 //! Does not retry after a lost response, because it is not known what the node has accepted. A second replay is
 //! harmless.
@@ -155,8 +155,8 @@ impl<N: Node, T: Timer> Replay<'_, N, T> {
         Ok(())
     }
 
-    /// Posts rows until each is accepted or finally rejected. Repeats all rows while the node is busy, and then only those for
-    /// which the node asks for a retry.
+    /// Posts rows until each is accepted or finally rejected. Repeats all rows while the node is busy, and then only
+    /// those for which the node asks for a retry.
     fn post(&mut self, rows: &[&Row]) -> Result<(), PostError> {
         let mut rows = rows.to_vec();
         let mut waited = Duration::ZERO;

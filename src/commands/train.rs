@@ -90,7 +90,8 @@ pub fn run(training: &Training) -> Result<()> {
     Ok(())
 }
 
-/// Returns an error if the folder holds a model for another interval. A node takes its interval from the model in its folder.
+/// Returns an error if the folder holds a model for another interval. A node takes its interval from the model in its
+/// folder.
 fn check_folder_interval(out: &Path, profile: &Profile) -> Result<()> {
     match Model::interval_ms(out) {
         Ok(interval_ms) if interval_ms != profile.interval_ms() => bail!(

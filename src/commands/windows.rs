@@ -3,8 +3,8 @@
 //! A new segment of rows begins wherever time goes back by more than a live node waits for a late reading, and each
 //! segment gets a new windower. So rows of a time when the clock was ahead do not make later rows late.
 //!
-//! Example: a recording of the profile `skab`, whose interval is 1 s, has one row per minute. [`with_interval_of`] returns the
-//! profile with an interval of 1 min, and a window is then 30 rows, 30 min long.
+//! Example: a recording of the profile `skab`, whose interval is 1 s, has one row per minute. [`with_interval_of`]
+//! returns the profile with an interval of 1 min, and a window is then 30 rows, 30 min long.
 
 use std::{num::NonZeroUsize, path::Path};
 

@@ -4,8 +4,8 @@
 //! the event has one. Of each, at most [`MAX_LINES`] lines are written per [`INTERVAL`]. One line reports how many
 //! further lines were suppressed.
 //!
-//! Example: a client sends 10,000 requests per second that are not HTTP. The log has five lines "stream error: ...", and
-//! after 10 s `lines suppressed count=99995 target="actix_http::h1::dispatcher" example="stream error: ..."`.
+//! Example: a client sends 10,000 requests per second that are not HTTP. The log has five lines "stream error: ...",
+//! and after 10 s `lines suppressed count=99995 target="actix_http::h1::dispatcher" example="stream error: ..."`.
 //!
 //! Does not limit other lines of the node, for example of the journal, the database and the actors.
 

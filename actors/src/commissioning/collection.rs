@@ -1,8 +1,8 @@
 //! Counts a pump's normal running, and selects the windows of normal running from which its baseline is learned. Pure.
 //!
 //! A window is normal if all its values are within their alarm limits. (A pump only has windows while it runs and has
-//! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress is
-//! stored once per minute of normal running, so after a crash at most one minute has to be collected again.
+//! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress
+//! is stored once per minute of normal running, so after a crash at most one minute has to be collected again.
 //!
 //! For a detector that judges steps (`conditional`), steps are counted instead of windows, so that a pump with a
 //! channel that is always missing is commissioned too. Its baseline is usable after an hour. It is then *refined*:
@@ -10,9 +10,9 @@
 //! The progress of a refinement is not stored. After a restart, counting continues from the running of the baseline in
 //! use.
 //!
-//! An example at one reading per second, with 3 s of normal running needed: the windows that end at 100 s, 101 s and 500 s are
-//! normal. The training range starts with the first reading of the first window, at 71 s, and includes the reading at 500 s.
-//! Later windows are not counted.
+//! An example at one reading per second, with 3 s of normal running needed: the windows that end at 100 s, 101 s and
+//! 500 s are normal. The training range starts with the first reading of the first window, at 71 s, and includes the
+//! reading at 500 s. Later windows are not counted.
 
 use std::sync::Arc;
 
@@ -175,8 +175,8 @@ impl BaselineCollection {
 /// Milliseconds of running from which a detector that judges steps learns its first baseline.
 const FIRST_STEPS_MS: i64 = 3_600_000;
 
-/// Returns the normal running needed by a detector: the configured time, but at least what every baseline needs. A detector
-/// that judges steps needs an hour at most, since its baseline is refined later.
+/// Returns the normal running needed by a detector: the configured time, but at least what every baseline needs. A
+/// detector that judges steps needs an hour at most, since its baseline is refined later.
 pub(crate) fn goal(profile: &Profile, detector: Detector, running_ms: i64) -> CollectionGoal {
     let min_ms = |steps: usize| steps as i64 * profile.interval_ms();
     match detector {

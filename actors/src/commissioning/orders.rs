@@ -30,8 +30,8 @@ impl EngineHandle {
         Ok(versions(self.store(), &detection.model, &kind.profile, pump).await?)
     }
 
-    /// Commissions a pump anew, starting with its next reading. Until it has a new baseline its windows are not scored, and it
-    /// raises no model alarm.
+    /// Commissions a pump anew, starting with its next reading. Until it has a new baseline its windows are not scored,
+    /// and it raises no model alarm.
     pub async fn commission_anew(&self, pump: &PumpId) -> Result<(), CommissionError> {
         self.command(pump, PumpOrder::Recommission).await
     }
@@ -66,8 +66,8 @@ impl EngineHandle {
         self.learn(pump, handle, why, TrainingData::Generated(Box::new(make))).await
     }
 
-    /// Changes the settings of a pump. If its interval changes, its baseline is learned again, from the same range of readings
-    /// if there is one.
+    /// Changes the settings of a pump. If its interval changes, its baseline is learned again, from the same range of
+    /// readings if there is one.
     pub async fn set_pump_settings(&self, pump: &PumpId, settings: PumpSettings) -> Result<(), CommissionError> {
         let handle = self.find_pump(pump, false).await?;
         self.send_order(&handle, PumpOrder::ChangeSettings { settings, is_played: false }).await

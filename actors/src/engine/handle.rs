@@ -148,7 +148,8 @@ impl EngineHandle {
         }
     }
 
-    /// Returns the profile of a pump and the model that scores its windows. For an unknown pump, returns the default ones.
+    /// Returns the profile of a pump and the model that scores its windows. For an unknown pump, returns the default
+    /// ones.
     pub fn kind_parts_of(&self, pump: &PumpId) -> KindParts {
         self.kind_of(pump).into()
     }

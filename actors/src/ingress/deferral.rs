@@ -82,8 +82,8 @@ impl IngressActor {
         Ok(())
     }
 
-    /// Defers the items of new pumps beyond what the client may register now. The first by name are admitted. Returns how many
-    /// new pumps are admitted.
+    /// Defers the items of new pumps beyond what the client may register now. The first by name are admitted. Returns
+    /// how many new pumps are admitted.
     pub(super) fn defer_new_pumps(
         &self,
         client: Option<IpAddr>,

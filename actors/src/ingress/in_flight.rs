@@ -5,9 +5,9 @@
 //! readings of one pump than its limit is a backlog: it takes half of the pump's limit and is admitted in parts
 //! (`pump/backlog.rs`). The readings of all backlogs that wait for their part have a limit of their own.
 //!
-//! An example with a limit of 1,000 readings for each pump: a post of 3,600 takes 500 permits of the pump and of the node, and
-//! 3,100 of the limit for backlogs. 500 permits of the pump are left for further posts. A second backlog of the same pump is
-//! refused until the first has ended.
+//! An example with a limit of 1,000 readings for each pump: a post of 3,600 takes 500 permits of the pump and of the
+//! node, and 3,100 of the limit for backlogs. 500 permits of the pump are left for further posts. A second backlog of
+//! the same pump is refused until the first has ended.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -114,7 +114,8 @@ impl InFlightLimit {
         Self { permits: Arc::new(Semaphore::new(limit)), limit, backlogs: Arc::new(Semaphore::new(backlogs)) }
     }
 
-    /// Returns a permit for readings of one pump: for all of them, or for one part at a time if they exceed the pump's limit.
+    /// Returns a permit for readings of one pump: for all of them, or for one part at a time if they exceed the pump's
+    /// limit.
     pub(crate) fn permit(&self, pump: &PumpInFlight, readings: usize) -> Result<Permit, LimitReached> {
         if let Ok(of_pump) = pump.permits.clone().try_acquire_many_owned(permit_count(readings)) {
             let of_node = self.acquire(readings).ok_or(LimitReached::Node)?;

@@ -1,9 +1,9 @@
 //! Limits how many new pumps a client may register: a burst, and then a number per minute.
 //!
-//! A registered pump stays until an operator removes it, so a few posts must not use up `ingest.max_pumps`. Each client has a
-//! token bucket. An example with a burst of 1,000 and 60 per minute: a gateway with 1,500 pumps registers 1,000 of them at
-//! once and the others within 9 minutes; it only has to continue posting. All clients together have [`ALL_CLIENTS_FACTOR`]
-//! times the limit of one.
+//! A registered pump stays until an operator removes it, so a few posts must not use up `ingest.max_pumps`. Each client
+//! has a token bucket. An example with a burst of 1,000 and 60 per minute: a gateway with 1,500 pumps registers 1,000
+//! of them at once and the others within 9 minutes; it only has to continue posting. All clients together have
+//! [`ALL_CLIENTS_FACTOR`] times the limit of one.
 //!
 //! A client is an IP address. Of an IPv6 address only the first 64 bits count, because one host can use all addresses
 //! with the same first 64 bits. At most [`MAX_CLIENTS`] clients have a bucket of their own. Clients with a full bucket

@@ -84,7 +84,8 @@ impl ResponsePart {
         Self { aggregator: self.aggregator.clone(), is_completed: false, is_later }
     }
 
-    /// Completes the part with the outcomes of its items. The response is not sent before the returned value is dropped.
+    /// Completes the part with the outcomes of its items. The response is not sent before the returned value is
+    /// dropped.
     pub(crate) fn complete(mut self, BatchOutcome { outcomes, durable }: BatchOutcome) -> CompletedPart {
         match durable {
             Ok(()) => self.aggregator().add(outcomes),

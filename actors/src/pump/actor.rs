@@ -10,8 +10,8 @@
 //! commissioning <--CommissionJob, BaselineLearned-->  commission
 //! ```
 //!
-//! The shell queries the store, sends the messages that the state machines decide on, and runs the timers. It decides nothing
-//! itself. Orders for a pump are carried out in [`super::orders`].
+//! The shell queries the store, sends the messages that the state machines decide on, and runs the timers. It decides
+//! nothing itself. Orders for a pump are carried out in [`super::orders`].
 
 use std::{
     mem,

@@ -15,8 +15,8 @@
 //!
 //! A post with more readings of the pump than may be in flight at once is admitted in parts (see [`super::backlog`]).
 //!
-//! Does not write and does not query the store. Does not decide which of two readings with the same timestamp is kept; see
-//! [`volute_plant::Admission`].
+//! Does not write and does not query the store. Does not decide which of two readings with the same timestamp is kept;
+//! see [`volute_plant::Admission`].
 
 use std::{
     collections::VecDeque,

@@ -1,7 +1,7 @@
 //! Admits a post with more readings of one pump than may be in flight at once: in parts, one after the other.
 //!
-//! An example, with a limit of 1,000 readings in flight for a pump. A gateway was disconnected for an hour and posts 3,600
-//! readings:
+//! An example, with a limit of 1,000 readings in flight for a pump. A gateway was disconnected for an hour and posts
+//! 3,600 readings:
 //!
 //! 1. The readings are sorted by time. The first 500 are decided on, written and added to the window.
 //! 2. When these are durable, the next 500 follow under the same permit. The backlog takes 500 readings of the pump's
@@ -199,8 +199,8 @@ fn sort_key((_, draft): &(usize, Draft)) -> (bool, Option<Timestamp>) {
     (draft.timestamp == TimestampSource::Received, draft.timestamp.device())
 }
 
-/// Returns the number of items in the next part. Items with the same timestamp are one reading and stay in one part if they
-/// fit.
+/// Returns the number of items in the next part. Items with the same timestamp are one reading and stay in one part if
+/// they fit.
 fn next_len(remaining: &VecDeque<(usize, Draft)>, part: NonZeroUsize) -> usize {
     let len = part.get().min(remaining.len());
     let Some(next) = remaining.get(len).map(sort_key) else { return len };

@@ -12,8 +12,8 @@
 //! | 10:00:01 to 10:00:40 | decided, not published |
 //! | 10:00:41, 10:00:42 | decided and published |
 //!
-//! A checkpoint is sent to the recorder after the detection of its window and cannot overtake it, so no window is missed
-//! between the two. The state itself is [`volute_anomaly::DeciderMemory`]. Does not read stored checkpoints; see
+//! A checkpoint is sent to the recorder after the detection of its window and cannot overtake it, so no window is
+//! missed between the two. The state itself is [`volute_anomaly::DeciderMemory`]. Does not read stored checkpoints; see
 //! [`super::recovery`].
 
 use std::{collections::BTreeSet, sync::Arc};

@@ -35,8 +35,8 @@ const BACK_OFF: BackOff = BackOff { shortest: Duration::from_secs(5), longest: D
 /// The state of a pump's commissioning.
 #[derive(Debug)]
 pub(super) struct Commission {
-    /// The number of the current mode. Each change of mode increments it, so replies to requests of an earlier mode can be
-    /// recognized.
+    /// The number of the current mode. Each change of mode increments it, so replies to requests of an earlier mode can
+    /// be recognized.
     mode_number: u64,
     /// The number of the mode in which a baseline was requested.
     requested_in: Option<u64>,

@@ -3,14 +3,14 @@
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:
 //!
-//! 1. [`Judge::take`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the window from
-//!    10:00:00, which gets a number and is sent to be scored ([`Effect::Score`]).
+//! 1. [`Judge::take`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
+//!    window from 10:00:00, which gets a number and is sent to be scored ([`Effect::Score`]).
 //! 2. [`Judge::score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
-//!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last detection
-//!    if that is near.
+//!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last
+//!    detection if that is near.
 //!
 //! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in item 1, when the reading is placed in
 //! its step. If the step has no whole window, because a channel is missing, or if the score of its window does not
@@ -20,8 +20,8 @@
 //! Only current readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older readings get windows
 //! too, which are scored and recorded with the time of the reading.
 //!
-//! Does not store or send anything. Does not order readings before they are durable (see [`super::admit`]), and does not
-//! decide how a pump gets its baseline (see [`super::commission`]).
+//! Does not store or send anything. Does not order readings before they are durable (see [`super::admit`]), and does
+//! not decide how a pump gets its baseline (see [`super::commission`]).
 
 use std::{sync::Arc, time::Instant};
 
@@ -137,8 +137,8 @@ impl Judge {
         self.pending.len()
     }
 
-    /// Returns how many times in a row the pump was switched off before it had run for `settle_s` (the profile's starting time),
-    /// and the longest of these runs in steps.
+    /// Returns how many times in a row the pump was switched off before it had run for `settle_s` (the profile's
+    /// starting time), and the longest of these runs in steps.
     pub(super) fn short_runs(&self) -> (u32, i64) {
         self.windower.short_runs()
     }
@@ -236,8 +236,8 @@ impl Judge {
     }
 
     /// Continues from the stored checkpoint if it belongs to the baseline in use. `score` scores a window since the
-    /// checkpoint; steps with neither a score nor a judgement are skipped. At most `max_in_flight` windows can have been in
-    /// flight when the node ended.
+    /// checkpoint; steps with neither a score nor a judgement are skipped. At most `max_in_flight` windows can have
+    /// been in flight when the node ended.
     pub(super) fn restore(
         &mut self,
         mut score: impl FnMut(&Baseline, &Window, Option<&ResidualWindow>) -> Option<Score>,
@@ -264,9 +264,9 @@ impl Judge {
             step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
         };
         let in_flight = steps.iter().filter(|step| step.reading.at > newest).filter(is_decidable).count();
-        // The windows after the newest stored detection are published if they were in flight when the node ended. They were not
-        // if there are more than `max_in_flight` of them (the pump had no decider when they arrived), or if this actor has
-        // numbered windows already (it has decided on these itself).
+        // The windows after the newest stored detection are published if they were in flight when the node ended. They
+        // were not if there are more than `max_in_flight` of them (the pump had no decider when they arrived), or if
+        // this actor has numbered windows already (it has decided on these itself).
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
         for WindowedReading { reading, step: row, window, .. } in steps {
@@ -454,15 +454,16 @@ impl Judge {
         self.evaluate(reading, None, effects);
     }
 
-    /// Evaluates a reading against its limits, with or without a detection. Readings that are not current raise no alarm.
+    /// Evaluates a reading against its limits, with or without a detection. Readings that are not current raise no
+    /// alarm.
     fn evaluate(&self, reading: Reading, detection: Option<Detection>, effects: &mut Vec<Effect>) {
         if self.is_current(&reading) {
             effects.push(Effect::Evaluate(EvaluateLimits { reading, detection }));
         }
     }
 
-    /// Returns the last detection if it is less than `slack_steps` steps (how long the windower waits for a missing reading)
-    /// away from this time.
+    /// Returns the last detection if it is less than `slack_steps` steps (how long the windower waits for a missing
+    /// reading) away from this time.
     fn detection_near(&self, at: Timestamp) -> Option<Detection> {
         let config = WindowConfig::for_profile(&self.profile);
         let is_near = |detection: &&Detection| config.is_near(detection.at, at);

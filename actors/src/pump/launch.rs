@@ -17,8 +17,8 @@ use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
 /// The maximum number of orders that wait in one pump's mailbox.
 const MAX_QUEUED_ORDERS: usize = 16;
 
-/// Starts a pump's actor. `registration` is given for a new pump, of which nothing is stored yet: the record is stored with
-/// the pump's first readings.
+/// Starts a pump's actor. `registration` is given for a new pump, of which nothing is stored yet: the record is stored
+/// with the pump's first readings.
 pub(crate) fn start_pump(
     context: &Arc<PumpContext>,
     pump: &PumpId,

@@ -1,13 +1,13 @@
 //! A queue that puts scored windows back into the order of their readings. Pure.
 //!
-//! Workers return scores in any order, but decisions are made in the order of the readings: a window is ready when it is the
-//! first of the queue and its score has arrived. An example, with windows numbered from 7:
+//! Workers return scores in any order, but decisions are made in the order of the readings: a window is ready when it
+//! is the first of the queue and its score has arrived. An example, with windows numbered from 7:
 //!
 //! 1. Windows 7, 8 and 9 are sent to the workers. None is ready.
 //! 2. The score of 8 arrives. Window 7 has none yet, so none is ready.
 //! 3. Window 7 is skipped in favour of newer windows. Now 7 is ready without a score, and then 8 with its score.
-//! 4. The score of 9 does not arrive. After [`SCORE_TIMEOUT`] window 9 is ready without a score, so a score that is lost with
-//!    a stuck worker does not block later windows.
+//! 4. The score of 9 does not arrive. After [`SCORE_TIMEOUT`] window 9 is ready without a score, so a score that is
+//!    lost with a stuck worker does not block later windows.
 //!
 //! Does not decide on windows; see [`super::judge`].
 
@@ -52,8 +52,8 @@ pub(super) enum ReadyWindow {
     Decidable { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, score: Option<Score> },
     /// Its window has no score, for this reason.
     NotScored { reading: Reading, why: NotScoredReason },
-    /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in favour of
-    /// a newer window.
+    /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in
+    /// favour of a newer window.
     Skipped { reading: Reading },
     /// It is not part of a window: it is late, or another reading of the same step was used.
     NotWindowed { reading: Reading },

@@ -22,8 +22,8 @@ pub(super) struct CommissionPlan {
     pub(super) readings: Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>,
 }
 
-/// Returns the pumps of a plan to commission. A recording's pump is commissioned from the rows labelled normal. Without such
-/// rows it is not listed here and is commissioned from its own readings, like any other pump.
+/// Returns the pumps of a plan to commission. A recording's pump is commissioned from the rows labelled normal. Without
+/// such rows it is not listed here and is commissioned from its own readings, like any other pump.
 pub(super) fn commission_plans(profile: &Profile, plan: &Plan, now: Timestamp) -> Vec<CommissionPlan> {
     let from_simulation = |plan: PumpPlan| {
         let (profile, id, seed) = (profile.clone(), plan.pump.clone(), plan.seed);

@@ -34,7 +34,8 @@ pub(super) struct FaultCycle {
 }
 
 impl FaultCycle {
-    /// Creates a pump whose first reading is one interval after `from`, and whose first episode starts after `live_from`.
+    /// Creates a pump whose first reading is one interval after `from`, and whose first episode starts after
+    /// `live_from`.
     pub(super) fn new(plan: PumpPlan, speed: Speed, from: Timestamp, live_from: Timestamp) -> Self {
         let speed = speed.times();
         let episode = plan.fault.map(|(fault, severity, cycle_s)| Episode::within(fault, severity, cycle_s / speed));

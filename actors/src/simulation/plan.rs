@@ -34,8 +34,8 @@ pub struct PumpPlan {
 
 /// A factor on the speed at which faults develop, or at which a recording's rows are sent.
 ///
-/// It does not change the distances of timestamps: rows that were recorded a minute apart become readings a minute apart,
-/// however fast they are sent.
+/// It does not change the distances of timestamps: rows that were recorded a minute apart become readings a minute
+/// apart, however fast they are sent.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Speed(f64);
 
@@ -67,8 +67,9 @@ impl Plan {
     }
 }
 
-/// Returns the six pumps of the demo. The first fault shows within half a minute, and there is nearly always a fault active.
-/// Each seed gives a different pump, with its own size, load and noise; each is commissioned from its own readings.
+/// Returns the six pumps of the demo. The first fault shows within half a minute, and there is nearly always a fault
+/// active. Each seed gives a different pump, with its own size, load and noise; each is commissioned from its own
+/// readings.
 pub(super) fn demo_pumps() -> Vec<PumpPlan> {
     let faulty = |fault, severity, cycle_s| Severity::new(severity).ok().map(|severity| (fault, severity, cycle_s));
     let table = [

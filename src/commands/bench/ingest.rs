@@ -1,10 +1,10 @@
 //! `volute bench ingest`: measures a node under an open-loop load.
 //!
-//! The due time of each post depends only on the rate, and its latency is measured from the due time, so a node that falls
-//! behind is visible in the latencies (no coordinated omission).
+//! The due time of each post depends only on the rate, and its latency is measured from the due time, so a node that
+//! falls behind is visible in the latencies (no coordinated omission).
 //!
-//! Example: at 1,000 readings per second in posts of 100, a post is due every 100 ms. If the node stops for 1 s, the ten posts
-//! that were due in that second have latencies from about 1 s down to 0.1 s.
+//! Example: at 1,000 readings per second in posts of 100, a post is due every 100 ms. If the node stops for 1 s, the
+//! ten posts that were due in that second have latencies from about 1 s down to 0.1 s.
 //!
 //! Does not check the contents of responses; the tests do.
 

@@ -4,8 +4,9 @@
 //! [`TOP_CANDIDATES`] candidates with the highest objective on the other runs are measured on the fold. The sum over
 //! all folds is the result to expect on unseen runs.
 //!
-//! Example: 18 runs make 6 folds of 3. In each of 10 repeats the runs are shuffled into new folds, and each fold is decided by
-//! the 20 best candidates on the other 15 runs. Prints the results; does not change the constants in the code.
+//! Example: 18 runs make 6 folds of 3. In each of 10 repeats the runs are shuffled into new folds, and each fold is
+//! decided by the 20 best candidates on the other 15 runs. Prints the results; does not change the constants in the
+//! code.
 
 use std::io::Write;
 
@@ -30,7 +31,8 @@ struct Candidate {
     runs: Vec<ConfusionMatrix>,
 }
 
-/// Measures all candidates, and prints the figures of the current constants, of the best candidates, and cross-validated.
+/// Measures all candidates, and prints the figures of the current constants, of the best candidates, and
+/// cross-validated.
 pub fn run(scored: &[(u64, Vec<ScoredRecording>)], candidates: usize, output: &mut dyn Write) -> Result<()> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let measure =

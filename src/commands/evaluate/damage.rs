@@ -25,7 +25,8 @@ const DROPOUT: u64 = 1;
 const JITTER: u64 = 2;
 const NOISE: u64 = 3;
 
-/// Damages the rows from `training_rows` on. Returns an error if the profile does not have a channel that is to be damaged.
+/// Damages the rows from `training_rows` on. Returns an error if the profile does not have a channel that is to be
+/// damaged.
 pub fn damage_rows(
     damage: &Damage,
     profile: &Profile,

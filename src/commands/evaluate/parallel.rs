@@ -12,8 +12,8 @@ use std::{
 
 use indicatif::ProgressBar;
 
-/// Runs `task` for each number below `count` on at most `jobs` threads, and returns the results in the order of the numbers. The
-/// bar advances with each result.
+/// Runs `task` for each number below `count` on at most `jobs` threads, and returns the results in the order of the
+/// numbers. The bar advances with each result.
 pub(super) fn run<T: Send>(
     count: usize,
     jobs: NonZeroUsize,

@@ -9,8 +9,8 @@ use volute_plant::Profile;
 use super::confusion::{ConfusionMatrix, MIN_STRETCH_ROWS, Stretches};
 use crate::cli::Format;
 
-/// The figures of published predictions (F1, false alarm rate in %, missed alarm rate in %), on all 34 runs of SKAB and on the
-/// 18 of them that are used here (`../shared/skab/README.md`).
+/// The figures of published predictions (F1, false alarm rate in %, missed alarm rate in %), on all 34 runs of SKAB and
+/// on the 18 of them that are used here (`../shared/skab/README.md`).
 const PUBLISHED: [(&str, [f64; 3], [f64; 3]); 7] = [
     ("Conv-AE", [0.78, 13.55, 28.02], [0.75, 15.63, 31.79]),
     ("MSET", [0.78, 39.73, 14.13], [0.73, 47.51, 18.28]),

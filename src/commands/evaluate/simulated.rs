@@ -1,8 +1,8 @@
 //! `volute evaluate --simulated`: measures detection with a model on simulated pumps that it was not trained on.
 //!
-//! Each pump is commissioned on healthy running, and then scored during `--days` healthy days, and for one hour with each fault
-//! at each severity. The results are the number of false episodes, the faults found, the delays until they are found, and, for
-//! faults of a sensor, how often its channel has the largest contribution.
+//! Each pump is commissioned on healthy running, and then scored during `--days` healthy days, and for one hour with
+//! each fault at each severity. The results are the number of false episodes, the faults found, the delays until they
+//! are found, and, for faults of a sensor, how often its channel has the largest contribution.
 //!
 //! Example: a sensor fault of severity 0.6 begins 300 s into its hour. The first anomalous window after that ends at
 //! second 345, so the fault is found after 45 s. In 3,040 of 3,200 anomalous windows (95 %), the sensor's channel has
@@ -68,8 +68,8 @@ pub struct Simulated {
 struct Trial {
     fault: Fault,
     severity: f64,
-    /// Seconds from the onset until the first anomalous window, or until the first reading that has no window because the
-    /// faulty sensor's channel is missing.
+    /// Seconds from the onset until the first anomalous window, or until the first reading that has no window because
+    /// the faulty sensor's channel is missing.
     found_after_s: Option<f64>,
     /// The number of anomalous windows during a sensor fault, and in how many of them the sensor's channel has the
     /// largest contribution.

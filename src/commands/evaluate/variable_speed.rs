@@ -220,7 +220,8 @@ impl VariableSpeed {
         Ok(result)
     }
 
-    /// Returns the tracker of a pump that was commissioned on its first `needed` windows, which end at reading `readings`.
+    /// Returns the tracker of a pump that was commissioned on its first `needed` windows, which end at reading
+    /// `readings`.
     fn commission(
         &self,
         seed: u64,

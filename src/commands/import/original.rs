@@ -1,4 +1,5 @@
-//! `volute import --original DIR`: imports the history of the original system from its recordings and CSV exports of its tables.
+//! `volute import --original DIR`: imports the history of the original system from its recordings and CSV exports of
+//! its tables.
 //!
 //! ```text
 //! DIR/sensor_readings.csv       readings of one pump, or of the pumps in its column pump_id
@@ -6,8 +7,8 @@
 //! DIR/*.csv                     recordings; a file that is not a recording is reported and left out
 //! ```
 //!
-//! All files are read and compared with the store before anything is stored; if any has an error, nothing is stored. A second
-//! run stores nothing, because everything is stored already.
+//! All files are read and compared with the store before anything is stored; if any has an error, nothing is stored. A
+//! second run stores nothing, because everything is stored already.
 
 use std::{
     collections::BTreeMap,
@@ -45,7 +46,8 @@ struct Mapping {
 struct ReadingsMapping {
     /// The file's name in the folder, by default `sensor_readings.csv`.
     file: Option<String>,
-    /// The meaning of columns, by their names in the table: a channel's name, `timestamp`, `machine_status` or `pump_id`.
+    /// The meaning of columns, by their names in the table: a channel's name, `timestamp`, `machine_status` or
+    /// `pump_id`.
     columns: BTreeMap<String, String>,
 }
 

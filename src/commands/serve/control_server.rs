@@ -1,5 +1,6 @@
-//! Executes the requests that commands on the same machine send to the running node over the control socket, such as a backup,
-//! an export, or the removal of a pump. Requests that change something, and exports, are recorded in the audit log.
+//! Executes the requests that commands on the same machine send to the running node over the control socket, such as a
+//! backup, an export, or the removal of a pump. Requests that change something, and exports, are recorded in the audit
+//! log.
 //!
 //! Requests run on separate threads, because they may block on the disk. When the node stops, requests in progress are
 //! cancelled, and their end is awaited, because they use the store.

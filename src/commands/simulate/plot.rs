@@ -180,7 +180,8 @@ fn shades(steps: &[Step]) -> Vec<(Range<usize>, RGBColor)> {
     shades
 }
 
-/// Returns the range of the values with a margin: at least ten steps of the resolution, so that noise does not fill the strip.
+/// Returns the range of the values with a margin: at least ten steps of the resolution, so that noise does not fill the
+/// strip.
 fn range_of(values: &[Option<f64>], resolution: f64) -> Range<f64> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.iter().flatten() {

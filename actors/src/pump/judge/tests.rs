@@ -201,8 +201,8 @@ fn a_checkpoint_is_stored_once_a_minute_and_restored() {
 }
 
 proptest! {
-    /// Each current reading is evaluated against its limits exactly once, in the order of the readings, whatever happens to the
-    /// scores.
+    /// Each current reading is evaluated against its limits exactly once, in the order of the readings, whatever
+    /// happens to the scores.
     #[test]
     fn each_current_reading_is_evaluated_once(
         outcomes in prop::collection::vec(0..4_u8, 1..40),

@@ -76,8 +76,8 @@ struct ScheduledPost {
 }
 
 impl LoadResult {
-    /// Sends posts for the warm-up and the measured time, and waits for all responses. Posts of the warm-up are not measured.
-    /// Calls `begin` at the end of the warm-up, and returns its result as well.
+    /// Sends posts for the warm-up and the measured time, and waits for all responses. Posts of the warm-up are not
+    /// measured. Calls `begin` at the end of the warm-up, and returns its result as well.
     pub(super) async fn run<T: Send + 'static>(
         plan: &LoadPlan,
         [warm_up, time]: [Duration; 2],
@@ -151,8 +151,8 @@ async fn client(plan: Arc<LoadPlan>, queue: Arc<Mutex<mpsc::UnboundedReceiver<Sc
     Ok(result)
 }
 
-/// Returns the time from the end of a load until the first of [`RECOVERED_POSTS`] consecutive posts of one reading that are each
-/// acknowledged within [`RECOVERED_LATENCY`].
+/// Returns the time from the end of a load until the first of [`RECOVERED_POSTS`] consecutive posts of one reading that
+/// are each acknowledged within [`RECOVERED_LATENCY`].
 pub(super) async fn recovery(address: &str) -> Result<Duration> {
     let (start, mut stream, mut buffer, mut body) =
         (Instant::now(), connect(address).await?, Vec::new(), String::new());

@@ -93,8 +93,8 @@ pub fn observe_healthy(
     Ok(anomalies)
 }
 
-/// Scores the steps after the onset, and compares them with the same steps without the fault. `since_s` gives the seconds from
-/// the onset to a step.
+/// Scores the steps after the onset, and compares them with the same steps without the fault. `since_s` gives the
+/// seconds from the onset to a step.
 pub fn observe_fault(
     profile: &Profile,
     fault: Fault,
