@@ -1,5 +1,5 @@
-//! The directory of pumps: those with an actor, and those that are detached, that is, without an actor because they are
-//! being removed or get another one. The directory outlives the ingress actor.
+//! The directory of pumps: those with an actor, and those that are detached, that is, without an actor, because they
+//! are being removed or their actor is being replaced. The directory outlives the ingress actor.
 //!
 //! Only the ingress adds or detaches pumps, so the directory does not change while it admits a post. Other parts only
 //! release a pump that was detached at their request, with a new actor or without one.
