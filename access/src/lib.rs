@@ -1,0 +1,53 @@
+//! Who may do what: roles and permissions, users, sessions and pump tokens, as plain state machines.
+//!
+//! An example: an engineer logs in and changes a pump's settings.
+//!
+//! ```text
+//! POST /api/login  {"name":"ada", ...}    Lockout: are there too many failures? If so: refused, before the costly hash
+//!                                         password: argon2id of the sent password, compared with the stored hash
+//!                                         Directory::plan_login: a new session, as records to be stored
+//!                                         (the records are durable) Directory::apply
+//!                                         the response has the session's credential: vss_<id>_<secret>
+//! PUT /api/pumps/P-1/settings  (cookie)   Directory::session: finds <id>, compares the hash of <secret>, checks the limits
+//!                                         -> Principal::User { ada, engineer }
+//!                                         Principal::may(ConfigurePumps): the role's row in the table of permissions
+//! ```
+//!
+//! The modules, the lowest layer first:
+//!
+//! ```text
+//! permission    what can be allowed, and which role may do it (one table)
+//! name          names of users and tokens
+//! credential    random secrets of sessions, tokens and set-up links, and their hashes
+//! password      rules, argon2id
+//! records       users, sessions and tokens as they are stored
+//! principal     who sends a request, and what this principal may do
+//! lockout       failed logins by name and address
+//! directory     all records in memory: look-ups
+//! plan          changes: each is planned as records, stored by the caller, and then applied
+//! ```
+//!
+//! Does not store anything (the store does, see `volute-data`), knows nothing of HTTP (see `volute-web`), and reads no clock:
+//! time is passed in.
+
+mod credential;
+mod directory;
+mod error;
+mod lockout;
+mod name;
+mod password;
+mod permission;
+mod plan;
+mod principal;
+mod records;
+
+pub use credential::{Credential, CredentialHash, CredentialId, CredentialKind};
+pub use directory::{Directory, LookupError};
+pub use error::AccessError;
+pub use lockout::{LockedOut, Lockout};
+pub use name::{Name, NameError};
+pub use password::{PasswordError, PasswordHash, check_password, hash_password, verify_password};
+pub use permission::{Permission, Role};
+pub use plan::{Change, NewSession, NewToken, SessionLimits};
+pub use principal::{AnonymousIngest, LocalRights, Principal};
+pub use records::{PumpToken, Record, Session, SetupLink, User};

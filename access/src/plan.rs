@@ -1,0 +1,233 @@
+//! Changes of users, sessions and tokens.
+//!
+//! A change is planned as the records that it replaces, without an effect. The caller stores them, and applies the change when
+//! they are durable. Changes are planned, stored and applied one at a time.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use volute_plant::PumpId;
+
+use crate::{
+    credential::{Credential, CredentialId, CredentialKind},
+    directory::Directory,
+    error::AccessError,
+    name::Name,
+    password::PasswordHash,
+    permission::Role,
+    records::{PumpToken, Record, Session, SetupLink, User},
+};
+
+const MAX_USERS: usize = 1_000;
+const MAX_TOKENS: usize = 10_000;
+/// The most pumps of one token: as many as one post has items.
+const MAX_PUMPS_PER_TOKEN: usize = 10_000;
+/// The most sessions of one user; a further login ends the oldest.
+const MAX_SESSIONS_PER_USER: usize = 20;
+/// How many valid tokens one device or gateway may have: the one in use, and the one that replaces it.
+const MAX_VALID_TOKENS_PER_NAME: usize = 2;
+/// How long a set-up link is valid.
+const SETUP_LINK_MS: i64 = 24 * 3_600_000;
+
+/// The records that a change replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use = "a change has no effect until it is stored and applied"]
+pub struct Change {
+    /// The records.
+    pub records: Vec<Record>,
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// A session ends when it was not used for so long.
+    pub idle_ms: i64,
+    /// A session ends so long after the login.
+    pub absolute_ms: i64,
+}
+
+/// The login of a user whose password was verified.
+#[derive(Debug, Clone)]
+pub struct NewSession<'a> {
+    /// The user.
+    pub user: &'a Name,
+    /// The client's address.
+    pub address: String,
+    /// The session that the client had, which ends.
+    pub previous: Option<&'a CredentialId>,
+    /// The password that is set at the same time: all other sessions end.
+    pub password: Option<PasswordHash>,
+}
+
+/// A token to be added.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// The device or gateway.
+    pub name: Name,
+    /// Its pumps.
+    pub pumps: BTreeSet<PumpId>,
+    /// Whether it may register those that are new.
+    pub register: bool,
+    /// When it expires.
+    pub expires_ms: Option<i64>,
+    /// Who adds it.
+    pub added_by: String,
+}
+
+impl Directory {
+    /// Makes a stored change effective.
+    pub fn apply(&mut self, change: Change) {
+        change.records.into_iter().for_each(|record| self.insert(record));
+    }
+
+    /// Plans a new user, who sets a password with the returned credential.
+    pub fn plan_add_user(&self, name: &Name, role: Role, now_ms: i64) -> Result<(Change, Credential), AccessError> {
+        if self.users.contains_key(name) {
+            return Err(AccessError::UserExists(name.clone()));
+        }
+        if self.users.len() >= MAX_USERS {
+            return Err(AccessError::TooManyUsers(MAX_USERS));
+        }
+        let (setup, link) = setup_link(now_ms)?;
+        let name = name.clone();
+        let user =
+            User { name, role, at_ms: now_ms, changed_ms: now_ms, disabled: false, password: None, setup: Some(setup) };
+        Ok((Change { records: vec![Record::User(user)] }, link))
+    }
+
+    /// Plans that a user's password and sessions end; the user sets a new password with the returned credential. Enables a user
+    /// who is disabled.
+    pub fn plan_reset_user(&self, name: &Name, now_ms: i64) -> Result<(Change, Credential), AccessError> {
+        let user = self.known(name)?.clone();
+        let (setup, link) = setup_link(now_ms)?;
+        let user = User { changed_ms: now_ms, disabled: false, password: None, setup: Some(setup), ..user };
+        Ok((self.with_sessions_ended(user, now_ms), link))
+    }
+
+    /// Plans that a user can no longer log in, and that the user's sessions end.
+    pub fn plan_disable_user(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
+        let user = User { changed_ms: now_ms, disabled: true, setup: None, ..self.known(name)?.clone() };
+        Ok(self.with_sessions_ended(user, now_ms))
+    }
+
+    /// Plans another role for a user. The user's sessions continue with it.
+    pub fn plan_set_role(&self, name: &Name, role: Role, now_ms: i64) -> Result<Change, AccessError> {
+        let user = User { changed_ms: now_ms, role, ..self.known(name)?.clone() };
+        Ok(Change { records: vec![Record::User(user)] })
+    }
+
+    /// Returns the user whose set-up link this is.
+    pub fn user_of_link(&self, link: &Credential, now_ms: i64) -> Result<Name, AccessError> {
+        let is_link =
+            |setup: &SetupLink| setup.id == *link.id() && setup.hash.matches(&link.hash()) && now_ms < setup.expires_ms;
+        let user = self.users.values().find(|user| !user.disabled && user.setup.as_ref().is_some_and(is_link));
+        let user = user.filter(|_| link.kind() == CredentialKind::SetupLink);
+        user.map(|user| user.name.clone()).ok_or(AccessError::InvalidLink)
+    }
+
+    /// Plans a session for a user, and returns its credential. With a new password, the set-up link and all other sessions end.
+    pub fn plan_login(
+        &self,
+        login: NewSession<'_>,
+        limits: SessionLimits,
+        now_ms: i64,
+    ) -> Result<(Change, Credential), AccessError> {
+        let user = self.known(login.user)?;
+        if user.disabled {
+            return Err(AccessError::Disabled(user.name.clone()));
+        }
+        let credential = Credential::random(CredentialKind::Session)?;
+        let session = Session {
+            id: credential.id().clone(),
+            hash: credential.hash(),
+            user: user.name.clone(),
+            address: login.address,
+            at_ms: now_ms,
+            seen_ms: now_ms,
+            expires_ms: now_ms.saturating_add(limits.absolute_ms),
+            ended_ms: None,
+        };
+        let mut change = match login.password {
+            Some(password) => {
+                let user = User { changed_ms: now_ms, password: Some(password), setup: None, ..user.clone() };
+                self.with_sessions_ended(user, now_ms)
+            }
+            None => Change { records: self.surplus_sessions(&user.name, login.previous, now_ms) },
+        };
+        change.records.push(Record::Session(session));
+        Ok((change, credential))
+    }
+
+    /// Plans the end of a session. Empty if there is no such session.
+    pub fn plan_end_session(&self, id: &CredentialId, now_ms: i64) -> Change {
+        Change { records: self.sessions.get(id).map(|session| ended(&session.record, now_ms)).into_iter().collect() }
+    }
+
+    /// Plans a new token, and returns its credential.
+    pub fn plan_add_token(&self, new: NewToken, now_ms: i64) -> Result<(Change, Credential), AccessError> {
+        let NewToken { name, pumps, register, expires_ms, added_by } = new;
+        if pumps.is_empty() || pumps.len() > MAX_PUMPS_PER_TOKEN {
+            return Err(AccessError::WrongPumpCount(MAX_PUMPS_PER_TOKEN));
+        }
+        let valid = || self.tokens.values().filter(|token| token.record.is_valid(now_ms));
+        if valid().filter(|token| token.record.name == name).count() >= MAX_VALID_TOKENS_PER_NAME {
+            return Err(AccessError::TwoTokens(name));
+        }
+        if valid().count() >= MAX_TOKENS {
+            return Err(AccessError::TooManyTokens(MAX_TOKENS));
+        }
+        let credential = Credential::random(CredentialKind::PumpToken)?;
+        let (id, hash, pumps) = (credential.id().clone(), credential.hash(), Arc::new(pumps));
+        let (at_ms, revoked_ms, used_ms) = (now_ms, None, None);
+        let token = PumpToken { id, hash, name, pumps, register, added_by, at_ms, expires_ms, revoked_ms, used_ms };
+        Ok((Change { records: vec![Record::PumpToken(token)] }, credential))
+    }
+
+    /// Plans the revocation of a token. Empty if it is revoked already.
+    pub fn plan_revoke_token(&self, id: &CredentialId, now_ms: i64) -> Result<Change, AccessError> {
+        let token = self.tokens.get(id).ok_or_else(|| AccessError::UnknownToken(id.to_string()))?;
+        if token.record.revoked_ms.is_some() {
+            return Ok(Change::default());
+        }
+        let token = PumpToken { revoked_ms: Some(now_ms), ..token.record.clone() };
+        Ok(Change { records: vec![Record::PumpToken(token)] })
+    }
+
+    fn known(&self, name: &Name) -> Result<&User, AccessError> {
+        self.users.get(name).ok_or_else(|| AccessError::UnknownUser(name.clone()))
+    }
+
+    /// Returns the change to this user, with all the user's sessions ended.
+    fn with_sessions_ended(&self, user: User, now_ms: i64) -> Change {
+        let own = self.sessions.values().filter(|session| session.record.user == user.name);
+        let mut records: Vec<Record> = own.map(|session| ended(&session.record, now_ms)).collect();
+        records.push(Record::User(user));
+        Change { records }
+    }
+
+    /// Returns the ends of the sessions that a login ends: the client's previous one, whosever it was, and the user's oldest
+    /// beyond the limit.
+    fn surplus_sessions(&self, user: &Name, previous: Option<&CredentialId>, now_ms: i64) -> Vec<Record> {
+        let previous = previous.and_then(|id| self.sessions.get(id)).map(|session| &session.record);
+        let is_previous = |session: &Session| previous.is_some_and(|previous| previous.id == session.id);
+        let sessions = self.sessions.values().map(|session| &session.record);
+        let mut own: Vec<&Session> =
+            sessions.filter(|session| session.user == *user && !is_previous(session)).collect();
+        own.sort_by_key(|session| session.at_ms);
+        let surplus = (own.len() + 1).saturating_sub(MAX_SESSIONS_PER_USER);
+        previous.into_iter().chain(own.into_iter().take(surplus)).map(|session| ended(session, now_ms)).collect()
+    }
+}
+
+fn ended(session: &Session, now_ms: i64) -> Record {
+    Record::Session(Session { ended_ms: Some(now_ms), ..session.clone() })
+}
+
+fn setup_link(now_ms: i64) -> Result<(SetupLink, Credential), AccessError> {
+    let link = Credential::random(CredentialKind::SetupLink)?;
+    let setup =
+        SetupLink { id: link.id().clone(), hash: link.hash(), expires_ms: now_ms.saturating_add(SETUP_LINK_MS) };
+    Ok((setup, link))
+}
+
+#[cfg(test)]
+mod tests;
