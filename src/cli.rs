@@ -14,6 +14,7 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_plant::{Profile, PumpId};
 
+mod access;
 mod bench;
 mod damage;
 mod evaluate;
@@ -23,6 +24,7 @@ mod storage;
 mod train;
 mod values;
 
+pub use access::{TokenArgs, TokenCommand, UserArgs, UserCommand};
 pub use bench::{Bench, BenchArgs, InferenceArgs, IngestArgs};
 pub use damage::{Damage, DamageError};
 pub use evaluate::{EvaluateArgs, NetworkSource, Plant};
@@ -35,6 +37,7 @@ pub use storage::{
 pub use train::{ModelsArgs, TrainArgs, TrainingArgs};
 pub use values::{Format, NodeUrl, NodeUrlError, Speed, SpeedError};
 
+use access::{TOKEN_EXAMPLES, USER_EXAMPLES};
 use evaluate::EVALUATE_EXAMPLES;
 use storage::{
     BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PROFILES_EXAMPLES, PUMPS_EXAMPLES,
@@ -122,6 +125,12 @@ pub enum Command {
     /// List the profiles of a node, add one, or remove one; the node may be running or stopped.
     #[command(after_help = PROFILES_EXAMPLES)]
     Profiles(ProfilesArgs),
+    /// List a node's users, add one, reset a password, or disable one; the node may be running or stopped.
+    #[command(after_help = USER_EXAMPLES)]
+    User(UserArgs),
+    /// List a node's pump tokens, add or revoke one; the node may be running or stopped.
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Token(TokenArgs),
     /// Print the configuration that `serve` would use, with the origin of each value.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
@@ -143,6 +152,8 @@ impl Command {
             | Self::Import(ImportArgs { store, .. }) => store.config.as_deref(),
             Self::Pumps(args) => args.store().config.as_deref(),
             Self::Profiles(args) => args.store().config.as_deref(),
+            Self::User(args) => args.store().config.as_deref(),
+            Self::Token(args) => args.store().config.as_deref(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -164,6 +175,8 @@ impl Command {
             Self::Import(args) => args.flags(),
             Self::Pumps(args) => args.store().flags(),
             Self::Profiles(args) => args.flags(),
+            Self::User(args) => args.store().flags(),
+            Self::Token(args) => args.store().flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)

@@ -1,5 +1,6 @@
 //! The commands, one module for each.
 
+mod access;
 mod backup;
 mod bench;
 mod check_config;
@@ -78,6 +79,8 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Import(args) => import::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::ConfirmClock(args) => confirm_clock::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Profiles(args) => profiles::run(&args, &settings.config, &mut io::stdout().lock()),
+        Command::User(args) => access::run_user(args, &settings.config, &mut io::stdout().lock()),
+        Command::Token(args) => access::run_token(args, &settings.config, &mut io::stdout().lock()),
         Command::Pumps(args) => pumps::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),

@@ -17,6 +17,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use volute_access::AnonymousIngest;
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 
@@ -32,6 +33,8 @@ use values::{count, days, hours, mebibytes, millis, pumps, seconds, text, whole}
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[access]`
+    pub access: Access,
     /// `[ingest]`
     pub ingest: Ingest,
     /// `[store]`
@@ -51,7 +54,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns whether an unknown pump is registered by its first reading.
+    /// Returns whether an unknown pump is registered by its first reading, if that is posted without a token.
     pub fn registers_unknown_pumps(&self) -> bool {
         match self.ingest.auto_register {
             AutoRegister::On => true,
@@ -100,6 +103,18 @@ pub struct Server {
     pub shutdown_timeout: Duration,
 }
 
+/// Who is let in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// How long a session lasts without a request.
+    #[serde(rename = "session_idle_hours", deserialize_with = "hours::<720, _>")]
+    pub session_idle: Duration,
+    /// How long a session lasts in all.
+    #[serde(rename = "session_hours", deserialize_with = "hours::<2_000, _>")]
+    pub session: Duration,
+}
+
 /// Limits of ingestion.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,6 +125,9 @@ pub struct Ingest {
     /// Whether unknown pumps are registered; see [`Config::registers_unknown_pumps`].
     #[serde(deserialize_with = "text")]
     pub auto_register: AutoRegister,
+    /// Whether clients on the node's machine post without a token once there are users.
+    #[serde(deserialize_with = "text")]
+    pub anonymous: AnonymousIngest,
     /// The maximum number of registered pumps.
     #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
     pub max_pumps: usize,

@@ -13,7 +13,6 @@
 //! and those that add or remove a kind of pump.
 
 use std::{
-    fmt,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -26,15 +25,18 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
+use volute_access::Principal;
 use volute_data::PumpSetting;
 use volute_plant::{PumpId, PumpName};
+
+use crate::access_command::AccessCommand;
 
 /// The socket's name in the data directory.
 const SOCKET_NAME: &str = "control.sock";
 /// The folder in the data directory in which the socket is created.
 const PRIVATE_DIR: &str = ".sock";
 /// The maximum size of a request.
-const MAX_REQUEST_BYTES: u64 = 64 << 10;
+const MAX_REQUEST_BYTES: u64 = 1 << 20;
 /// The maximum number of requests that are handled at the same time.
 const MAX_CONCURRENT_REQUESTS: usize = 4;
 /// How long a client may take to send its request.
@@ -102,6 +104,8 @@ pub enum Request {
         /// The profile's name.
         profile: String,
     },
+    /// Read or change users and tokens.
+    Access(AccessCommand),
     /// Configure a failpoint.
     #[cfg(feature = "failpoints")]
     Failpoint {
@@ -110,18 +114,6 @@ pub enum Request {
         /// The action, in the syntax of the crate `fail`.
         action: String,
     },
-}
-
-/// The user whose process sent the request, as the system reports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    uid: u32,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {}", self.uid)
-    }
 }
 
 /// The response to a request.
@@ -181,7 +173,7 @@ impl ControlSocket {
     }
 
     /// Handles requests with `handler`, at most [`MAX_CONCURRENT_REQUESTS`] at a time, until the future is dropped.
-    pub async fn serve<T, F>(self, handler: impl Fn(Request, Peer) -> F + Clone)
+    pub async fn serve<T, F>(self, handler: impl Fn(Request, Principal) -> F + Clone)
     where
         T: Serialize,
         F: Future<Output = Result<T, String>>,
@@ -243,18 +235,19 @@ pub async fn send_request<T: DeserializeOwned>(dir: &Path, request: &Request) ->
 }
 
 /// Reads one request and writes its response.
-async fn handle_connection<T, F>(stream: UnixStream, handler: impl Fn(Request, Peer) -> F) -> io::Result<()>
+async fn handle_connection<T, F>(stream: UnixStream, handler: impl Fn(Request, Principal) -> F) -> io::Result<()>
 where
     T: Serialize,
     F: Future<Output = Result<T, String>>,
 {
-    let peer = Peer { uid: stream.peer_cred()?.uid() };
+    // The user whose process sent the request, as the system reports it.
+    let who = Principal::LocalOperator { uid: stream.peer_cred()?.uid() };
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MAX_REQUEST_BYTES));
     tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut line)).await??;
     let response = match serde_json::from_str(&line) {
-        Ok(request) => match handler(request, peer).await {
+        Ok(request) => match handler(request, who).await {
             Ok(result) => Response::Done(result),
             Err(reason) => Response::Failed(reason),
         },

@@ -2,6 +2,7 @@
 //!
 //! It combines the crates of the workspace; see `ARCHITECTURE.md`.
 
+mod access_command;
 pub mod cli;
 mod clock;
 pub mod commands;

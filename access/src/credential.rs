@@ -1,8 +1,10 @@
-//! Credentials: random secrets that a client shows with its requests. Sessions, pump tokens and set-up links have one each.
+//! Credentials: random secrets that a client shows with its requests. Sessions, pump tokens and set-up links have one
+//! each.
 //!
-//! The text is `<prefix>_<id>_<secret>`, for example `vpt_0123456789abcdef_Qm9…`. The id (64 bits) is public: it finds the record
-//! and may be shown and logged. The secret (256 bits) is known to the client only; the record has its SHA-256. A hash without
-//! salt is sufficient, because 256 random bits cannot be guessed. Both hashes are compared in constant time.
+//! The text is `<prefix>_<id>_<secret>`, for example `vpt_0123456789abcdef_Qm9…`. The id (64 bits) is public: it finds
+//! the record and may be shown and logged. The secret (256 bits) is known to the client only; the record has its
+//! SHA-256. A hash without salt is sufficient, because 256 random bits cannot be guessed. Both hashes are compared in
+//! constant time.
 //!
 //! The prefix says what kind of credential a text is, also to scanners that look for leaked secrets.
 

@@ -1,7 +1,7 @@
 //! All users, sessions and tokens in memory, and the look-ups that each request needs.
 //!
-//! A look-up is a hash of the sent secret (SHA-256, below 1 µs), a find by the credential's id, and a comparison. It changes
-//! nothing but the time of the last use. Changes are in `plan.rs`.
+//! A look-up is a hash of the sent secret (SHA-256, below 1 µs), a find by the credential's id, and a comparison. It
+//! changes nothing but the time of the last use. Changes are in `plan.rs`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -82,8 +82,8 @@ impl Directory {
         self.tokens.values().map(|token| (&token.record, token.last_use()))
     }
 
-    /// Returns the principal of a session's credential, and notes the use. `idle_ms`: a session that was not used for so long has
-    /// expired.
+    /// Returns the principal of a session's credential, and notes the use. `idle_ms`: a session that was not used for
+    /// so long has expired.
     pub fn session(&self, credential: &Credential, idle_ms: i64, now_ms: i64) -> Result<Principal, LookupError> {
         let session = self.sessions.get(credential.id()).ok_or(LookupError::Unknown)?;
         let is_own = credential.kind() == CredentialKind::Session && session.record.hash.matches(&credential.hash());

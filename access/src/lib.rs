@@ -27,8 +27,8 @@
 //! plan          changes: each is planned as records, stored by the caller, and then applied
 //! ```
 //!
-//! Does not store anything (the store does, see `volute-data`), knows nothing of HTTP (see `volute-web`), and reads no clock:
-//! time is passed in.
+//! Does not store anything (the store does, see `volute-data`), knows nothing of HTTP (see `volute-web`), and reads no
+//! clock: time is passed in.
 
 mod credential;
 mod directory;

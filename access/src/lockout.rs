@@ -1,16 +1,17 @@
 //! Failed logins: after some, further attempts must wait, before a password is hashed.
 //!
-//! Attempts are counted by name and address together, by address, and by name. Each count has a number of free failures; after
-//! those each failure doubles the wait, from 30 s up to 15 min:
+//! Attempts are counted by name and address together, by address, and by name. Each count has a number of free
+//! failures; after those each failure doubles the wait, from 30 s up to 15 min:
 //!
 //! ```text
 //! failures of ada from 10.0.0.7:  1 2 3 4 5  6     7     8      ...
 //! wait after it:                  - - - - -  30 s  60 s  120 s  ... 15 min
 //! ```
 //!
-//! An attempt counts as failed when it begins, so many at once gain nothing; a success takes back the counts of its name and
-//! address. A count ends one hour after its last failure. An attacker can lock a user out from the attacker's own address, and
-//! from everywhere only with [`FREE_BY_NAME`] failures. At most [`MAX_COUNTS`] counts are held; beyond that the oldest are dropped.
+//! An attempt counts as failed when it begins, so many at once gain nothing; a success takes back the counts of its
+//! name and address. A count ends one hour after its last failure. An attacker can lock a user out from the attacker's
+//! own address, and from everywhere only with [`FREE_BY_NAME`] failures. At most [`MAX_COUNTS`] counts are held; beyond
+//! that the oldest are dropped.
 
 use std::{collections::HashMap, net::IpAddr};
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 /// The maximum length of a name.
 const MAX_CHARS: usize = 64;
 
-/// A name: 1 to 64 of the characters `a-z`, `0-9`, `.`, `_`, `-`, `@` and `+`, the first a letter or a digit. Upper-case letters are
-/// converted, so `Ada` and `ada` are one user.
+/// A name: 1 to 64 of the characters `a-z`, `0-9`, `.`, `_`, `-`, `@` and `+`, the first a letter or a digit.
+/// Upper-case letters are converted, so `Ada` and `ada` are one user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);

@@ -1,7 +1,7 @@
 //! Permissions, roles, and the table that says which role has which permission.
 //!
-//! A route needs one permission; the table beside the routes (`web/src/routes/mod.rs`) says which. Pump tokens have no role:
-//! see [`crate::Principal::may`].
+//! A route needs one permission; the table beside the routes (`web/src/routes/mod.rs`) says which. Pump tokens have no
+//! role: see [`crate::Principal::may`].
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,8 @@ pub enum Role {
     PlantHead,
     /// Responsible for costs and budgets.
     Manager,
-    /// Runs the node: users, tokens, restarts. Has every permission of a role, because an admin can add users of any role.
+    /// Runs the node: users, tokens, restarts. Has every permission of a role, because an admin can add users of any
+    /// role.
     Admin,
 }
 

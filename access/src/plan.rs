@@ -1,7 +1,7 @@
 //! Changes of users, sessions and tokens.
 //!
-//! A change is planned as the records that it replaces, without an effect. The caller stores them, and applies the change when
-//! they are durable. Changes are planned, stored and applied one at a time.
+//! A change is planned as the records that it replaces, without an effect. The caller stores them, and applies the
+//! change when they are durable. Changes are planned, stored and applied one at a time.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -34,6 +34,20 @@ const SETUP_LINK_MS: i64 = 24 * 3_600_000;
 pub struct Change {
     /// The records.
     pub records: Vec<Record>,
+    /// Whether it only takes something away. Such a change holds in memory even if it cannot be stored.
+    pub restricts: bool,
+}
+
+impl Change {
+    /// Creates a change that gives something.
+    pub fn grant(records: Vec<Record>) -> Self {
+        Self { records, restricts: false }
+    }
+
+    /// Creates a change that takes something away.
+    fn restrict(records: Vec<Record>) -> Self {
+        Self { records, restricts: true }
+    }
 }
 
 /// How long sessions last.
@@ -91,11 +105,11 @@ impl Directory {
         let name = name.clone();
         let user =
             User { name, role, at_ms: now_ms, changed_ms: now_ms, disabled: false, password: None, setup: Some(setup) };
-        Ok((Change { records: vec![Record::User(user)] }, link))
+        Ok((Change::grant(vec![Record::User(user)]), link))
     }
 
-    /// Plans that a user's password and sessions end; the user sets a new password with the returned credential. Enables a user
-    /// who is disabled.
+    /// Plans that a user's password and sessions end; the user sets a new password with the returned credential.
+    /// Enables a user who is disabled.
     pub fn plan_reset_user(&self, name: &Name, now_ms: i64) -> Result<(Change, Credential), AccessError> {
         let user = self.known(name)?.clone();
         let (setup, link) = setup_link(now_ms)?;
@@ -112,7 +126,7 @@ impl Directory {
     /// Plans another role for a user. The user's sessions continue with it.
     pub fn plan_set_role(&self, name: &Name, role: Role, now_ms: i64) -> Result<Change, AccessError> {
         let user = User { changed_ms: now_ms, role, ..self.known(name)?.clone() };
-        Ok(Change { records: vec![Record::User(user)] })
+        Ok(Change::grant(vec![Record::User(user)]))
     }
 
     /// Returns the user whose set-up link this is.
@@ -124,7 +138,8 @@ impl Directory {
         user.map(|user| user.name.clone()).ok_or(AccessError::InvalidLink)
     }
 
-    /// Plans a session for a user, and returns its credential. With a new password, the set-up link and all other sessions end.
+    /// Plans a session for a user, and returns its credential. With a new password, the set-up link and all other
+    /// sessions end.
     pub fn plan_login(
         &self,
         login: NewSession<'_>,
@@ -149,9 +164,9 @@ impl Directory {
         let mut change = match login.password {
             Some(password) => {
                 let user = User { changed_ms: now_ms, password: Some(password), setup: None, ..user.clone() };
-                self.with_sessions_ended(user, now_ms)
+                Change { restricts: false, ..self.with_sessions_ended(user, now_ms) }
             }
-            None => Change { records: self.surplus_sessions(&user.name, login.previous, now_ms) },
+            None => Change::grant(self.surplus_sessions(&user.name, login.previous, now_ms)),
         };
         change.records.push(Record::Session(session));
         Ok((change, credential))
@@ -159,7 +174,7 @@ impl Directory {
 
     /// Plans the end of a session. Empty if there is no such session.
     pub fn plan_end_session(&self, id: &CredentialId, now_ms: i64) -> Change {
-        Change { records: self.sessions.get(id).map(|session| ended(&session.record, now_ms)).into_iter().collect() }
+        Change::restrict(self.sessions.get(id).map(|session| ended(&session.record, now_ms)).into_iter().collect())
     }
 
     /// Plans a new token, and returns its credential.
@@ -179,17 +194,17 @@ impl Directory {
         let (id, hash, pumps) = (credential.id().clone(), credential.hash(), Arc::new(pumps));
         let (at_ms, revoked_ms, used_ms) = (now_ms, None, None);
         let token = PumpToken { id, hash, name, pumps, register, added_by, at_ms, expires_ms, revoked_ms, used_ms };
-        Ok((Change { records: vec![Record::PumpToken(token)] }, credential))
+        Ok((Change::grant(vec![Record::PumpToken(token)]), credential))
     }
 
     /// Plans the revocation of a token. Empty if it is revoked already.
     pub fn plan_revoke_token(&self, id: &CredentialId, now_ms: i64) -> Result<Change, AccessError> {
         let token = self.tokens.get(id).ok_or_else(|| AccessError::UnknownToken(id.to_string()))?;
         if token.record.revoked_ms.is_some() {
-            return Ok(Change::default());
+            return Ok(Change::restrict(Vec::new()));
         }
         let token = PumpToken { revoked_ms: Some(now_ms), ..token.record.clone() };
-        Ok(Change { records: vec![Record::PumpToken(token)] })
+        Ok(Change::restrict(vec![Record::PumpToken(token)]))
     }
 
     fn known(&self, name: &Name) -> Result<&User, AccessError> {
@@ -201,11 +216,11 @@ impl Directory {
         let own = self.sessions.values().filter(|session| session.record.user == user.name);
         let mut records: Vec<Record> = own.map(|session| ended(&session.record, now_ms)).collect();
         records.push(Record::User(user));
-        Change { records }
+        Change::restrict(records)
     }
 
-    /// Returns the ends of the sessions that a login ends: the client's previous one, whosever it was, and the user's oldest
-    /// beyond the limit.
+    /// Returns the ends of the sessions that a login ends: the client's previous one, whosever it was, and the user's
+    /// oldest beyond the limit.
     fn surplus_sessions(&self, user: &Name, previous: Option<&CredentialId>, now_ms: i64) -> Vec<Record> {
         let previous = previous.and_then(|id| self.sessions.get(id)).map(|session| &session.record);
         let is_previous = |session: &Session| previous.is_some_and(|previous| previous.id == session.id);

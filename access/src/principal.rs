@@ -68,8 +68,8 @@ pub enum AnonymousIngest {
 }
 
 impl LocalRights {
-    /// Returns the rights of a client without credentials. `is_local`: the client is a process on the node's machine. `secured`: the
-    /// node has users.
+    /// Returns the rights of a client without credentials. `is_local`: the client is a process on the node's machine.
+    /// `secured`: the node has users.
     pub fn of(is_local: bool, secured: bool, ingest: AnonymousIngest) -> Self {
         match (is_local, secured, ingest) {
             (true, false, _) => Self::Everything,

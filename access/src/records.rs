@@ -1,7 +1,7 @@
 //! Users, sessions and pump tokens, with the fields as they are stored.
 //!
-//! A record is replaced as a whole when it changes, and never deleted: a session that has ended and a token that is revoked say
-//! so in a field. Names of fields never change; a new one is optional.
+//! A record is replaced as a whole when it changes, and never deleted: a session that has ended and a token that is
+//! revoked say so in a field. Names of fields never change; a new one is optional.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -48,7 +48,8 @@ pub struct SetupLink {
 /// A session: a user who has logged in with a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The id of its credential.
+    /// The id of its credential. A row has a field `id` of its own.
+    #[serde(rename = "credential")]
     pub id: CredentialId,
     /// The hash of the credential's secret.
     pub hash: CredentialHash,
@@ -69,7 +70,8 @@ pub struct Session {
 /// A pump token, with which a device or gateway posts readings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PumpToken {
-    /// The id of its credential.
+    /// The id of its credential. A row has a field `id` of its own.
+    #[serde(rename = "credential")]
     pub id: CredentialId,
     /// The hash of the credential's secret.
     pub hash: CredentialHash,

@@ -17,7 +17,6 @@ pub(crate) mod response;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
     time::Instant,
 };
@@ -36,7 +35,10 @@ use crate::{
     kind::{PumpKind, RemoveKindError},
     node_clock::NodeClock,
     protocol::{
-        ingress::{DetachError, DetachPump, Detached, DrainIngress, FindPump, FindPumpsOf, IngestRequest, RemoveKind},
+        ingress::{
+            DetachError, DetachPump, Detached, DrainIngress, FindPump, FindPumpsOf, IngestRequest, PostSender,
+            RemoveKind,
+        },
         pump::{DrainPump, SubmitReadings, WithdrawPump},
     },
     pump::{
@@ -113,14 +115,14 @@ impl IngressActor {
     }
 
     /// Groups the items of a post by pump. Items that are rejected here are added to the receipt.
-    fn group_by_pump(&self, items: Vec<Option<Draft>>, receipt: &mut Receipt) -> ReadingsByPump {
+    fn group_by_pump(&self, items: Vec<Option<Draft>>, may_register: bool, receipt: &mut Receipt) -> ReadingsByPump {
         let mut by_pump = ReadingsByPump::new();
         for (index, item) in items.into_iter().enumerate() {
             let Some(draft) = item else {
                 receipt.unreadable += 1;
                 continue;
             };
-            match self.resolve_pump(draft) {
+            match self.resolve_pump(draft, may_register) {
                 Ok((pump, draft)) => by_pump.entry(pump).or_default().push((index, draft)),
                 Err(rejection) => receipt.rejected.push(RejectedItem { index, rejection, retry_after_s: None }),
             }
@@ -162,12 +164,13 @@ impl IngressActor {
     }
 
     /// Returns the pump of an item: the one that it names, or the default pump.
-    fn resolve_pump(&self, draft: Draft) -> Result<(PumpId, Draft), Rejection> {
+    fn resolve_pump(&self, draft: Draft, may_register: bool) -> Result<(PumpId, Draft), Rejection> {
         let pump = draft.pump.clone().unwrap_or_else(|| self.settings.default_pump.clone());
-        if self.settings.auto_register || self.pumps().active.contains_key(&pump) {
+        let registers = self.settings.auto_register && may_register;
+        if registers || self.pumps().active.contains_key(&pump) {
             return Ok((pump, draft));
         }
-        let allowed = "a registered pump; this node does not register pumps by itself (ingest.auto_register)";
+        let allowed = "a registered pump; this node does not register pumps by itself for this client (ingest.auto_register, or the right of its token)";
         Err(Rejection::new("pump_id", Some(pump.to_string()), allowed, "no such pump"))
     }
 
@@ -243,7 +246,7 @@ impl IngressActor {
         items: Vec<Option<Draft>>,
         received: Timestamp,
         since: Instant,
-        client: Option<IpAddr>,
+        sender: PostSender,
         response: &ResponsePart,
     ) -> IngestResult {
         if self.flags.closing.load(Ordering::Relaxed) {
@@ -254,13 +257,13 @@ impl IngressActor {
         }
         self.flags.clock.check(&items, received)?;
         let mut receipt = Receipt::default();
-        let mut by_pump = self.group_by_pump(items, &mut receipt);
+        let mut by_pump = self.group_by_pump(items, sender.may_register, &mut receipt);
         self.defer_failed_pumps(&mut by_pump, &mut receipt)?;
         self.defer_detached_pumps(&mut by_pump, &mut receipt)?;
-        let new = self.defer_new_pumps(client, since, &mut by_pump, &mut receipt)?;
+        let new = self.defer_new_pumps(sender.client, since, &mut by_pump, &mut receipt)?;
         self.defer_past(received, &mut by_pump, &mut receipt)?;
         let permits = self.acquire_permits(&by_pump)?;
-        if let Some(client) = client.filter(|_| new > 0) {
+        if let Some(client) = sender.client.filter(|_| new > 0) {
             self.registration_limiter().spend(client, new, since);
         }
         for ((pump, drafts), (limit, permit)) in by_pump.into_iter().zip(permits) {
@@ -290,9 +293,9 @@ impl Handler<Envelope<IngestRequest>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<IngestRequest>, _: &mut Self::Context) {
-        let IngestRequest { items, received, since, client, reply } = message.into_inner();
+        let IngestRequest { items, received, since, sender, reply } = message.into_inner();
         let response = ResponsePart::first(reply, self.counters.clone());
-        match self.admit(items, received, since, client, &response) {
+        match self.admit(items, received, since, sender, &response) {
             Ok(receipt) => response.complete_with_receipt(receipt),
             Err(error) => {
                 self.counters.refuse(&error);

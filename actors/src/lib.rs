@@ -92,6 +92,7 @@ pub use live::{
     trend::TREND_LEN,
 };
 pub use overflow::Overflow;
+pub use protocol::ingress::PostSender;
 pub use receipt::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Queue, Receipt, RejectedItem};
 pub use removal::RemovePumpError;
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};

@@ -24,7 +24,7 @@ use volute_runtime::{Envelope, Mailbox, Message, Role};
 use crate::{
     commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
-    protocol::live::LiveSimulationEnded,
+    protocol::{ingress::PostSender, live::LiveSimulationEnded},
     receipt::{IngestError, Receipt},
 };
 use commission_plan::CommissionPlan;
@@ -261,7 +261,7 @@ impl SimulationActor {
         }
         self.posting = true;
         let (engine, items) = (self.engine.clone(), drafts.iter().cloned().map(Some).collect());
-        let post = async move { engine.ingest(items, None).await };
+        let post = async move { engine.ingest(items, PostSender { client: None, may_register: true }).await };
         ctx.spawn(post.into_actor(self).map(|outcome, actor, _| actor.complete_post(outcome, drafts)));
     }
 

@@ -31,6 +31,7 @@
 //!
 //! Does not decide when to flush, to reopen the database or to clean up; see the flusher in the `actors` crate.
 
+mod access;
 mod audit;
 mod audit_entry;
 mod baselines;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::ensure;
+use volute_access::Principal;
 use volute_data::{Store, StoreError, StoreSettings};
 use volute_plant::{Clock, SystemClock};
 
@@ -58,7 +59,7 @@ pub fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }
 
-/// Returns the current user for the audit log, as `uid N`.
-pub fn current_user() -> io::Result<String> {
-    Ok(format!("uid {}", fs::metadata("/proc/self")?.uid()))
+/// Returns the user who executes the command on a stopped node.
+pub fn current_user() -> io::Result<Principal> {
+    Ok(Principal::LocalOperator { uid: fs::metadata("/proc/self")?.uid() })
 }

@@ -125,7 +125,7 @@ async fn remove_stopped(name: &str, config: &Config, store: &Store) -> Result<()
 
 /// Records a command in the audit log of a stopped node.
 async fn record(store: &Store, action: AuditAction, object: &str, detail: &str) -> Result<()> {
-    let entry = AuditEntry::done(SystemClock.now(), current_user()?, action, object).detail(detail);
+    let entry = AuditEntry::done(SystemClock.now(), &current_user()?, action, object).detail(detail);
     Ok(store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?)
 }
 

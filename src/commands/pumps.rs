@@ -174,7 +174,7 @@ fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Prof
 
 /// Sets or removes the display name of a pump in the store of a stopped node.
 async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) -> Result<()> {
-    let entry = AuditEntry::done(SystemClock.now(), current_user()?, AuditAction::NamePump, pump.as_str());
+    let entry = AuditEntry::done(SystemClock.now(), &current_user()?, AuditAction::NamePump, pump.as_str());
     let entry = entry.detail(&name_detail(name.as_ref()));
     ensure!(store.set_pump_name(pump, name).await?, "there is no pump {pump}; see `volute pumps list`");
     Ok(store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?)
@@ -185,7 +185,7 @@ async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) ->
 pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId, setting: PumpSetting) -> Result<()> {
     let report = read_settings(store, profile, pump).await?;
     check_channel(&setting, profile)?;
-    let entry = AuditEntry::done(SystemClock.now(), current_user()?, AuditAction::SetPump, pump.as_str());
+    let entry = AuditEntry::done(SystemClock.now(), &current_user()?, AuditAction::SetPump, pump.as_str());
     let documents = vec![Document::of(&entry.detail(&setting.to_string()))];
     store.set_pump_settings(pump, &report.settings.with(setting)).await?;
     Ok(store.commit(&Batch { documents, ..Batch::default() }).await?)
@@ -196,7 +196,7 @@ async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
     let removing = store.is_being_removed(pump);
     ensure!(removing || store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
     if !removing {
-        let entry = AuditEntry::done(SystemClock.now(), current_user()?, AuditAction::RemovePump, pump.as_str());
+        let entry = AuditEntry::done(SystemClock.now(), &current_user()?, AuditAction::RemovePump, pump.as_str());
         store
             .commit(&Batch { removals: vec![pump.clone()], documents: vec![Document::of(&entry)], ..Batch::default() })
             .await?;

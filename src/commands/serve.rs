@@ -20,15 +20,16 @@ use actix_rt::task::JoinHandle;
 use anyhow::{Context, Result, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::timeout,
+    time::{MissedTickBehavior, timeout},
 };
+use volute_access::SessionLimits;
 use volute_actors::{
-    CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, KindParts, LiveSettings, Plan,
-    Simulation, Speed,
+    CommissioningSettings, Engine, EngineHandle, EngineParts, EngineSettings, IngestSettings, KindParts, LiveSettings,
+    Plan, Simulation, Speed,
 };
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, cadence::format_interval};
-use volute_web::{WebHandle, WebSettings};
+use volute_web::{Access, AccessSettings, WebHandle, WebSettings};
 
 use self::control_server::ControlServer;
 use super::{
@@ -39,12 +40,15 @@ use super::{
 };
 use crate::{
     clock::node_clock,
-    config::Config,
+    config::{AutoRegister, Config},
     control::ControlSocket,
     descriptors::{self, ClientLimits},
     node_kinds::NodeKinds,
     telemetry,
 };
+
+/// How often times of last use are stored.
+const ACCESS_MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Runs a node until SIGTERM or Ctrl-C, then completes the work in progress.
 ///
@@ -69,7 +73,10 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
         () = stop.wait() => bail!("stopped by a signal during the start"),
     };
     let handle = engine.handle();
-    let node = RunningNode::start(config, demo, listener, client_limits(config, limit), (store, engine)).await?;
+    let access = Access::open(Box::new(store.clone()), access_settings(config)).await;
+    check_exposure(local_address, access.is_secured())?;
+    let node =
+        RunningNode::start(config, demo, listener, client_limits(config, limit), (store, engine, access)).await?;
     announce(config, local_address, demo);
 
     tokio::select! {
@@ -93,6 +100,7 @@ struct RunningNode {
     simulation: Option<Simulation>,
     web: WebHandle,
     web_task: JoinHandle<io::Result<()>>,
+    access_task: JoinHandle<()>,
     engine: Engine,
     store: Store,
 }
@@ -104,7 +112,7 @@ impl RunningNode {
         demo: bool,
         listener: TcpListener,
         limits: ClientLimits,
-        (store, engine): (Store, Engine),
+        (store, engine, access): (Store, Engine, Access),
     ) -> Result<Self> {
         let dir = &config.store.dir;
         let simulation = demo.then(|| Simulation::new(engine.handle()));
@@ -114,15 +122,17 @@ impl RunningNode {
         let kinds = NodeKinds::new(engine.handle(), dir);
         let port = Arc::new(kinds.clone());
         let settings = web_settings(config, limits);
-        let server = volute_web::serve(listener, engine.handle(), simulation.clone(), port, settings)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let server = volute_web::serve(listener, engine.handle(), simulation.clone(), port, access.clone(), settings)?;
+        let access_task = actix_rt::spawn(maintain_access(access.clone(), engine.handle()));
         let web = server.handle();
         let web_task = actix_rt::spawn(server);
         if let Err(error) = clear_staging(dir) {
             tracing::warn!(%error, "the staged copy of an interrupted backup cannot be removed");
         }
-        let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone(), kinds);
+        let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone(), kinds, (access, url));
         let control_task = actix_rt::spawn(control.clone().listen(ControlSocket::listen(dir)));
-        Ok(Self { control, control_task, simulation, web, web_task, engine, store })
+        Ok(Self { control, control_task, simulation, web, web_task, access_task, engine, store })
     }
 
     /// Stops all parts in order. Returns an error if some work in progress did not end within `limit`.
@@ -145,6 +155,7 @@ impl RunningNode {
             Ok(true) => tracing::info!(stage = "web", "drained"),
             Ok(false) | Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
         }
+        self.access_task.abort();
         let in_time = self.engine.drain(deadline.saturating_duration_since(Instant::now())).await;
         self.store.close().await?;
         tracing::info!(stage = "store", "closed");
@@ -179,13 +190,47 @@ fn announce(config: &Config, local_address: SocketAddr, demo: bool) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
+/// Refuses an address that other machines reach if nobody needs to log in. Also the place for the rule that such an address needs
+/// TLS, or a proxy that has it.
+fn check_exposure(local_address: SocketAddr, secured: bool) -> Result<()> {
+    if !local_address.ip().is_loopback() && !secured {
+        bail!(
+            "{local_address} is not a loopback address, and this node has no users, so anybody could change it. Add one first: \
+             volute user add NAME --role admin"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the settings of access. There is no TLS yet, so browsers would not send a cookie that is restricted to it.
+pub(super) fn access_settings(config: &Config) -> AccessSettings {
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    AccessSettings {
+        sessions: SessionLimits {
+            idle_ms: millis(config.access.session_idle),
+            absolute_ms: millis(config.access.session),
+        },
+        anonymous_ingest: config.ingest.anonymous,
+        secure_cookies: false,
+    }
+}
+
+/// Stores times of last use, and forgets expired sessions, once a minute until the future is dropped.
+async fn maintain_access(access: Access, engine: EngineHandle) {
+    let mut ticks = tokio::time::interval(ACCESS_MAINTENANCE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        access.maintain(engine.now().millis()).await;
+    }
+}
+
 /// Returns warnings about the address and the user of the node.
 fn warnings(local_address: SocketAddr, is_root: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if !local_address.ip().is_loopback() {
         warnings.push(format!(
-            "listening on {local_address}, not on loopback: there is no access control, so any client that reaches this address \
-             can read, post and change settings"
+            "listening on {local_address}, not on loopback, without TLS: passwords and tokens can be read on the network"
         ));
     }
     if is_root {
@@ -249,7 +294,7 @@ fn engine_parts(
 ) -> Result<EngineParts> {
     let ingest = IngestSettings {
         default_pump: config.ingest.default_pump.clone(),
-        auto_register: config.registers_unknown_pumps(),
+        auto_register: config.ingest.auto_register != AutoRegister::Off,
         max_pumps: config.ingest.max_pumps,
         new_pumps_burst: config.ingest.new_pumps_burst.get(),
         new_pumps_per_minute: config.ingest.new_pumps_per_minute.get(),
@@ -302,6 +347,7 @@ fn web_settings(config: &Config, limits: ClientLimits) -> WebSettings {
         max_subscribers: limits.streams,
         workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),
         shutdown_timeout: config.server.shutdown_timeout / 2,
+        registers_pumps: config.registers_unknown_pumps(),
     }
 }
 
@@ -331,6 +377,20 @@ impl StopSignals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_for_others_needs_a_user() {
+        for (local_address, secured, starts) in [
+            ("127.0.0.1:5000", false, true),
+            ("[::1]:5000", false, true),
+            ("0.0.0.0:5000", false, false),
+            ("192.168.1.2:1", false, false),
+            ("[::]:5000", true, true),
+        ] {
+            let local_address = local_address.parse().expect("an address");
+            assert_eq!(check_exposure(local_address, secured).is_ok(), starts, "{local_address}");
+        }
+    }
 
     #[test]
     fn an_open_address_and_the_user_root_cause_warnings() {

@@ -16,6 +16,7 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use volute_access::AnonymousIngest;
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 
@@ -96,6 +97,18 @@ impl FromText for AutoRegister {
             "auto" => Ok(Self::Auto),
             "on" => Ok(Self::On),
             "off" => Ok(Self::Off),
+            _ => Err(Self::ALLOWED.into()),
+        }
+    }
+}
+
+impl FromText for AnonymousIngest {
+    const ALLOWED: &'static str = r#""loopback" or "never""#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "loopback" => Ok(Self::Loopback),
+            "never" => Ok(Self::Never),
             _ => Err(Self::ALLOWED.into()),
         }
     }

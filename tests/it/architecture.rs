@@ -11,14 +11,15 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 use crate::support::skip;
 
 /// The workspace crates that each crate may depend on, tests included. `None`: all of them.
-const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 11] = [
+const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 12] = [
     ("volute-runtime", Some(&[])),
     ("volute-journal", Some(&[])),
     ("volute-plant", Some(&[])),
+    ("volute-access", Some(&["volute-plant"])),
     ("volute-simulator", Some(&["volute-plant"])),
     ("volute-anomaly", Some(&["volute-plant", "volute-simulator"])),
     ("volute-diagnosis", Some(&["volute-plant"])),
-    ("volute-data", Some(&["volute-plant", "volute-journal"])),
+    ("volute-data", Some(&["volute-plant", "volute-access", "volute-journal"])),
     (
         "volute-actors",
         Some(&[
@@ -30,7 +31,7 @@ const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 11] = [
             "volute-simulator",
         ]),
     ),
-    ("volute-web", Some(&["volute-plant", "volute-data", "volute-actors"])),
+    ("volute-web", Some(&["volute-plant", "volute-access", "volute-data", "volute-actors"])),
     ("volute", None),
     ("surrealkv", Some(&[])),
 ];

@@ -128,7 +128,7 @@ fn headers_reserve_no_memory_and_stalled_bodies_time_out() {
         assert_eq!(status, 408, "{body}");
         assert!(body.contains("2048 bytes"), "{body}");
     }
-    let large = "POST /api/pumps/pump-1/commission HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n";
+    let large = "POST /api/pumps/pump-1/commission HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n";
     assert_eq!(receive(&mut send(&node, large)).status, 413, "from the header");
 }
 
@@ -285,7 +285,9 @@ fn pages_of_other_sites_are_rejected() {
     let node = start.node();
     let address = node.address().to_owned();
     let ask = |method: &str, path: &str, host: &str, more: &str| {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n{more}\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 0\r\n{more}\r\n"
+        );
         let RawResponse { status, body, .. } = receive(&mut send(&node, request));
         (status, body)
     };

@@ -111,7 +111,8 @@ fn every_tag_is_accepted_queried_and_removed_separately() {
         let path = format!("/api/pumps/{}", url_encoded(id));
         let set = node.send_json("PUT", &format!("{path}/settings"), &json!({"hold_s": 60}));
         assert_eq!((set.status, &set.body["pump_id"]), (200, &json!(id)), "{set:?}");
-        let restart = node.send("POST", &format!("/api/actors/{}/restart", url_encoded(&format!("pump/{id}"))));
+        let restart =
+            node.send_json("POST", &format!("/api/actors/{}/restart", url_encoded(&format!("pump/{id}"))), &json!({}));
         assert_eq!((restart.status, &restart.body["restarted"]), (200, &json!([format!("pump/{id}")])));
         let file = exports.join(format!("{}.csv", id.parse::<PumpId>().expect("an id").file_stem()));
         run(&["export", &format!("--pump={id}"), "--out", exports.to_str().expect("text"), "--data-dir", dir]);

@@ -2,13 +2,13 @@
 //!
 //! A refused command is recorded, and so is a profile that is not valid. Any other command that cannot be parsed is not
 //! recorded. Does not handle what a command does (see the routes), how an entry is stored (see the recorder and the store), or
-//! who may send commands: there are no users yet.
+//! who may send commands (see `access.rs`).
 
 use actix_web::HttpRequest;
 use volute_actors::EngineHandle;
 use volute_data::{AuditAction, AuditEntry};
 
-use crate::{node::Node, problem::ApiError};
+use crate::{access::who, node::Node, problem::ApiError};
 
 /// A command of a person, and its entry in the audit log.
 pub(crate) struct AuditedCommand {
@@ -17,10 +17,9 @@ pub(crate) struct AuditedCommand {
 }
 
 impl AuditedCommand {
-    /// Creates a command with the current time. `object` is what it is applied to.
+    /// Creates a command of the request's principal, with the current time. `object` is what it is applied to.
     pub(crate) fn new(node: &Node, request: &HttpRequest, action: AuditAction, object: &str) -> Self {
-        let who = request.peer_addr().map_or_else(|| "unknown".into(), |peer| peer.to_string());
-        let entry = AuditEntry::done(node.engine.now(), who, action, object);
+        let entry = AuditEntry::done(node.engine.now(), &who(request), action, object);
         Self { engine: node.engine.clone(), entry }
     }
 

@@ -60,7 +60,12 @@ impl FromRequest for JsonBody {
 
 /// Returns whether the `Content-Type` of a request is JSON.
 pub(crate) fn is_json(request: &HttpRequest) -> bool {
-    request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == "application/json")
+    is_type(request, "application/json")
+}
+
+/// Returns whether the `Content-Type` of a request is this media type, whatever its parameters.
+pub(crate) fn is_type(request: &HttpRequest, media_type: &str) -> bool {
+    request.mime_type().ok().flatten().is_some_and(|kind| kind.essence_str() == media_type)
 }
 
 #[cfg(test)]

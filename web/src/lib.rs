@@ -15,6 +15,7 @@
 //! stream, stream_events             live streams (server-sent events)
 //! routes, openapi                   the handlers and the description of the API
 //! framing, connection, origin       limits and checks on connections
+//! route_access, access              who sends a request, and whether the route is open to it
 //! body_budget, response_budget      memory limits of bodies and responses
 //! in_flight                         counts requests in flight, for a graceful stop
 //! server                            the routes on a socket, with these limits
@@ -28,9 +29,9 @@
 //! - A *detection* is the model's stored result for one window.
 //! - A *rollup* is the aggregate of a pump's readings over a minute or an hour.
 //!
-//! Does not process readings (the engine does), does not contain SQL (the store does), does not authenticate users (there are
-//! none yet), and does not handle signals (the binary stops the server through its handle).
+//! Does not process readings (the engine does), does not contain SQL (the store does), and does not handle signals (the binary stops the server through its handle).
 
+mod access;
 mod audit;
 mod body;
 mod body_budget;
@@ -54,6 +55,7 @@ mod queries;
 mod query;
 mod response_budget;
 mod responses;
+mod route_access;
 mod routes;
 mod series;
 mod server;
@@ -63,6 +65,9 @@ mod stream;
 mod stream_events;
 mod wire;
 
+pub use access::{Access, AccessSettings, AccessStore, ChangeError};
 pub use new_kinds::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
 pub use openapi::openapi;
+pub use route_access::RouteAccess;
+pub use routes::{RouteRow, route_table};
 pub use server::{WebHandle, WebServer, WebSettings, serve};

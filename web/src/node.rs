@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) streams: LiveStreams,
     pub(crate) bodies: BodyBudget,
     pub(crate) hosts: Hosts,
+    /// Whether clients without a token register new pumps.
+    pub(crate) registers_pumps: bool,
     pub(crate) requests: Arc<InFlightRequests>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,

@@ -1,13 +1,21 @@
-//! The API's description, generated from the annotations of the handlers, and the route that sends it.
+//! The API's description, generated from the annotations of the handlers and the table of routes.
 
-use actix_web::HttpResponse;
-use utoipa::OpenApi;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Content, Ref, RefOr, Response, ResponseBuilder,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+use volute_access::Permission;
 
 use crate::{
-    problem::Problem,
+    access::SESSION_COOKIE,
+    problem::{PROBLEM_JSON, Problem},
+    route_access::RouteAccess,
     routes::{
-        actors, anomaly_history, audit, baselines, health, ingest, live, maintenance, naming, node, profiles, pumps,
-        sensor_history, settings, simulation, store, stream,
+        API, actors, anomaly_history, audit, baselines, description, health, ingest, live, maintenance, naming, node,
+        profiles, pumps, sensor_history, session, settings, simulation, store, stream, tokens, users,
     },
     stream_events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
@@ -17,7 +25,57 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Description::openapi();
     // The macro takes the licence from the manifest, which has none. A licence without a name is not valid OpenAPI.
     document.info.license = None;
+    add_access(&mut document);
     document
+}
+
+/// Adds to each operation who may use it, and the responses to others.
+fn add_access(document: &mut utoipa::openapi::OpenApi) {
+    let components = document.components.get_or_insert_default();
+    let cookie =
+        ApiKeyValue::with_description(SESSION_COOKIE, "the cookie of a login, `__Host-volute-session` over TLS");
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("a pump token, `vpt_…`")).build();
+    components.add_security_scheme("pump_token", SecurityScheme::Http(token));
+    for row in API.iter() {
+        let Some(path) = document.paths.paths.get_mut(row.path) else { continue };
+        let operation = match row.method {
+            "GET" => &mut path.get,
+            "POST" => &mut path.post,
+            "PUT" => &mut path.put,
+            "PATCH" => &mut path.patch,
+            _ => &mut path.delete,
+        };
+        let Some(operation) = operation else { continue };
+        let (schemes, who): (&[&str], String) = match row.access {
+            RouteAccess::Public => (&[], String::new()),
+            RouteAccess::User => (&["session"], "For users who have logged in.".to_owned()),
+            RouteAccess::Needs(Permission::Ingest) => (&["pump_token"], "Needs the permission `ingest`.".to_owned()),
+            RouteAccess::Needs(permission) => {
+                (&["session"], format!("Needs the permission `{}`.", permission.as_str()))
+            }
+        };
+        operation.security = Some(schemes.iter().map(|scheme| SecurityRequirement::new(*scheme, [""; 0])).collect());
+        let responses = &mut operation.responses.responses;
+        let mut add = |status: &str, description: &str| {
+            responses.entry(status.to_owned()).or_insert_with(|| problem_response(description));
+        };
+        add("421", "The request is for another host");
+        if !schemes.is_empty() {
+            let text = operation.description.get_or_insert_default();
+            *text = if text.is_empty() { who } else { format!("{text}\n\n{who}") };
+            add("401", "There is no valid login or token");
+            add("403", "The user or token may not do this, or the request comes from a page of another site");
+        } else if row.method != "GET" {
+            add("403", "The request comes from a page of another site");
+        }
+    }
+}
+
+/// Returns a response with a problem.
+fn problem_response(description: &str) -> RefOr<Response> {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    RefOr::T(ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).build())
 }
 
 #[derive(OpenApi)]
@@ -56,9 +114,21 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         audit::audit_log,
         simulation::start,
         simulation::stop,
+        session::session,
+        session::login,
+        session::set_up,
+        session::logout,
+        session::password,
+        users::users,
+        users::add,
+        users::change,
+        users::reset,
+        tokens::tokens,
+        tokens::add,
+        tokens::revoke,
         health::healthz,
         health::readyz,
-        openapi_json,
+        description::openapi_json,
         stream::stream,
     ),
     components(schemas(Problem, ReadingEvent, DetectionEvent, FleetEvent, RemovedEvent, RenamedEvent, LaggedEvent)),
@@ -68,22 +138,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "history", description = "Stored readings and detections"),
         (name = "maintenance", description = "Maintenance events"),
         (name = "commissioning", description = "Baselines, profiles and settings of pumps"),
+        (name = "access", description = "Users, sessions and pump tokens"),
         (name = "node", description = "The node itself"),
         (name = "demo", description = "Simulated pumps, on a demo node only"),
     )
 )]
 struct Description;
-
-/// The API's description.
-#[utoipa::path(
-    get,
-    path = "/api/openapi.json",
-    tag = "node",
-    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
-)]
-pub(crate) async fn openapi_json() -> HttpResponse {
-    HttpResponse::Ok().json(openapi())
-}
 
 #[cfg(test)]
 mod tests {
@@ -92,7 +152,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::routes::ENDPOINTS;
+    use crate::routes::route_table;
 
     fn document() -> Value {
         serde_json::from_str(&openapi().to_json().expect("JSON")).expect("JSON")
@@ -110,12 +170,8 @@ mod tests {
 
     #[test]
     fn the_router_and_the_description_have_the_same_routes() {
-        let routed: BTreeSet<_> = ENDPOINTS
-            .iter()
-            .flat_map(|e| {
-                e.allow.split(", ").filter(|method| *method != "HEAD").map(|m| (e.path.to_owned(), m.to_lowercase()))
-            })
-            .collect();
+        let routed: BTreeSet<_> =
+            route_table().into_iter().map(|row| (row.path.to_owned(), row.method.to_lowercase())).collect();
         let document = document();
         let paths = document["paths"].as_object().expect("paths");
         let described: BTreeSet<_> = paths

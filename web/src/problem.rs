@@ -9,11 +9,13 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use volute_access::{AccessError, PasswordError, Permission};
 use volute_actors::{AssignProfileError, CommissionError, IngestError, RemoveKindError, RemovePumpError};
 use volute_data::StoreError;
 use volute_plant::PumpId;
 
 use crate::{
+    access::ChangeError,
     invalid_value::InvalidValue,
     new_kinds::{AddKindError, DeleteKindError},
 };
@@ -63,7 +65,7 @@ pub(crate) enum ApiError {
     #[error("there is no route {path}")]
     NoRoute { path: String },
     #[error("{method} is not allowed on this path; allowed: {allow}")]
-    MethodNotAllowed { method: String, allow: &'static str },
+    MethodNotAllowed { method: String, allow: String },
     #[error(
         "{host:?} is not a known name of this node; add it to server.allowed_hosts in its configuration, or use its IP address"
     )]
@@ -72,6 +74,14 @@ pub(crate) enum ApiError {
         "requests from pages of other sites are refused ({header}: {value}); sites in server.allowed_hosts are allowed"
     )]
     CrossSite { header: &'static str, value: String },
+    #[error("not allowed: {reason}")]
+    Unauthenticated { reason: String },
+    #[error("{who} may not do this{}", needed(*.permission))]
+    NotAllowed { who: String, permission: Option<Permission> },
+    #[error("{who} may post readings of none of these pumps")]
+    ForeignPumps { who: String },
+    #[error(transparent)]
+    Access(ChangeError),
     #[error("too many responses wait to be read by their clients (server.max_in_flight_response_bytes)")]
     TooManyResponses,
     #[error("too many queries of stored data are in progress")]
@@ -168,6 +178,10 @@ impl ApiError {
                 (StatusCode::MISDIRECTED_REQUEST, "unknown-host", "The request is for another host")
             }
             Self::CrossSite { .. } => (StatusCode::FORBIDDEN, "foreign-page", "The request comes from another site"),
+            Self::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "not-logged-in", "Credentials are needed"),
+            Self::NotAllowed { .. } => (StatusCode::FORBIDDEN, "not-allowed", "This is not allowed"),
+            Self::ForeignPumps { .. } => (StatusCode::FORBIDDEN, "foreign-pumps", "The token is for other pumps"),
+            Self::Access(error) => access_kind(error),
             Self::TooManyResponses | Self::TooManyReaders => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node is overloaded with queries")
             }
@@ -304,6 +318,7 @@ impl ApiError {
     pub(crate) fn detail(&self) -> String {
         match self {
             Self::Store(_) => "stored data cannot be read at the moment".into(),
+            Self::Access(ChangeError::Store(_)) => "the change could not be stored; trying again is safe".into(),
             Self::AddKind(AddKindError::NotStored(_)) => {
                 "the profile could not be written to the node's disk, or read back; adding it again is safe".into()
             }
@@ -324,6 +339,8 @@ impl ApiError {
                 | IngestError::Deferred { retry_after_s, .. },
             ) => Some(*retry_after_s),
             Self::Ingest(IngestError::DiskFull) => Some(DISK_RETRY_AFTER_S),
+            Self::Access(ChangeError::LockedOut(locked_out)) => Some(locked_out.retry_after_s),
+            Self::Access(ChangeError::Busy | ChangeError::Unavailable | ChangeError::Store(_)) => Some(RETRY_AFTER_S),
             Self::AddKind(AddKindError::NotStored(_)) | Self::DeleteKind(DeleteKindError::NotDeleted(_)) => {
                 Some(DISK_RETRY_AFTER_S)
             }
@@ -333,6 +350,52 @@ impl ApiError {
             }
             _ => None,
         }
+    }
+}
+
+/// Returns the kind of a change that was refused.
+fn access_kind(error: &ChangeError) -> (StatusCode, &'static str, &'static str) {
+    match error {
+        ChangeError::WrongPassword => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
+        ChangeError::Access(AccessError::InvalidLink) => {
+            (StatusCode::UNAUTHORIZED, "invalid-link", "The set-up link is not valid")
+        }
+        ChangeError::LockedOut(_) => (StatusCode::TOO_MANY_REQUESTS, "locked-out", "Too many logins have failed"),
+        ChangeError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy-logins", "Too many logins are in progress"),
+        ChangeError::Password(PasswordError::Hash)
+        | ChangeError::Access(AccessError::NoRandomness)
+        | ChangeError::Unavailable
+        | ChangeError::Store(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "access-unavailable", "Users and tokens are unavailable")
+        }
+        ChangeError::Password(_) => (StatusCode::BAD_REQUEST, "weak-password", "The password is not allowed"),
+        ChangeError::Access(AccessError::UnknownUser(_)) => {
+            (StatusCode::NOT_FOUND, "unknown-user", "The user is unknown")
+        }
+        ChangeError::Access(AccessError::UnknownToken(_)) => {
+            (StatusCode::NOT_FOUND, "unknown-token", "The token is unknown")
+        }
+        ChangeError::Access(AccessError::WrongPumpCount(_)) => {
+            (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed")
+        }
+        ChangeError::Access(
+            AccessError::UserExists(_)
+            | AccessError::Disabled(_)
+            | AccessError::TooManyUsers(_)
+            | AccessError::TooManyTokens(_)
+            | AccessError::TwoTokens(_),
+        ) => (StatusCode::CONFLICT, "access-conflict", "The change contradicts what exists"),
+    }
+}
+
+/// Returns the needed permission, for error messages.
+fn needed(permission: Option<Permission>) -> String {
+    permission.map(|permission| format!("; it needs the permission {}", permission.as_str())).unwrap_or_default()
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        Self::Access(error)
     }
 }
 
@@ -385,7 +448,11 @@ impl ResponseError for ApiError {
         }
         match self {
             Self::MethodNotAllowed { allow, .. } => {
-                response.insert_header((header::ALLOW, *allow));
+                response.insert_header((header::ALLOW, allow.as_str()));
+            }
+            // RFC 9110, section 11.6.1: a 401 names the scheme that the node takes.
+            Self::Unauthenticated { .. } => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
             // RFC 9110, section 15.5.16: tells the client that the coding is refused, not the media type.
             Self::UnsupportedEncoding { .. } => {

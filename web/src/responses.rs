@@ -17,6 +17,12 @@ macro_rules! problems {
 problems! {
     Invalid = 400, "A parameter is unknown, repeated or has a value that is not allowed";
     NotFound = 404, "The pump or the version is unknown";
+    NoSuchUser = 404, "The user is unknown";
+    NoSuchToken = 404, "The token is unknown";
+    UserExists = 409, "There is such a user already, or there are 1000 users";
+    TooManyTokens = 409, "Two valid tokens have this name, or there are 10,000 valid tokens";
+    WrongLogin = 401, "The name or the password is wrong, or the set-up link is not valid";
+    TooManyLogins = 429, "Too many logins have failed; Retry-After says when to try again";
     UnknownProfile = 404, "The profile is unknown";
     NoSuchActor = 404, "The actor or stage is unknown";
     Conflict = 409, "No model is loaded, or the version cannot be used with it";

@@ -30,14 +30,16 @@ use tokio::{sync::watch, time::timeout};
 use volute_actors::{EngineHandle, IngestError, Simulation};
 
 use crate::{
+    access::Access,
     body_budget::BodyBudget,
     connection::{ConnectionState, Connections, RequestInProgress, Socket},
     in_flight::InFlightRequests,
     new_kinds::ManageKinds,
     node::Node,
+    openapi::openapi,
     origin::Hosts,
     response_budget::{self, ReadLimit, ResponseBudget},
-    routes,
+    routes::{self, description::ApiDescription},
     store_context::StoreContext,
     stream::LiveStreams,
 };
@@ -76,6 +78,8 @@ pub struct WebSettings {
     pub workers: usize,
     /// How long a graceful stop waits for requests in progress.
     pub shutdown_timeout: Duration,
+    /// Whether clients without a token that may post readings register new pumps by that.
+    pub registers_pumps: bool,
 }
 
 /// A running server. It serves while it is polled, and resolves when it has stopped.
@@ -99,6 +103,8 @@ struct SharedState {
     node: web::Data<Node>,
     store: web::Data<StoreContext>,
     responses: web::Data<ResponseBudget>,
+    access: web::Data<Access>,
+    description: web::Data<ApiDescription>,
 }
 
 /// Serves on a bound listener. Must be called within a tokio runtime. `simulation` is present only on a demo node.
@@ -107,6 +113,7 @@ pub fn serve(
     engine: EngineHandle,
     simulation: Option<Simulation>,
     kinds: Arc<dyn ManageKinds>,
+    access: Access,
     settings: WebSettings,
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
@@ -115,6 +122,8 @@ pub fn serve(
         store: web::Data::new(store_context(&engine, workers)),
         node: web::Data::new(node(engine, simulation, kinds, &settings, &stopping)),
         responses: web::Data::new(ResponseBudget::new(settings.max_in_flight_response_bytes)),
+        access: web::Data::new(access),
+        description: web::Data::new(ApiDescription(openapi().to_json().map_err(io::Error::other)?)),
     };
     let requests = shared.node.requests.clone();
     let shutdown_timeout = settings.shutdown_timeout;
@@ -147,6 +156,7 @@ fn node(
             stopping.subscribe(),
         ),
         hosts: Hosts::new(&settings.allowed_hosts),
+        registers_pumps: settings.registers_pumps,
         requests: Arc::default(),
         stopping: stopping.subscribe(),
     }
@@ -179,11 +189,13 @@ fn listen(
             .app_data(shared.node.clone())
             .app_data(shared.store.clone())
             .app_data(shared.responses.clone())
+            .app_data(shared.access.clone())
+            .app_data(shared.description.clone())
             .configure(routes::configure)
             .wrap(from_fn(response_budget::limit))
             .wrap(Compress::default())
             .wrap(from_fn(admit))
-            .wrap(DefaultHeaders::new().add(("X-Content-Type-Options", "nosniff")).add(("Cache-Control", "no-store")))
+            .wrap(security_headers())
             .wrap(from_fn(log_request));
         let (stop, connections) = (stop.clone(), connections.clone());
         let http = HttpService::build()
@@ -237,6 +249,22 @@ impl WebHandle {
         self.server.stop(graceful).await;
         all_answered
     }
+}
+
+/// Returns the headers of every response that does not set them itself. Browsers then take a response for nothing but what it is,
+/// and show it to no other site, in no frame. The pages set a policy of their own, which allows their scripts and styles.
+fn security_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("Cache-Control", "no-store"))
+        .add((
+            "Content-Security-Policy",
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ))
+        .add(("Cross-Origin-Resource-Policy", "same-origin"))
+        .add(("Cross-Origin-Opener-Policy", "same-origin"))
+        .add(("Referrer-Policy", "no-referrer"))
+        .add(("X-Frame-Options", "DENY"))
 }
 
 /// Refuses requests for other hosts or from pages of other sites, and all requests while the node stops.

@@ -1,7 +1,7 @@
 //! Live streams as server-sent events: one stream per subscriber, with the engine's frames.
 //!
 //! A subscriber that is too slow loses its oldest frames, gets an event with their number, and never slows the engine.
-//! A stream ends as soon as the server stops. Does not replay events (`Last-Event-ID`): clients find missed data in the
+//! A stream ends as soon as the server stops, and with the next heartbeat after its session has ended. Does not replay events (`Last-Event-ID`): clients find missed data in the
 //! history.
 //!
 //! An example: a subscriber selects `reading` of `P-1`. It gets the comment `: alive`, an event for each frame of readings of
@@ -31,6 +31,7 @@ use volute_actors::Frame;
 use volute_plant::PumpId;
 
 use crate::{
+    access::StillAllowed,
     problem::ApiError,
     stream_events::{EventMask, LaggedEvent, encode_event, frame_event},
 };
@@ -54,6 +55,8 @@ pub(crate) struct Subscription {
     /// The selected pump; none for all pumps.
     pub(crate) pump: Option<PumpId>,
     pub(crate) events: EventMask,
+    /// Asked at each heartbeat; the stream ends when it returns false.
+    pub(crate) still_allowed: StillAllowed,
 }
 
 impl LiveStreams {
@@ -118,7 +121,7 @@ impl Subscriber {
                 biased;
                 // An error means that the server was dropped.
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
-                _ = self.heartbeat.tick() => return Some(HEARTBEAT),
+                _ = self.heartbeat.tick() => return (self.subscription.still_allowed)().then_some(HEARTBEAT),
                 frame = self.subscription.frames.recv() => match frame {
                     Ok(frame) => {
                         let Subscription { events, pump, .. } = &self.subscription;
@@ -181,7 +184,12 @@ mod tests {
     fn subscriber(frames: &broadcast::Sender<Arc<Frame>>, pump: Option<&str>) -> (Subscriber, watch::Sender<bool>) {
         let stop = watch::Sender::new(false);
         let pump = pump.map(|name| name.parse().expect("a name"));
-        let subscription = Subscription { frames: frames.subscribe(), pump, events: EventMask::default() };
+        let subscription = Subscription {
+            frames: frames.subscribe(),
+            pump,
+            events: EventMask::default(),
+            still_allowed: Box::new(|| true),
+        };
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
         let interval = Duration::from_secs(3600);
         let heartbeat = interval_at(Instant::now() + interval, interval);
@@ -297,8 +305,14 @@ mod tests {
     async fn the_number_of_streams_is_limited() {
         let (frames, stop) = (broadcast::Sender::new(2), watch::Sender::new(false));
         let streams = LiveStreams::new(1, Duration::from_secs(3600), stop.subscribe());
-        let open =
-            || streams.open(Subscription { frames: frames.subscribe(), pump: None, events: EventMask::default() });
+        let open = || {
+            streams.open(Subscription {
+                frames: frames.subscribe(),
+                pump: None,
+                events: EventMask::default(),
+                still_allowed: Box::new(|| true),
+            })
+        };
         let first = open().expect("a permit");
         assert!(matches!(open(), Err(ApiError::TooManySubscribers { limit: 1 })));
         drop(first);
@@ -317,8 +331,12 @@ mod tests {
         let server = HttpServer::new(move || {
             let (streams, source) = (streams.clone(), source.clone());
             let open = move || {
-                let subscription =
-                    Subscription { frames: source.subscribe(), pump: None, events: EventMask::default() };
+                let subscription = Subscription {
+                    frames: source.subscribe(),
+                    pump: None,
+                    events: EventMask::default(),
+                    still_allowed: Box::new(|| true),
+                };
                 std::future::ready(streams.open(subscription))
             };
             App::new().wrap(Compress::default()).route("/", web::get().to(open))

@@ -70,7 +70,7 @@ fn a_session_ends_when_idle_and_after_its_absolute_limit() {
     assert_eq!(session(&directory, &used, 100 * HOUR_MS), Err(LookupError::Ended));
     let reloaded = Directory::new(directory.records());
     assert_eq!(session(&reloaded, &used, 9 * HOUR_MS), Err(LookupError::Ended), "the use was not stored");
-    directory.apply(Change { records: directory.unsaved_uses() });
+    directory.apply(Change::grant(directory.unsaved_uses()));
     assert_eq!(directory.unsaved_uses(), []);
     let reloaded = Directory::new(directory.records());
     session(&reloaded, &used, 99 * HOUR_MS).expect("the use is stored now");
@@ -149,7 +149,7 @@ fn two_tokens_of_a_gateway_are_valid_at_a_time() {
     let change = directory.plan_revoke_token(first.id(), 2).expect("revoked");
     directory.apply(change);
     assert_eq!(directory.token(&first, 3), Err(LookupError::Revoked));
-    assert_eq!(directory.plan_revoke_token(first.id(), 3), Ok(Change::default()), "again");
+    assert_eq!(directory.plan_revoke_token(first.id(), 3), Ok(Change::restrict(Vec::new())), "again");
     directory.token(&second, 3).expect("the other one");
     assert_eq!(directory.token(&second, 10 * HOUR_MS), Err(LookupError::Expired));
     add_token(&mut directory, "gw", 3);
@@ -167,7 +167,7 @@ fn a_token_shows_its_last_use() {
     directory.token(&token, HOUR_MS).expect("valid");
     assert_eq!(last(&directory), Some(HOUR_MS));
     let saved = directory.unsaved_uses();
-    directory.apply(Change { records: saved });
+    directory.apply(Change::grant(saved));
     assert_eq!((last(&directory), directory.unsaved_uses()), (Some(HOUR_MS), vec![]));
     directory.token(&token, HOUR_MS + 1).expect("valid");
     assert_eq!(directory.unsaved_uses(), [], "within five minutes");

@@ -4,7 +4,6 @@
 //! Orders to pumps are in the modules of their subjects: `commissioning::orders`, `assignment`, `naming` and `removal`.
 
 use std::{
-    net::IpAddr,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -23,7 +22,11 @@ use crate::{
     ingress::{IngressActor, ShutdownFlags, directory::PumpDirectory, in_flight::InFlightLimit},
     kind::{KindParts, PumpKind},
     live::{LiveActor, frames::Frame, last_shown::LastShown, snapshot::LivePump},
-    protocol::{ingress::IngestRequest, live::GetLivePumps, recorder::RecordRow},
+    protocol::{
+        ingress::{IngestRequest, PostSender},
+        live::GetLivePumps,
+        recorder::RecordRow,
+    },
     pump::context::PumpContext,
     receipt::{IngestError, LONG_RETRY_AFTER_S, Queue, Receipt},
     recorder::Recorder,
@@ -179,11 +182,10 @@ impl EngineHandle {
     }
 
     /// Ingests a post, with one entry per item, in order. An entry is none if the item could not be parsed; such an
-    /// item is only counted. Returns once all accepted items are durable. `client` is the sender's address, for which
-    /// the registration of new pumps is limited. None stands for the node itself, which has no limit.
-    pub async fn ingest(&self, items: Vec<Option<Draft>>, client: Option<IpAddr>) -> Result<Receipt, IngestError> {
+    /// item is only counted. Returns once all accepted items are durable.
+    pub async fn ingest(&self, items: Vec<Option<Draft>>, sender: PostSender) -> Result<Receipt, IngestError> {
         let (reply, result) = oneshot::channel();
-        let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), client, reply };
+        let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), sender, reply };
         match self.0.ingress.try_send(post) {
             Ok(()) => result.await.unwrap_or_else(|_| Err(self.no_reply())),
             Err(TrySendError::Full(_)) => {

@@ -12,6 +12,15 @@ use crate::{
     receipt::IngestResult,
 };
 
+/// Who sends a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PostSender {
+    /// The client's address; none for the node itself, which may register any number of pumps.
+    pub client: Option<IpAddr>,
+    /// Whether the post may register new pumps, if the node does (`ingest.auto_register`).
+    pub may_register: bool,
+}
+
 /// A post to be ingested.
 pub(crate) struct IngestRequest {
     /// One entry per item, in order, so that an entry's index is that of the item. None for an item that could not be
@@ -19,8 +28,7 @@ pub(crate) struct IngestRequest {
     pub items: Vec<Option<Draft>>,
     pub received: Timestamp,
     pub since: Instant,
-    /// The client's address; none for the node itself, which may register any number of pumps.
-    pub client: Option<IpAddr>,
+    pub sender: PostSender,
     pub reply: oneshot::Sender<IngestResult>,
 }
 

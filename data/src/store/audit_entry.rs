@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use volute_access::Principal;
 use volute_plant::Timestamp;
 
 use super::document::{DocumentKey, DocumentKind, KeyPrefix};
@@ -47,11 +48,29 @@ pub enum AuditAction {
     Export,
     /// Confirms the node's clock.
     ConfirmClock,
+    /// A user logs in.
+    Login,
+    /// A user logs out.
+    Logout,
+    /// A user sets a password, by a set-up link or a change.
+    SetPassword,
+    /// Adds a user.
+    AddUser,
+    /// Ends a user's password and sessions, and makes a set-up link.
+    ResetUser,
+    /// Gives a user another role.
+    SetRole,
+    /// Disables a user.
+    DisableUser,
+    /// Adds a pump token.
+    AddToken,
+    /// Revokes a pump token.
+    RevokeToken,
 }
 
 impl AuditAction {
     /// All actions.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 23] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
@@ -66,6 +85,15 @@ impl AuditAction {
         Self::Backup,
         Self::Export,
         Self::ConfirmClock,
+        Self::Login,
+        Self::Logout,
+        Self::SetPassword,
+        Self::AddUser,
+        Self::ResetUser,
+        Self::SetRole,
+        Self::DisableUser,
+        Self::AddToken,
+        Self::RevokeToken,
     ];
 
     /// Returns its name in the audit log.
@@ -85,6 +113,15 @@ impl AuditAction {
             Self::Backup => "backup",
             Self::Export => "export",
             Self::ConfirmClock => "confirm-clock",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::SetPassword => "set-password",
+            Self::AddUser => "add-user",
+            Self::ResetUser => "reset-user",
+            Self::SetRole => "set-role",
+            Self::DisableUser => "disable-user",
+            Self::AddToken => "add-token",
+            Self::RevokeToken => "revoke-token",
         }
     }
 }
@@ -94,8 +131,8 @@ impl AuditAction {
 pub struct AuditEntry {
     /// The time of the request.
     pub at: Timestamp,
-    /// The origin of the request. There are no user accounts yet, so it is the peer's address, `uid 0` for a command on
-    /// the node's machine, or `unknown`.
+    /// Who requested it: `user ada`, `token gateway-1 <id>`, `uid 0` for a command on the node's machine, or the address of
+    /// a client without credentials.
     pub who: String,
     /// The action, such as `restart`. A stored entry may have an action that this binary does not know.
     pub action: String,
@@ -109,8 +146,8 @@ pub struct AuditEntry {
 
 impl AuditEntry {
     /// Creates the entry of an action that was carried out. A long text is truncated.
-    pub fn done(at: Timestamp, who: String, action: AuditAction, object: &str) -> Self {
-        let action = action.as_str().into();
+    pub fn done(at: Timestamp, who: &Principal, action: AuditAction, object: &str) -> Self {
+        let (who, action) = (who.to_string(), action.as_str().into());
         Self { at, who, action, object: short(object), outcome: DONE.into(), detail: String::new() }
     }
 

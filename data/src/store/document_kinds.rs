@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use surrealdb::types::{Object, SurrealValue, Value};
+use volute_access::{PumpToken, Session, User};
 use volute_plant::{MaintenanceEvent, PumpId};
 
 #[cfg(test)]
@@ -17,6 +18,9 @@ use super::{
 pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
     KindInfo::of::<AuditEntry>(),
     KindInfo::of::<MaintenanceEvent>(),
+    KindInfo::of::<PumpToken>(),
+    KindInfo::of::<Session>(),
+    KindInfo::of::<User>(),
     #[cfg(test)]
     KindInfo::of::<Note>(),
     #[cfg(test)]
@@ -48,6 +52,11 @@ impl KindInfo {
             validate: |fields| document::read::<K>(fields).map(drop),
         }
     }
+}
+
+/// Returns the declaration of a kind.
+pub(crate) const fn kind_of<K: DocumentKind>() -> &'static KindInfo {
+    const { &KindInfo::of::<K>() }
 }
 
 /// Checks that a document can be read back from the database.

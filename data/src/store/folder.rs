@@ -6,6 +6,7 @@
 //! | `journal/` | the journal's segments |
 //! | `pumps` | a copy of the list of pumps, for a start without the database |
 //! | `names` | a copy of the pumps' names, likewise |
+//! | `access` | a copy of the users, sessions and tokens, likewise |
 //! | `moved_until` | the time up to which the database may hold readings, if that is later than the node's clock |
 //! | `clock` | the last time at which the node's clock was trusted |
 //! | `profiles/` | the profiles that were added to the node |
@@ -27,6 +28,8 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const PUMPS: &str = "pumps";
 /// The copy of the pumps' names.
 pub(crate) const NAMES: &str = "names";
+/// The copy of the users, sessions and tokens.
+pub(crate) const ACCESS: &str = "access";
 /// The file with the time up to which the database may hold readings.
 pub(crate) const FLUSHED_UNTIL: &str = "moved_until";
 

@@ -1,5 +1,6 @@
 //! Helpers that the store's tests share, and tests that rows are returned as they were stored, or refused.
 
+mod access;
 mod audit;
 mod baselines;
 mod buckets;

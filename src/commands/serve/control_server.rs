@@ -20,11 +20,12 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, RwLock},
 };
+use volute_access::Principal;
 use volute_actors::{AssignProfileError, EngineHandle, RemovePumpError, Simulation};
 use volute_anomaly::ModelError;
 use volute_data::{AuditAction, AuditEntry, ExportError, ExportRequest, StoreError, export};
 use volute_plant::Timestamp;
-use volute_web::DeleteKindError;
+use volute_web::{Access, ChangeError, DeleteKindError};
 
 use crate::{
     commands::{
@@ -32,7 +33,7 @@ use crate::{
         kind_reports::summarize_kinds,
         pump_reports::{check_channel, list_pumps, name_detail, read_settings},
     },
-    control::{ControlSocket, Peer, Request},
+    control::{ControlSocket, Request},
     kinds::{KindError, ModelFiles},
     node_kinds::NodeKinds,
     profiles,
@@ -46,6 +47,9 @@ pub(super) struct ControlServer {
     simulation: Option<Simulation>,
     dir: PathBuf,
     kinds: NodeKinds,
+    access: Access,
+    /// The node's own URL.
+    url: String,
     stopping: Arc<AtomicBool>,
     /// Read-locked by each request in progress; write-locked by the stop.
     in_progress: Arc<RwLock<()>>,
@@ -54,16 +58,23 @@ pub(super) struct ControlServer {
 }
 
 impl ControlServer {
-    pub(super) fn new(engine: EngineHandle, simulation: Option<Simulation>, dir: PathBuf, kinds: NodeKinds) -> Self {
+    /// Creates it. `access` comes with the node's own URL, to which set-up links lead.
+    pub(super) fn new(
+        engine: EngineHandle,
+        simulation: Option<Simulation>,
+        dir: PathBuf,
+        kinds: NodeKinds,
+        (access, url): (Access, String),
+    ) -> Self {
         let (stopping, in_progress, backup) = Default::default();
-        Self { engine, simulation, dir, kinds, stopping, in_progress, backup }
+        Self { engine, simulation, dir, kinds, access, url, stopping, in_progress, backup }
     }
 
     /// Handles requests until the future is dropped. If the socket could not be created, logs a warning, and the node
     /// runs without it.
     pub(super) async fn listen(self, control: io::Result<ControlSocket>) {
         match control {
-            Ok(control) => control.serve(move |request, peer| self.clone().handle(request, peer)).await,
+            Ok(control) => control.serve(move |request, who| self.clone().handle(request, who)).await,
             Err(error) => {
                 tracing::warn!(%error, dir = %self.dir.display(), "no control socket: commands cannot reach this node while it runs");
             }
@@ -76,14 +87,14 @@ impl ControlServer {
         drop(self.in_progress.write().await);
     }
 
-    async fn handle(self, request: Request, peer: Peer) -> Result<Value, String> {
+    async fn handle(self, request: Request, who: Principal) -> Result<Value, String> {
         let in_progress = self.in_progress.clone().read_owned().await;
         if self.stopping.load(Ordering::Relaxed) {
             return Err("the node is stopping".to_owned());
         }
         // A separate task, so that the request completes even if its client disconnects.
         let work = tokio::task::spawn_blocking(move || {
-            let outcome = Handle::current().block_on(self.execute_audited(request, peer));
+            let outcome = Handle::current().block_on(self.execute_audited(request, who));
             drop(in_progress);
             outcome
         });
@@ -94,10 +105,10 @@ impl ControlServer {
     }
 
     /// Executes the request, and returns when its outcome is recorded in the audit log.
-    async fn execute_audited(self, request: Request, peer: Peer) -> Result<Value, String> {
+    async fn execute_audited(self, request: Request, who: Principal) -> Result<Value, String> {
         let engine = self.engine.clone();
-        let entry = audit_entry(&request, peer, engine.now());
-        let outcome = self.execute(request).await;
+        let entry = audit_entry(&request, &who, engine.now());
+        let outcome = self.execute(request, &who).await;
         if let Some(entry) = entry {
             let entry = match &outcome {
                 Ok(_) => entry,
@@ -108,7 +119,7 @@ impl ControlServer {
         outcome
     }
 
-    async fn execute(self, request: Request) -> Result<Value, String> {
+    async fn execute(self, request: Request, who: &Principal) -> Result<Value, String> {
         match request {
             Request::Backup { repository } => {
                 let Ok(_guard) = self.backup.try_lock() else {
@@ -189,6 +200,14 @@ impl ControlServer {
                 })?;
                 to_json(&())
             }
+            Request::Access(command) => {
+                let done = command.execute(&self.access, who, self.engine.now().millis(), &self.url).await;
+                done.map_err(|error| match error {
+                    error @ (ChangeError::Store(_) | ChangeError::Unavailable) => failure(error),
+                    error => refusal(error),
+                })
+                .and_then(|report| to_json(&report))
+            }
             #[cfg(feature = "failpoints")]
             Request::Failpoint { point, action } => fail::cfg(point, &action).map(|()| Value::Null),
         }
@@ -196,8 +215,8 @@ impl ControlServer {
 }
 
 /// Returns the audit entry of a request; none if it only reads, or is for tests only.
-fn audit_entry(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntry> {
-    let done = |action, object: &str| AuditEntry::done(at, peer.to_string(), action, object);
+fn audit_entry(request: &Request, who: &Principal, at: Timestamp) -> Option<AuditEntry> {
+    let done = |action, object: &str| AuditEntry::done(at, who, action, object);
     match request {
         Request::Backup { repository } => Some(done(AuditAction::Backup, &repository.display().to_string())),
         Request::Export(ExportRequest { pump, file, .. }) => {
@@ -219,6 +238,7 @@ fn audit_entry(request: &Request, peer: Peer, at: Timestamp) -> Option<AuditEntr
         Request::AssignProfile { pump, profile } => {
             Some(done(AuditAction::AssignProfile, pump.as_str()).detail(profile))
         }
+        Request::Access(command) => command.audit_entry(who, at),
         Request::Pumps | Request::PumpSettings { .. } | Request::Profiles => None,
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,

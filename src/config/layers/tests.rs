@@ -150,10 +150,10 @@ fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
             Some("server.listen"),
             "in [server] allowed_hosts, keep_alive_s, listen, max_body_bytes",
         ),
-        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [commissioning], [engine]"),
+        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [access], [commissioning]"),
         ("[store]\nbatch = 1", None, "in [store] backlog_mib, block_cache_mib, dir"),
         ("server = 5", None, "in [server] allowed_hosts"),
-        ("zebra = 5", None, "the sections [commissioning], [engine]"),
+        ("zebra = 5", None, "the sections [access], [commissioning]"),
     ] {
         let (_folder, path) = file(text);
         let found = mistakes(Some(&path), &[], &[]);

@@ -1,6 +1,10 @@
 //! A store in memory, for tests of routes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use actix_web::{
     App,
@@ -16,7 +20,13 @@ use volute_data::{
 use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Sample, Timestamp};
 
 use super::{QueryFuture, StoreQueries};
-use crate::{channels::tests::profile, response_budget::ReadLimit, routes, store_context::StoreContext};
+use crate::{
+    access::testing::open_access, channels::tests::profile, response_budget::ReadLimit, routes,
+    store_context::StoreContext,
+};
+
+/// The address of a client on this machine.
+pub(crate) const LOCAL_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
 /// The stored rows, and whether they can be read.
 pub(crate) struct MemoryStore {
@@ -78,9 +88,12 @@ impl MemoryStore {
 
     /// Sends a GET to a route. Returns the status, `Retry-After` and the body.
     pub(crate) async fn get(self, path: &str) -> (u16, Option<String>, Value) {
-        let app = App::new().app_data(web::Data::new(self.into_context())).configure(routes::configure);
+        let access = web::Data::new(open_access().await);
+        let context = web::Data::new(self.into_context());
+        let app = App::new().app_data(context).app_data(access).configure(routes::configure);
         let app = init_service(app).await;
-        let response: ServiceResponse = call_service(&app, TestRequest::get().uri(path).to_request()).await;
+        let response: ServiceResponse =
+            call_service(&app, TestRequest::get().uri(path).peer_addr(LOCAL_PEER).to_request()).await;
         let retry_after = response.headers().get("retry-after").map(|value| value.to_str().expect("text").to_owned());
         (response.status().as_u16(), retry_after, read_body_json(response).await)
     }

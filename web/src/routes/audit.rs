@@ -56,12 +56,13 @@ pub(crate) struct AuditResponse {
     /// When it was requested.
     #[schema(format = DateTime)]
     at: String,
-    /// Who sent it. There are no users yet, so this is the address and port of the client, or `unknown`; for a command on the
-    /// node's machine, the id of its user, for example `uid 0`.
-    #[schema(example = "127.0.0.1:50312")]
+    /// Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the address and port
+    /// of a client without credentials, if the node has no users.
+    #[schema(example = "user ada")]
     who: String,
     /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
-    /// `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+    /// `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`, `login`, `logout`,
+    /// `set-password`, `add-user`, `reset-user`, `set-role`, `disable-user`, `add-token` or `revoke-token`.
     #[schema(example = "restart")]
     action: String,
     /// The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
@@ -127,9 +128,8 @@ mod tests {
 
     #[actix_web::test]
     async fn entries_of_the_same_time_are_on_one_page() {
-        let entry = |second: i64, object: &str| {
-            AuditEntry::done(at(second), "127.0.0.1:9".into(), AuditAction::Restart, object)
-        };
+        let who = volute_access::Principal::LocalOperator { uid: 0 };
+        let entry = |second: i64, object: &str| AuditEntry::done(at(second), &who, AuditAction::Restart, object);
         let store = || {
             let mut store = MemoryStore::of(&[]);
             store.audit = vec![entry(1, "a"), entry(2, "b"), entry(2, "c"), entry(3, "d")];

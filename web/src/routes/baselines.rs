@@ -10,8 +10,7 @@ use volute_plant::{Channel, PumpId, Timestamp};
 
 use crate::{
     audit::AuditedCommand,
-    body::unsupported_media_type,
-    extract::{PumpPath, is_json},
+    extract::PumpPath,
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
@@ -147,9 +146,6 @@ pub(crate) async fn commission(
     payload: web::Payload,
 ) -> Result<web::Json<BaselinesResponse>, ApiError> {
     let body = node.read_body(&request, payload).await?;
-    if !is_json(&request) && !body.bytes.is_empty() {
-        return Err(unsupported_media_type(&request, "application/json"));
-    }
     let range = parse_range(&body.bytes)?;
     let detail = match &range {
         Some((from, to)) => format!("from {from} to {to}"),

@@ -6,10 +6,12 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_actors::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Receipt, RejectedItem};
-use volute_plant::Draft;
+use volute_access::{Permission, Principal};
+use volute_actors::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, PostSender, Receipt, RejectedItem};
+use volute_plant::{Draft, PumpId};
 
 use crate::{
+    access::who,
     body::{Format, Items},
     invalid_value::InvalidValue,
     item::{IgnoredFields, NonNumericValue, UnknownField},
@@ -175,6 +177,9 @@ pub(crate) enum TimeSchema {
 /// While such a post is in progress, a second one for the same pump gets a 429; posts with few readings of the pump are
 /// accepted.
 ///
+/// A pump token (`Authorization: Bearer vpt_…`) posts readings of its pumps only: items of other pumps are rejected, and a post with
+/// nothing else gets a 403. It registers new pumps only if it has the right to.
+///
 /// A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
 /// timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
 /// actor of its pump has failed; its pump is being given another profile or model; its pump is new and its profile cannot be
@@ -212,16 +217,47 @@ pub(crate) async fn ingest(
     node.engine.check_capacity()?;
     let (items, ignored) = format.items(&body.bytes, &node.engine)?;
     let item_count = items.len();
-    let client = request.peer_addr().map(|peer| peer.ip());
+    let principal = who(&request);
+    let items = reject_foreign_pumps(items, &principal, node.engine.default_pump())?;
     let (drafts, mut rejected) = split(items);
     if let Some(deferred) = deferred(&rejected, item_count) {
         node.engine.count_refusal(&deferred);
         return Err(deferred.into());
     }
-    let mut receipt = node.engine.ingest(drafts, client).await?;
+    let mut receipt = node.engine.ingest(drafts, sender(&node, &request, &principal)).await?;
     rejected.extend(receipt.rejected.drain(..).map(RejectedResponse::from));
     rejected.sort_by_key(|item| item.index);
     Ok(HttpResponse::build(status(&rejected, item_count)).json(IngestResponse::new(receipt, rejected, ignored)))
+}
+
+/// Returns the client for the engine. A token says itself whether it registers pumps; for others, the configuration does.
+fn sender(node: &Node, request: &HttpRequest, principal: &Principal) -> PostSender {
+    let may_register = match principal {
+        Principal::PumpToken { .. } => principal.may(Permission::RegisterPumps),
+        _ => principal.may(Permission::RegisterPumps) && node.registers_pumps,
+    };
+    PostSender { client: request.peer_addr().map(|peer| peer.ip()), may_register }
+}
+
+/// Rejects the items of pumps whose readings the principal may not post. Fails if these are all.
+fn reject_foreign_pumps(items: Items, principal: &Principal, default_pump: &PumpId) -> Result<Items, ApiError> {
+    if !matches!(principal, Principal::PumpToken { .. }) {
+        return Ok(items);
+    }
+    let (count, mut foreign) = (items.len(), 0);
+    let check = |draft: Draft| {
+        let pump = draft.pump.as_ref().unwrap_or(default_pump);
+        if principal.may_post(pump) {
+            return Ok(draft);
+        }
+        foreign += 1;
+        let error =
+            InvalidValue::new("pump_id", pump.as_str().into(), "a pump of the token", "the token is for other pumps");
+        Err(if foreign > MAX_LISTED { error.unlisted() } else { error })
+    };
+    let mut check = check;
+    let items: Items = items.into_iter().map(|item| item.and_then(&mut check)).collect();
+    if foreign == count { Err(ApiError::ForeignPumps { who: principal.to_string() }) } else { Ok(items) }
 }
 
 /// Separates the drafts for the engine from the rejected items. A rejected item is `None` among the drafts, so that the drafts

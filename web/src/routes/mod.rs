@@ -1,4 +1,4 @@
-//! The routes, and the responses to requests without a route.
+//! The table of all routes, with the permission that each needs, and the responses to requests without a route.
 //!
 //! Each group of routes is a module, with the JSON types of its handlers.
 
@@ -7,6 +7,7 @@ pub(crate) mod anomaly_history;
 pub(crate) mod audit;
 pub(crate) mod baselines;
 pub(crate) mod dashboard;
+pub(crate) mod description;
 pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
@@ -16,130 +17,157 @@ pub(crate) mod node;
 pub(crate) mod profiles;
 pub(crate) mod pumps;
 pub(crate) mod sensor_history;
+pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod simulation;
 pub(crate) mod store;
 pub(crate) mod stream;
+pub(crate) mod tokens;
+pub(crate) mod users;
 
-use actix_web::{Handler, HttpRequest, Responder, Route, guard, web};
+use actix_web::{Handler, HttpRequest, Responder, Route, guard, middleware::from_fn, web};
+use volute_access::Permission::{
+    ConfigurePumps, Ingest, ManageProfiles, ManageTokens, ManageUsers, OperateNode, RemovePumps, Simulate, View,
+    ViewAudit,
+};
 
-use crate::{openapi::openapi_json, problem::ApiError};
+use crate::{
+    access::authorize,
+    problem::ApiError,
+    route_access::{
+        Content::{self, ByHandler, Json, JsonOrCsv},
+        Operation,
+        RouteAccess::{self, Needs, Public, User},
+    },
+};
 
-/// A path and its handlers.
-pub(crate) struct Endpoint {
-    pub(crate) path: &'static str,
-    /// The allowed methods, in the format of the header `Allow`.
-    pub(crate) allow: &'static str,
-    route: fn() -> Route,
-    /// The handlers of its other methods.
-    other_routes: &'static [fn() -> Route],
+/// All routes of the API: each with the permission that it needs. The rows of a path are together.
+///
+/// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
+/// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
+#[rustfmt::skip]
+pub(crate) static API: [Operation; 44] = [
+    order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
+    read("/api/live-data", Needs(View), || get(live::live_data)),
+    read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
+    read("/api/anomaly-history", Needs(View), || get(anomaly_history::anomaly_history)),
+    read("/api/maintenance-events", Needs(View), || get(maintenance::maintenance_events)),
+    read("/api/pumps", Needs(View), || get(pumps::pumps)),
+    order("DELETE", "/api/pumps/{id}", Needs(RemovePumps), ByHandler, || web::delete().to(pumps::remove)),
+    order("PATCH", "/api/pumps/{id}", Needs(ConfigurePumps), Json, || web::patch().to(naming::name)),
+    read("/api/pumps/{id}/baselines", Needs(View), || get(baselines::baselines)),
+    order("POST", "/api/pumps/{id}/baselines/{version}/activate", Needs(ConfigurePumps), Json, || web::post().to(baselines::activate)),
+    order("POST", "/api/pumps/{id}/commission", Needs(ConfigurePumps), Json, || web::post().to(baselines::commission)),
+    read("/api/pumps/{id}/settings", Needs(View), || get(settings::get)),
+    order("PUT", "/api/pumps/{id}/settings", Needs(ConfigurePumps), Json, || web::put().to(settings::set)),
+    read("/api/pumps/{id}/profile", Needs(View), || get(profiles::profile_of_pump)),
+    order("PUT", "/api/pumps/{id}/profile", Needs(ConfigurePumps), Json, || web::put().to(profiles::assign_profile)),
+    read("/api/profile", Needs(View), || get(pumps::profile)),
+    read("/api/profiles", Needs(View), || get(profiles::profiles)),
+    read("/api/profiles/{name}", Needs(View), || get(profiles::profile_named)),
+    order("PUT", "/api/profiles/{name}", Needs(ManageProfiles), Json, || web::put().to(profiles::add_profile)),
+    order("DELETE", "/api/profiles/{name}", Needs(ManageProfiles), ByHandler, || web::delete().to(profiles::remove_profile)),
+    read("/api/node", Needs(View), || get(node::node)),
+    read("/api/store", Needs(View), || get(store::store)),
+    read("/api/actors", Needs(View), || get(actors::actors)),
+    order("POST", "/api/actors/{id}/restart", Needs(OperateNode), Json, || web::post().to(actors::restart)),
+    read("/api/audit-log", Needs(ViewAudit), || get(audit::audit_log)),
+    read("/api/dead-letters", Needs(View), || get(actors::dead_letters)),
+    order("POST", "/api/start-simulation", Needs(Simulate), JsonOrCsv, || web::post().to(simulation::start)),
+    order("POST", "/api/stop-simulation", Needs(Simulate), Json, || web::post().to(simulation::stop)),
+    read("/api/session", Public, || get(session::session)),
+    order("POST", "/api/login", Public, Json, || web::post().to(session::login)),
+    order("POST", "/api/setup", Public, Json, || web::post().to(session::set_up)),
+    order("POST", "/api/logout", User, Json, || web::post().to(session::logout)),
+    order("POST", "/api/password", User, Json, || web::post().to(session::password)),
+    read("/api/users", Needs(ManageUsers), || get(users::users)),
+    order("POST", "/api/users", Needs(ManageUsers), Json, || web::post().to(users::add)),
+    order("PATCH", "/api/users/{name}", Needs(ManageUsers), Json, || web::patch().to(users::change)),
+    order("POST", "/api/users/{name}/reset", Needs(ManageUsers), Json, || web::post().to(users::reset)),
+    read("/api/tokens", Needs(ManageTokens), || get(tokens::tokens)),
+    order("POST", "/api/tokens", Needs(ManageTokens), Json, || web::post().to(tokens::add)),
+    order("DELETE", "/api/tokens/{id}", Needs(ManageTokens), ByHandler, || web::delete().to(tokens::revoke)),
+    read("/healthz", Public, || get(health::healthz)),
+    read("/readyz", Public, || get(health::readyz)),
+    read("/api/openapi.json", Needs(View), || get(description::openapi_json)),
+    // No HEAD: its response would never end.
+    order("GET", "/api/stream", Needs(View), ByHandler, || web::get().to(stream::stream)),
+];
+
+/// The dashboard's pages and files. They contain nothing of the plant, and the page of the login is one of them.
+#[rustfmt::skip]
+static PAGES: [Operation; 6] = [
+    read("/", Public, || get(dashboard::page)),
+    read("/login", Public, || get(dashboard::page)),
+    read("/setup", Public, || get(dashboard::page)),
+    read("/pumps/{id}", Public, || get(dashboard::page)),
+    read("/assets/{name}", Public, || get(dashboard::asset)),
+    read("/favicon.svg", Public, || get(dashboard::icon)),
+];
+
+/// A row of the table of routes, for tests and documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteRow {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub method: &'static str,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: RouteAccess,
 }
 
-/// All routes of the API. A test checks that the description at `/api/openapi.json` has the same paths.
-pub(crate) const ENDPOINTS: [Endpoint; 27] = [
-    Endpoint { path: "/api/ingest", allow: "POST", route: || web::post().to(ingest::ingest), other_routes: &[] },
-    read_only("/api/live-data", || get(live::live_data)),
-    read_only("/api/sensor-history", || get(sensor_history::sensor_history)),
-    read_only("/api/anomaly-history", || get(anomaly_history::anomaly_history)),
-    read_only("/api/maintenance-events", || get(maintenance::maintenance_events)),
-    read_only("/api/pumps", || get(pumps::pumps)),
-    Endpoint {
-        path: "/api/pumps/{id}",
-        allow: "DELETE, PATCH",
-        route: || web::delete().to(pumps::remove),
-        other_routes: &[|| web::patch().to(naming::name)],
-    },
-    read_only("/api/pumps/{id}/baselines", || get(baselines::baselines)),
-    Endpoint {
-        path: "/api/pumps/{id}/baselines/{version}/activate",
-        allow: "POST",
-        route: || web::post().to(baselines::activate),
-        other_routes: &[],
-    },
-    Endpoint {
-        path: "/api/pumps/{id}/commission",
-        allow: "POST",
-        route: || web::post().to(baselines::commission),
-        other_routes: &[],
-    },
-    Endpoint {
-        path: "/api/pumps/{id}/settings",
-        allow: "GET, HEAD, PUT",
-        route: || get(settings::get),
-        other_routes: &[|| web::put().to(settings::set)],
-    },
-    Endpoint {
-        path: "/api/pumps/{id}/profile",
-        allow: "GET, HEAD, PUT",
-        route: || get(profiles::profile_of_pump),
-        other_routes: &[|| web::put().to(profiles::assign_profile)],
-    },
-    read_only("/api/profile", || get(pumps::profile)),
-    read_only("/api/profiles", || get(profiles::profiles)),
-    Endpoint {
-        path: "/api/profiles/{name}",
-        allow: "DELETE, GET, HEAD, PUT",
-        route: || get(profiles::profile_named),
-        other_routes: &[|| web::put().to(profiles::add_profile), || web::delete().to(profiles::remove_profile)],
-    },
-    read_only("/api/node", || get(node::node)),
-    read_only("/api/store", || get(store::store)),
-    read_only("/api/actors", || get(actors::actors)),
-    Endpoint {
-        path: "/api/actors/{id}/restart",
-        allow: "POST",
-        route: || web::post().to(actors::restart),
-        other_routes: &[],
-    },
-    read_only("/api/audit-log", || get(audit::audit_log)),
-    read_only("/api/dead-letters", || get(actors::dead_letters)),
-    Endpoint {
-        path: "/api/start-simulation",
-        allow: "POST",
-        route: || web::post().to(simulation::start),
-        other_routes: &[],
-    },
-    Endpoint {
-        path: "/api/stop-simulation",
-        allow: "POST",
-        route: || web::post().to(simulation::stop),
-        other_routes: &[],
-    },
-    read_only("/healthz", || get(health::healthz)),
-    read_only("/readyz", || get(health::readyz)),
-    read_only("/api/openapi.json", || get(openapi_json)),
-    // No HEAD: its response would never end.
-    Endpoint { path: "/api/stream", allow: "GET", route: || web::get().to(stream::stream), other_routes: &[] },
-];
+/// Returns the table of all routes of the API.
+pub fn route_table() -> Vec<RouteRow> {
+    API.iter().map(|Operation { method, path, access, .. }| RouteRow { method, path, access: *access }).collect()
+}
 
-/// The dashboard's pages and files.
-const PAGES: [Endpoint; 4] = [
-    read_only("/", || get(dashboard::page)),
-    read_only("/pumps/{id}", || get(dashboard::page)),
-    read_only("/assets/{name}", || get(dashboard::asset)),
-    read_only("/favicon.svg", || get(dashboard::icon)),
-];
-
-/// Registers all endpoints, and the responses to other paths and methods.
+/// Registers all routes, and the responses to other paths and methods.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
-    for Endpoint { path, allow, route, other_routes } in ENDPOINTS.into_iter().chain(PAGES) {
+    for operations in by_path(&API).chain(by_path(&PAGES)) {
+        let Some(Operation { path, .. }) = operations.first() else { continue };
         let other_method = web::to(move |request: HttpRequest| async move {
-            Err::<&str, _>(ApiError::MethodNotAllowed { method: request.method().to_string(), allow })
+            let (method, allow) = (request.method().to_string(), allowed_methods(operations));
+            Err::<&str, _>(ApiError::MethodNotAllowed { method, allow })
         });
-        let mut resource = web::resource(path).route(route());
-        for other_route in other_routes {
-            resource = resource.route(other_route());
+        let mut resource = web::resource(*path);
+        for operation in operations {
+            resource = resource.route((operation.route)());
         }
-        config.service(resource.default_service(other_method));
+        let resource = resource.default_service(other_method);
+        config.service(resource.wrap(from_fn(move |request, next| authorize(operations, request, next))));
     }
     config.default_service(web::to(|request: HttpRequest| async move {
         Err::<&str, _>(ApiError::NoRoute { path: request.path().to_owned() })
     }));
 }
 
-/// Returns an endpoint that allows only GET and HEAD.
-const fn read_only(path: &'static str, route: fn() -> Route) -> Endpoint {
-    Endpoint { path, allow: "GET, HEAD", route, other_routes: &[] }
+/// Returns the rows of each path.
+fn by_path(operations: &'static [Operation]) -> impl Iterator<Item = &'static [Operation]> {
+    operations.chunk_by(|one, next| one.path == next.path)
+}
+
+/// Returns the methods of a path's rows in the format of the header `Allow`.
+fn allowed_methods(operations: &[Operation]) -> String {
+    let head = operations.iter().any(|operation| operation.with_head).then_some("HEAD");
+    let mut methods: Vec<&str> = operations.iter().map(|operation| operation.method).chain(head).collect();
+    methods.sort_unstable();
+    methods.join(", ")
+}
+
+/// Returns a row of GET and HEAD.
+const fn read(path: &'static str, access: RouteAccess, route: fn() -> Route) -> Operation {
+    Operation { path, method: "GET", access, content: ByHandler, with_head: true, route }
+}
+
+/// Returns a row of another method, which usually changes something.
+const fn order(
+    method: &'static str,
+    path: &'static str,
+    access: RouteAccess,
+    content: Content,
+    route: fn() -> Route,
+) -> Operation {
+    Operation { path, method, access, content, with_head: false, route }
 }
 
 /// Returns the route of GET and HEAD for a handler.
@@ -154,6 +182,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use actix_web::{App, http::Method, test};
 
     use super::*;
@@ -171,7 +201,8 @@ mod tests {
     #[actix_web::test]
     async fn a_method_that_is_not_allowed_gets_the_allowed_ones() {
         let app = test::init_service(App::new().configure(configure)).await;
-        for Endpoint { path, allow, .. } in ENDPOINTS {
+        for operations in by_path(&API) {
+            let (path, allow) = (operations[0].path, allowed_methods(operations));
             let methods = [Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::POST, Method::GET];
             for method in methods.into_iter().filter(|method| !allow.contains(method.as_str())) {
                 let request = test::TestRequest::default().method(method.clone()).uri(path).to_request();
@@ -183,6 +214,27 @@ mod tests {
                 let problem: serde_json::Value = test::read_body_json(response).await;
                 assert!(problem["detail"].as_str().expect("text").contains(method.as_str()));
             }
+        }
+    }
+
+    #[::core::prelude::v1::test]
+    fn each_path_is_in_one_place_of_the_table() {
+        let paths: Vec<&str> = by_path(&API).chain(by_path(&PAGES)).map(|operations| operations[0].path).collect();
+        assert_eq!(paths.len(), paths.iter().collect::<BTreeSet<_>>().len(), "{paths:?}");
+        assert_eq!(
+            allowed_methods(by_path(&API).find(|rows| rows.len() == 3).expect("profiles")),
+            "DELETE, GET, HEAD, PUT"
+        );
+    }
+
+    #[actix_web::test]
+    async fn without_access_no_route_of_the_table_is_open() {
+        let app = test::init_service(App::new().configure(configure)).await;
+        for Operation { path, method, access, .. } in API.iter().filter(|row| row.access != RouteAccess::Public) {
+            let method: Method = method.parse().expect("a method");
+            let request = test::TestRequest::default().method(method.clone()).uri(path).to_request();
+            let status = test::call_service(&app, request).await.status();
+            assert_eq!(status, 503, "{method} {path} {access:?}: it is refused before the handler");
         }
     }
 }

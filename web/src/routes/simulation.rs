@@ -164,7 +164,7 @@ async fn parse_request(
     let body = node.read_body(request, payload).await?;
     match kind.as_deref() {
         Some("text/csv") => recording_plan(store, query, &body.bytes),
-        None | Some("application/json") if body.bytes.is_empty() => recording_plan(store, query, DEMO_RECORDING),
+        Some("application/json") if body.bytes.is_empty() => recording_plan(store, query, DEMO_RECORDING),
         Some("application/json") => {
             if let Some((name, value)) = pairs(request.query_string())?.first() {
                 return Err(ApiError::invalid(name, value, "with a recording (text/csv) only", "not with JSON"));

@@ -1,10 +1,11 @@
 //! `GET /api/stream`: live readings and detections as server-sent events.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    access::{Access, who},
     node::Node,
     problem::ApiError,
     query::{PumpParam, Query},
@@ -31,7 +32,7 @@ pub(crate) struct StreamQuery {
 /// Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), and `fleet` (`FleetEvent`, once a
 /// second), as selected; and always `removed` (`RemovedEvent`), `renamed` (`RenamedEvent`), and `lagged` (`LaggedEvent`) if
 /// the client was too slow and frames were dropped. The stream begins with a comment line, which is repeated as a
-/// heartbeat. Events are not replayed: missed data is in the histories.
+/// heartbeat. The stream ends when the session does. Events are not replayed: missed data is in the histories.
 #[utoipa::path(
     get,
     path = "/api/stream",
@@ -44,7 +45,14 @@ pub(crate) struct StreamQuery {
         Invalid, Unavailable
     )
 )]
-pub(crate) async fn stream(node: web::Data<Node>, Query(query): Query<StreamQuery>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn stream(
+    node: web::Data<Node>,
+    access: web::Data<Access>,
+    request: HttpRequest,
+    Query(query): Query<StreamQuery>,
+) -> Result<HttpResponse, ApiError> {
     let (pump, events) = (query.pump_id.map(|pump| pump.0), query.events.unwrap_or_default());
-    node.streams.open(Subscription { frames: node.engine.subscribe(), pump, events })
+    let (principal, engine) = (who(&request), node.engine.clone());
+    let still_allowed = Box::new(move || access.may_still_view(&principal, engine.now().millis()));
+    node.streams.open(Subscription { frames: node.engine.subscribe(), pump, events, still_allowed })
 }

@@ -17,7 +17,8 @@ export class ApiProblem extends Error {
   }
 }
 
-export const api = createClient<paths>({ fetch: (request) => globalThis.fetch(request) });
+// The node takes commands as JSON only, also without a body: pages of other sites cannot send that type unasked.
+export const api = createClient<paths>({ headers: { 'Content-Type': 'application/json' }, fetch: (request) => globalThis.fetch(request) });
 
 /** Waits for a response and returns its data; throws an `ApiProblem`. */
 export async function unwrap<T>(request: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {

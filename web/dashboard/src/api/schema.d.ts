@@ -11,7 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The state of the node's actors. */
+        /**
+         * The state of the node's actors.
+         * @description Needs the permission `view`.
+         */
         get: operations["actors"];
         put?: never;
         post?: never;
@@ -34,6 +37,8 @@ export interface paths {
          * Restarts an actor, or all actors of a stage.
          * @description An actor is restarted between two messages, and no message is lost. Its failure count is reset, so a `failed` actor runs
          *     again.
+         *
+         *     Needs the permission `operate-node`.
          */
         post: operations["restart"];
         delete?: never;
@@ -53,6 +58,8 @@ export interface paths {
          * The stored detections of a pump.
          * @description Oldest first if `from` is given, else newest first. With `only_anomalies`, a page may have fewer items than `limit` and
          *     still a `next_cursor`, because about 50,000 detections at most are scanned for one page.
+         *
+         *     Needs the permission `view`.
          */
         get: operations["anomaly_history"];
         put?: never;
@@ -76,6 +83,8 @@ export interface paths {
          *     a client and a reason, is recorded at once. Further refusals with the same action, client and reason are counted for five
          *     minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted. Entries of the same time
          *     stay together, so a page may be slightly longer than `limit`.
+         *
+         *     Needs the permission `view-audit`.
          */
         get: operations["audit_log"];
         put?: never;
@@ -93,7 +102,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The messages that made an actor fail. */
+        /**
+         * The messages that made an actor fail.
+         * @description Needs the permission `view`.
+         */
         get: operations["dead_letters"];
         put?: never;
         post?: never;
@@ -125,6 +137,9 @@ export interface paths {
          *     While such a post is in progress, a second one for the same pump gets a 429; posts with few readings of the pump are
          *     accepted.
          *
+         *     A pump token (`Authorization: Bearer vpt_…`) posts readings of its pumps only: items of other pumps are rejected, and a post with
+         *     nothing else gets a 403. It registers new pumps only if it has the right to.
+         *
          *     A rejected item with `retry_after_s` may be sent again by itself after that many seconds. The possible reasons: the post
          *     timed out; the space for readings of the past was exhausted; the item could not be stored; the node is stopping; the
          *     actor of its pump has failed; its pump is being given another profile or model; its pump is new and its profile cannot be
@@ -134,6 +149,8 @@ export interface paths {
          *
          *     The body may be compressed (`Content-Encoding: gzip`); decompressed, the body may have at most `server.max_body_bytes`
          *     (8 MiB by default). JSON is also accepted as `text/plain`, from clients that cannot set another type.
+         *
+         *     Needs the permission `ingest`.
          */
         post: operations["ingest"];
         delete?: never;
@@ -149,10 +166,53 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The current state of one pump: its values, its status and its last detection. */
+        /**
+         * The current state of one pump: its values, its status and its last detection.
+         * @description Needs the permission `view`.
+         */
         get: operations["live_data"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Logs a user in. The response sets the session's cookie.
+         * @description A session that the client has ends. After some failures of a name or an address, further logins must wait (429).
+         */
+        post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Logs the user out: ends the session.
+         * @description For users who have logged in.
+         */
+        post: operations["logout"];
         delete?: never;
         options?: never;
         head?: never;
@@ -169,6 +229,8 @@ export interface paths {
         /**
          * Maintenance events of all pumps or of one, newest first.
          * @description Events that were opened at the same time stay together, so a page may be slightly longer than `limit`.
+         *
+         *     Needs the permission `view`.
          */
         get: operations["maintenance_events"];
         put?: never;
@@ -186,7 +248,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The node: its version, its default profile, its model, and whether it is a demo. */
+        /**
+         * The node: its version, its default profile, its model, and whether it is a demo.
+         * @description Needs the permission `view`.
+         */
         get: operations["node"];
         put?: never;
         post?: never;
@@ -203,10 +268,33 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The API's description. */
+        /**
+         * The API's description.
+         * @description Needs the permission `view`.
+         */
         get: operations["openapi_json"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Changes the own password. Ends all sessions of the user but this one, which gets a new cookie.
+         * @description For users who have logged in.
+         */
+        post: operations["password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -220,7 +308,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The node's default profile. */
+        /**
+         * The node's default profile.
+         * @description Needs the permission `view`.
+         */
         get: operations["profile"];
         put?: never;
         post?: never;
@@ -237,7 +328,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All kinds of pumps of this node, by name, in one page. */
+        /**
+         * All kinds of pumps of this node, by name, in one page.
+         * @description Needs the permission `view`.
+         */
         get: operations["profiles"];
         put?: never;
         post?: never;
@@ -254,7 +348,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One kind of pump. */
+        /**
+         * One kind of pump.
+         * @description Needs the permission `view`.
+         */
         get: operations["profile_named"];
         /**
          * Adds a kind of pump: a profile, and optionally its model.
@@ -263,6 +360,8 @@ export interface paths {
          *     the profile use that model, and learn their baselines again. A profile that cannot be read is repaired by sending it again.
          *     A different profile under the same name is refused (409). The body may have at most `server.max_body_bytes` (8 MiB by
          *     default); a larger model is added with `volute profiles add` on the node's machine.
+         *
+         *     Needs the permission `manage-profiles`.
          */
         put: operations["add_profile"];
         post?: never;
@@ -270,6 +369,8 @@ export interface paths {
          * Removes a kind of pump: a profile that was added, and its model.
          * @description Refused (409) while a pump has the profile, and for the profile of the node's configuration. It is deleted from the disk
          *     when the response is sent.
+         *
+         *     Needs the permission `manage-profiles`.
          */
         delete: operations["remove_profile"];
         options?: never;
@@ -284,7 +385,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All registered pumps, by id, in one page. */
+        /**
+         * All registered pumps, by id, in one page.
+         * @description Needs the permission `view`.
+         */
         get: operations["pumps"];
         put?: never;
         post?: never;
@@ -312,6 +416,8 @@ export interface paths {
          *     are deleted, posts for this id are refused (503, to be sent again). A pump that posts with this id afterwards is a new one,
          *     without a baseline. Posts that arrived before the request are completed first. Pumps of a demo cannot be removed while they
          *     are simulated.
+         *
+         *     Needs the permission `remove-pumps`.
          */
         delete: operations["remove"];
         options?: never;
@@ -320,6 +426,8 @@ export interface paths {
          * Sets or removes the display name of a pump.
          * @description The name is shown beside the id. Posts, requests and files still identify the pump by its id. The change is durable when the
          *     response is sent.
+         *
+         *     Needs the permission `configure-pumps`.
          */
         patch: operations["name"];
         trace?: never;
@@ -331,7 +439,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All versions of a pump's baseline, and the version in use. */
+        /**
+         * All versions of a pump's baseline, and the version in use.
+         * @description Needs the permission `view`.
+         */
         get: operations["baselines"];
         put?: never;
         post?: never;
@@ -353,6 +464,8 @@ export interface paths {
         /**
          * Puts a version of a pump's baseline into use.
          * @description A commissioning in progress is cancelled. A version of another network than the node's is refused.
+         *
+         *     Needs the permission `configure-pumps`.
          */
         post: operations["activate"];
         delete?: never;
@@ -375,6 +488,8 @@ export interface paths {
          * @description An empty body or object starts learning from the readings that arrive from now on. The pump is `LEARNING`, and raises no
          *     model alarm, until the node has collected enough normal running; limits are still evaluated. `from` and `to` select stored
          *     readings instead: the response is sent when the baseline is learned, and nothing changes before that.
+         *
+         *     Needs the permission `configure-pumps`.
          */
         post: operations["commission"];
         delete?: never;
@@ -390,13 +505,18 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The kind of one pump. For an unknown pump, the node's default kind. */
+        /**
+         * The kind of one pump. For an unknown pump, the node's default kind.
+         * @description Needs the permission `view`.
+         */
         get: operations["profile_of_pump"];
         /**
          * Assigns another profile with the same channels to a pump.
          * @description The pump's stored data are kept. Its limits and rules are those of the new profile, and it is commissioned again: until
          *     that is done it is `LEARNING`. Posts for the pump are refused meanwhile (503, to be sent again). The change is durable
          *     when the response is sent.
+         *
+         *     Needs the permission `configure-pumps`.
          */
         put: operations["assign_profile"];
         post?: never;
@@ -413,13 +533,18 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The settings of a pump. */
+        /**
+         * The settings of a pump.
+         * @description Needs the permission `view`.
+         */
         get: operations["get"];
         /**
          * Replaces the settings of a pump.
          * @description If the interval changes, the pump's baseline cannot be used any more, and the pump is `LEARNING` until it has a new one. If
          *     the old baseline was learned from stored readings, the new one is learned from the stored readings of the same time range.
          *     The change is durable when the response is sent.
+         *
+         *     Needs the permission `configure-pumps`.
          */
         put: operations["set"];
         post?: never;
@@ -439,10 +564,46 @@ export interface paths {
         /**
          * The stored readings of a pump.
          * @description Oldest first if `from` is given, else newest first.
+         *
+         *     Needs the permission `view`.
          */
         get: operations["sensor_history"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who sends the request and what this principal may do, and whether the node is secured. Needs no login. */
+        get: operations["session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/setup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sets the password of the user whose set-up link this is, and logs the user in. A link works once, within a day. */
+        post: operations["set_up"];
         delete?: never;
         options?: never;
         head?: never;
@@ -466,6 +627,8 @@ export interface paths {
          *     that has none yet, one row per second, or `speed` times as fast. The readings' times keep the intervals of the recording.
          *     They are shifted to the present, so that no reading is sent before its time. If the rows are sparser than the profile's
          *     interval, their interval is set for the pump. Only a demo node (`volute serve --demo`) simulates.
+         *
+         *     Needs the permission `simulate`.
          */
         post: operations["start"];
         delete?: never;
@@ -483,7 +646,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stops the simulation: no more simulated readings are sent. Those that were sent are kept. */
+        /**
+         * Stops the simulation: no more simulated readings are sent. Those that were sent are kept.
+         * @description Needs the permission `simulate`.
+         */
         post: operations["stop"];
         delete?: never;
         options?: never;
@@ -498,7 +664,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The state of the store. */
+        /**
+         * The state of the store.
+         * @description Needs the permission `view`.
+         */
         get: operations["store"];
         put?: never;
         post?: never;
@@ -520,11 +689,125 @@ export interface paths {
          * @description Events: `reading` (its data is a `ReadingEvent`), `detection` (`DetectionEvent`), and `fleet` (`FleetEvent`, once a
          *     second), as selected; and always `removed` (`RemovedEvent`), `renamed` (`RenamedEvent`), and `lagged` (`LaggedEvent`) if
          *     the client was too slow and frames were dropped. The stream begins with a comment line, which is repeated as a
-         *     heartbeat. Events are not replayed: missed data is in the histories.
+         *     heartbeat. The stream ends when the session does. Events are not replayed: missed data is in the histories.
+         *
+         *     Needs the permission `view`.
          */
         get: operations["stream"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The pump tokens of the node, without their secrets.
+         * @description Needs the permission `manage-tokens`.
+         */
+        get: operations["tokens"];
+        put?: never;
+        /**
+         * Adds a pump token. It may only post readings, and only those of its pumps.
+         * @description Needs the permission `manage-tokens`.
+         */
+        post: operations["add_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revokes a pump token. Posts with it are refused from now on, also after a restart.
+         * @description Needs the permission `manage-tokens`.
+         */
+        delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The users of the node.
+         * @description Needs the permission `manage-users`.
+         */
+        get: operations["users"];
+        put?: never;
+        /**
+         * Adds a user. The response has the link with which the user sets a password.
+         * @description With the first user, all requests need a login or a token, except posts from the node's own machine
+         *     (`ingest.anonymous`).
+         *
+         *     Needs the permission `manage-users`.
+         */
+        post: operations["add_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Changes a user's role, or disables the user, which ends all the user's sessions.
+         * @description Needs the permission `manage-users`.
+         */
+        patch: operations["change_user"];
+        trace?: never;
+    };
+    "/api/users/{name}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends a user's password and sessions, and enables the user. The response has the link with which the user sets a
+         *     password.
+         * @description Needs the permission `manage-users`.
+         */
+        post: operations["reset_user"];
         delete?: never;
         options?: never;
         head?: never;
@@ -678,7 +961,8 @@ export interface components {
         AuditResponse: {
             /**
              * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
-             *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+             *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`, `login`, `logout`,
+             *     `set-password`, `add-user`, `reset-user`, `set-role`, `disable-user`, `add-token` or `revoke-token`.
              * @example restart
              */
             action: string;
@@ -701,9 +985,9 @@ export interface components {
              */
             outcome: string;
             /**
-             * @description Who sent it. There are no users yet, so this is the address and port of the client, or `unknown`; for a command on the
-             *     node's machine, the id of its user, for example `uid 0`.
-             * @example 127.0.0.1:50312
+             * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the address and port
+             *     of a client without credentials, if the node has no users.
+             * @example user ada
              */
             who: string;
         };
@@ -1288,7 +1572,8 @@ export interface components {
             items: {
                 /**
                  * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
-                 *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export` or `confirm-clock`.
+                 *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`, `login`, `logout`,
+                 *     `set-password`, `add-user`, `reset-user`, `set-role`, `disable-user`, `add-token` or `revoke-token`.
                  * @example restart
                  */
                 action: string;
@@ -1311,9 +1596,9 @@ export interface components {
                  */
                 outcome: string;
                 /**
-                 * @description Who sent it. There are no users yet, so this is the address and port of the client, or `unknown`; for a command on the
-                 *     node's machine, the id of its user, for example `uid 0`.
-                 * @example 127.0.0.1:50312
+                 * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the address and port
+                 *     of a client without credentials, if the node has no users.
+                 * @example user ada
                  */
                 who: string;
             }[];
@@ -1613,6 +1898,26 @@ export interface components {
             /** @description The totals of this pump. */
             pump: components["schemas"]["PumpTotals"];
         };
+        /** @description A login. */
+        Login: {
+            /**
+             * @description The user's name.
+             * @example ada
+             */
+            name: string;
+            /** @description The password. */
+            password: string;
+        };
+        /** @description A session that begins. */
+        LoginResponse: {
+            /** @description The user. */
+            name: string;
+        };
+        /** @description A session that has ended. */
+        LogoutResponse: {
+            /** @description Always true. */
+            logged_out: boolean;
+        };
         /** @description A channel's value that is not a number. The channel is missing; the item's other channels are accepted. */
         MissingChannelResponse: {
             /** @description The channel's name in the profile. */
@@ -1630,6 +1935,49 @@ export interface components {
             name: string | null;
             /** @description The pump's id. */
             pump_id: string;
+        };
+        /** @description A token to be added. */
+        NewToken: {
+            /**
+             * Format: int64
+             * @description After how many days it expires, 1 to 3650; absent: never.
+             */
+            expires_days?: number | null;
+            /**
+             * @description The device or gateway: 1 to 64 letters, digits and . _ - @ +
+             * @example gateway-1
+             */
+            name: string;
+            /** @description The pumps whose readings it may post: 1 to 10,000. */
+            pumps: string[];
+            /** @description Whether it may register those of them that are new; absent: no. */
+            register?: boolean;
+        };
+        /** @description A new token, with its secret. */
+        NewTokenResponse: {
+            /**
+             * @description Its id.
+             * @example 0123456789abcdef
+             */
+            id: string;
+            /**
+             * @description Its text, which is not shown again. Devices send it as `Authorization: Bearer vpt_…`.
+             * @example vpt_0123456789abcdef_…
+             */
+            token: string;
+        };
+        /** @description A user to be added. */
+        NewUser: {
+            /**
+             * @description The name: 1 to 64 letters, digits and . _ - @ +
+             * @example ada
+             */
+            name: string;
+            /**
+             * @description `viewer`, `engineer`, `plant-head`, `manager` or `admin`.
+             * @example engineer
+             */
+            role: string;
         };
         /** @description The node. */
         NodeResponse: {
@@ -1675,6 +2023,13 @@ export interface components {
              * @example the pump's oldest is skipped
              */
             when_full: string;
+        };
+        /** @description A change of the own password. */
+        PasswordChange: {
+            /** @description The current password. */
+            current: string;
+            /** @description The new password: 12 characters or more. */
+            new: string;
         };
         /** @description A problem (RFC 9457, `application/problem+json`). */
         Problem: {
@@ -1977,6 +2332,57 @@ export interface components {
              */
             readings_days: number;
         };
+        /** @description A revoked token. */
+        RevokedTokenResponse: {
+            /** @description Its id. */
+            revoked: string;
+        };
+        /** @description Who sends the request, and what this principal may do. */
+        SessionResponse: {
+            /** @description Whether it is a demo. */
+            demo: boolean;
+            /**
+             * @description `user`, `token` or `anonymous`.
+             * @example user
+             */
+            kind: string;
+            /** @description The name of the user or token; null if anonymous. */
+            name: string | null;
+            /** @description What may be done, by name, such as `view`. */
+            permissions: string[];
+            /**
+             * @description The user's role: `viewer`, `engineer`, `plant-head`, `manager` or `admin`; null if it is no user.
+             * @example engineer
+             */
+            role: string | null;
+            /**
+             * @description Whether the node has users, so that requests need a login or a token. If not, everybody on the node's machine
+             *     may do everything.
+             */
+            secured: boolean;
+            /**
+             * @description The command that adds the first user, on the node's machine; null if the node is secured.
+             * @example volute user add NAME --role admin
+             */
+            set_up_with: string | null;
+        };
+        /** @description The use of a set-up link. */
+        SetUp: {
+            /** @description The new password: 12 characters or more. */
+            password: string;
+            /** @description The part of the link after `#`. */
+            token: string;
+        };
+        /** @description A set-up link. */
+        SetUpLinkResponse: {
+            /** @description The user. */
+            name: string;
+            /**
+             * @description The path of the page on which the user sets a password. It works once, within a day, and is not shown again.
+             * @example /setup#vsu_0123456789abcdef_…
+             */
+            set_up_path: string;
+        };
         /** @description The settings of a pump; null: as in its profile. */
         SettingsResponse: {
             /** @description The hold time of single channels in seconds, by name; takes precedence over `hold_s`. */
@@ -2182,6 +2588,50 @@ export interface components {
              */
             short_level: number;
         };
+        /** @description A pump token, without its secret. */
+        TokenResponse: {
+            /**
+             * Format: date-time
+             * @description When it was added.
+             */
+            added_at: string;
+            /** @description Who added it. */
+            added_by: string;
+            /**
+             * Format: date-time
+             * @description When it expires; null: never.
+             */
+            expires_at: string | null;
+            /**
+             * @description The id: the part of its text after `vpt_`, up to the next `_`.
+             * @example 0123456789abcdef
+             */
+            id: string;
+            /**
+             * @description The device or gateway that has it.
+             * @example gateway-1
+             */
+            name: string;
+            /** @description The pumps whose readings it may post. */
+            pumps: string[];
+            /** @description Whether it may register those of them that are new. */
+            register: boolean;
+            /**
+             * Format: date-time
+             * @description When it was revoked; null if it was not.
+             */
+            revoked_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was used last; null if it was not used. After a restart it may be five minutes too early.
+             */
+            used_at: string | null;
+        };
+        /** @description The tokens. */
+        TokensResponse: {
+            /** @description In no particular order; revoked ones included. */
+            items: components["schemas"]["TokenResponse"][];
+        };
         /** @description The last detections of one pump, in columns, oldest first. */
         TrendResponse: {
             /** @description The reconstruction losses of the windows. */
@@ -2199,6 +2649,43 @@ export interface components {
             index: number;
             /** @description Its value there; a long one is truncated, as text. */
             value: unknown;
+        };
+        /** @description A change of a user: of the role, or that the user is disabled. A reset enables the user again. */
+        UserChange: {
+            /** @description `true`: the user may no longer log in. */
+            disabled?: boolean | null;
+            /**
+             * @description The new role.
+             * @example viewer
+             */
+            role?: string | null;
+        };
+        /** @description A user. */
+        UserResponse: {
+            /**
+             * Format: date-time
+             * @description When the user was added.
+             */
+            added_at: string;
+            /** @description Whether the user may not log in. */
+            disabled: boolean;
+            /** @description Whether the user has set a password. */
+            has_password: boolean;
+            /**
+             * @description The name.
+             * @example ada
+             */
+            name: string;
+            /**
+             * @description `viewer`, `engineer`, `plant-head`, `manager` or `admin`.
+             * @example engineer
+             */
+            role: string;
+        };
+        /** @description The users. */
+        UsersResponse: {
+            /** @description By name. */
+            items: components["schemas"]["UserResponse"][];
         };
         /** @description What is in the journal and not in the database yet. */
         WaitingResponse: {
@@ -2253,6 +2740,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     restart: {
@@ -2276,8 +2790,35 @@ export interface operations {
                     "application/json": components["schemas"]["RestartResponse"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The actor or stage is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2338,8 +2879,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2396,6 +2964,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -2427,6 +3022,33 @@ export interface operations {
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2480,6 +3102,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body did not arrive in time */
             408: {
                 headers: {
@@ -2500,6 +3140,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2557,8 +3206,215 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The name and the password */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description The user is logged in */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name or the password is wrong, or the set-up link is not valid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many logins have failed; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session has ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogoutResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2613,6 +3469,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -2651,6 +3534,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -2678,6 +3588,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The current and the new password */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description The password is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name or the password is wrong, or the set-up link is not valid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many logins have failed; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2709,6 +3752,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     profiles: {
@@ -2731,6 +3801,33 @@ export interface operations {
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2779,8 +3876,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2843,6 +3967,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body did not arrive in time */
             408: {
                 headers: {
@@ -2872,6 +4014,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2938,6 +4089,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The profile is unknown */
             404: {
                 headers: {
@@ -2949,6 +4118,15 @@ export interface operations {
             };
             /** @description Pumps have the profile, or it is the profile of the node's configuration */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2987,6 +4165,33 @@ export interface operations {
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3035,6 +4240,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3046,6 +4269,15 @@ export interface operations {
             };
             /** @description The pump is already being removed, or it is simulated */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3117,6 +4349,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3146,6 +4396,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3203,6 +4462,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3214,6 +4491,15 @@ export interface operations {
             };
             /** @description No model is loaded, or the version cannot be used with it */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3264,6 +4550,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3275,6 +4579,15 @@ export interface operations {
             };
             /** @description No model is loaded, or the version cannot be used with it */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3337,6 +4650,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3375,6 +4706,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3441,6 +4781,33 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -3487,6 +4854,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3525,6 +4910,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3582,8 +4976,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3637,6 +5058,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
                 headers: {
@@ -3666,6 +5105,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3740,8 +5188,179 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The pump or the version is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sender of the request */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The link's token and the new password */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetUp"];
+            };
+        };
+        responses: {
+            /** @description The password is set, and the user is logged in */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name or the password is wrong, or the set-up link is not valid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many logins have failed; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3819,6 +5438,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description This node is not a demo */
             403: {
                 headers: {
@@ -3848,6 +5476,15 @@ export interface operations {
             };
             /** @description The body is neither JSON nor CSV */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3893,8 +5530,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description This node is not a demo */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3933,6 +5588,33 @@ export interface operations {
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3987,6 +5669,647 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All tokens */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The token's name and pumps */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description The token is added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTokenResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Two valid tokens have this name, or there are 10,000 valid tokens */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The token is revoked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokedTokenResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    users: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All users */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsersResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The name and the role */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUser"];
+            };
+        };
+        responses: {
+            /** @description The user is added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetUpLinkResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is such a user already, or there are 1000 users */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** @description The change */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChange"];
+            };
+        };
+        responses: {
+            /** @description The user is changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reset_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user has no password now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetUpLinkResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -4016,6 +6339,15 @@ export interface operations {
                     "application/json": components["schemas"]["HealthResponse"];
                 };
             };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     readyz: {
@@ -4034,6 +6366,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HealthResponse"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The node cannot accept readings */

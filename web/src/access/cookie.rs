@@ -1,0 +1,68 @@
+//! The cookie that holds a session's credential.
+//!
+//! Over TLS its name begins with `__Host-`: browsers then accept it only with `Secure`, for this host and not its
+//! domain, so no other host can set it. Without TLS browsers refuse such a cookie, so its name has no prefix there.
+//! Scripts cannot read it (`HttpOnly`), and pages of other sites do not send it (`SameSite=Strict`).
+
+use std::time::Duration;
+
+use actix_web::cookie::{Cookie, SameSite, time};
+use volute_access::Credential;
+
+/// Its name without TLS.
+pub(crate) const NAME: &str = "volute-session";
+const SECURE_NAME: &str = "__Host-volute-session";
+
+/// Makes the cookie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionCookie {
+    /// Whether browsers reach the node over TLS.
+    pub(crate) secure: bool,
+}
+
+impl SessionCookie {
+    /// Returns its name.
+    pub(crate) fn name(self) -> &'static str {
+        if self.secure { SECURE_NAME } else { NAME }
+    }
+
+    /// Returns the cookie of a session that lasts this long.
+    pub(crate) fn of(self, session: &Credential, lasts: Duration) -> Cookie<'static> {
+        let lasts = time::Duration::try_from(lasts).unwrap_or(time::Duration::DAY);
+        self.with(session.reveal(), lasts)
+    }
+
+    /// Returns a cookie that makes the browser delete the cookie.
+    pub(crate) fn removal(self) -> Cookie<'static> {
+        self.with(String::new(), time::Duration::ZERO)
+    }
+
+    fn with(self, value: String, lasts: time::Duration) -> Cookie<'static> {
+        Cookie::build(self.name(), value)
+            .path("/")
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(SameSite::Strict)
+            .max_age(lasts)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use volute_access::CredentialKind;
+
+    use super::*;
+
+    #[test]
+    fn the_prefix_and_secure_go_together() {
+        let session = Credential::random(CredentialKind::Session).expect("random");
+        let text = |secure| SessionCookie { secure }.of(&session, Duration::from_secs(60)).to_string();
+        let value = session.reveal();
+        let rest = "HttpOnly; SameSite=Strict; ";
+        assert_eq!(text(true), format!("__Host-volute-session={value}; {rest}Secure; Path=/; Max-Age=60"));
+        assert_eq!(text(false), format!("volute-session={value}; {rest}Path=/; Max-Age=60"));
+        let removal = SessionCookie { secure: false }.removal().to_string();
+        assert!(removal.starts_with("volute-session=;") && removal.contains("Max-Age=0"), "{removal}");
+    }
+}

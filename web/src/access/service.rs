@@ -1,0 +1,358 @@
+//! The users, sessions and tokens of a running node: in memory for each request, and stored before a change takes
+//! effect.
+//!
+//! Look-ups read a snapshot, and wait for nobody. A change is planned on the current snapshot (see `volute-access`),
+//! committed to the store, and applied to a copy of the snapshot, which replaces it; changes wait for each other. If
+//! the commit fails, a change that only takes something away holds all the same until the next start, and its sender
+//! gets the error.
+//!
+//! A login: the lock-out is asked before the hash, the hash runs on a bounded pool, and a user who does not exist takes
+//! as long as one who does.
+//!
+//! While the records could not be read (the database and its copy are damaged), nobody is let in; a client on the
+//! node's machine may still post readings where that needs no token.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use tokio::task::spawn_blocking;
+use volute_access::{
+    AccessError, AnonymousIngest, Change, Credential, CredentialId, Directory, LocalRights, LockedOut, Lockout,
+    LookupError, Name, NewSession, NewToken, PasswordError, Permission, Principal, Role, SessionLimits, check_password,
+    hash_password, verify_password,
+};
+use volute_data::StoreError;
+
+use super::{hashing::HashingPool, store::AccessStore};
+
+/// The settings of access.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessSettings {
+    /// How long sessions last.
+    pub sessions: SessionLimits,
+    /// Whether clients on the node's machine may post readings without a token.
+    pub anonymous_ingest: AnonymousIngest,
+    /// Whether browsers reach the node over TLS, so that its cookie can be restricted to that.
+    pub secure_cookies: bool,
+}
+
+/// The users, sessions and tokens of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Access(Arc<Inner>);
+
+struct Inner {
+    store: Box<dyn AccessStore>,
+    settings: AccessSettings,
+    /// None until the records could be read.
+    directory: RwLock<Option<Arc<Directory>>>,
+    /// Locked while a change is planned, stored and applied.
+    changes: Arc<tokio::sync::Mutex<()>>,
+    lockout: Mutex<Lockout>,
+    hashing: HashingPool,
+}
+
+/// A request to log in.
+pub struct Login<'a> {
+    /// The user.
+    pub name: &'a Name,
+    /// The password as sent.
+    pub password: String,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The session that the client has.
+    pub previous: Option<CredentialId>,
+}
+
+/// Why a change or a login is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// It is not possible.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The password is not allowed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The name or the password is wrong. Which one is not said.
+    #[error("the name or the password is wrong")]
+    WrongPassword,
+    /// There were too many failed logins.
+    #[error(transparent)]
+    LockedOut(#[from] LockedOut),
+    /// Too many logins wait.
+    #[error("too many logins are in progress; try again")]
+    Busy,
+    /// The records could not be read at the start.
+    #[error("users and tokens cannot be read at the moment; the log says why")]
+    Unavailable,
+    /// The change could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Says whether a principal that was let in is still allowed to view, for responses that do not end.
+pub type StillAllowed = Box<dyn Fn() -> bool>;
+
+impl Access {
+    /// Reads the records. If that fails, nobody is let in until [`Access::maintain`] has read them.
+    pub async fn open(store: Box<dyn AccessStore>, settings: AccessSettings) -> Self {
+        let inner = Inner {
+            store,
+            settings,
+            directory: RwLock::default(),
+            changes: Arc::default(),
+            lockout: Mutex::default(),
+            hashing: HashingPool::default(),
+        };
+        let access = Self(Arc::new(inner));
+        access.load().await;
+        access
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> &AccessSettings {
+        &self.0.settings
+    }
+
+    /// Returns whether the node has users, so that requests need credentials. Also while the records could not be read.
+    pub fn is_secured(&self) -> bool {
+        self.0.directory().is_none_or(|directory| directory.is_secured())
+    }
+
+    /// Returns the current users, sessions and tokens.
+    pub fn directory(&self) -> Result<Arc<Directory>, ChangeError> {
+        self.0.directory().ok_or(ChangeError::Unavailable)
+    }
+
+    /// Returns the principal of a pump token.
+    pub(crate) fn token(&self, credential: &Credential, now_ms: i64) -> Result<Principal, LookupError> {
+        self.0.directory().ok_or(LookupError::Unknown)?.token(credential, now_ms)
+    }
+
+    /// Returns the principal of a session.
+    pub(crate) fn session(&self, credential: &Credential, now_ms: i64) -> Result<Principal, LookupError> {
+        let idle_ms = self.0.settings.sessions.idle_ms;
+        self.0.directory().ok_or(LookupError::Unknown)?.session(credential, idle_ms, now_ms)
+    }
+
+    /// Returns what a client without credentials may do.
+    pub(crate) fn local_rights(&self, is_local: bool) -> LocalRights {
+        LocalRights::of(is_local, self.is_secured(), self.0.settings.anonymous_ingest)
+    }
+
+    /// Returns whether a principal that was let in may still view.
+    pub(crate) fn may_still_view(&self, principal: &Principal, now_ms: i64) -> bool {
+        let Some(directory) = self.0.directory() else { return false };
+        match principal {
+            Principal::User { name, session, .. } => {
+                directory.is_session_valid(session, self.0.settings.sessions.idle_ms, now_ms)
+                    && directory.user(name).is_some_and(|user| user.role.may(Permission::View))
+            }
+            Principal::Anonymous { .. } => principal.may(Permission::View) && !directory.is_secured(),
+            Principal::PumpToken { .. } | Principal::LocalOperator { .. } => principal.may(Permission::View),
+        }
+    }
+
+    /// Logs a user in, and returns the credential of the new session.
+    pub async fn login(&self, login: Login<'_>, now_ms: i64) -> Result<Credential, ChangeError> {
+        let Login { name, password, address, previous } = login;
+        self.verify(name, password, address, now_ms).await?;
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let limits = self.0.settings.sessions;
+        self.change(|directory| {
+            let login = NewSession { user: name, address, previous: previous.as_ref(), password: None };
+            directory.plan_login(login, limits, now_ms)
+        })
+        .await
+    }
+
+    /// Changes a user's password. Ends all sessions of the user, and returns the credential of a new one.
+    pub async fn change_password(
+        &self,
+        login: Login<'_>,
+        new_password: String,
+        now_ms: i64,
+    ) -> Result<Credential, ChangeError> {
+        let Login { name, password, address, .. } = login;
+        check_password(name, &new_password)?;
+        self.verify(name, password, address, now_ms).await?;
+        self.set_password(name, new_password, address, None, now_ms).await
+    }
+
+    /// Sets the password of the user whose set-up link this is. Returns the user and the credential of a session.
+    pub async fn set_up(
+        &self,
+        link: Credential,
+        password: String,
+        address: Option<IpAddr>,
+        now_ms: i64,
+    ) -> Result<(Name, Credential), ChangeError> {
+        let name = self.directory()?.user_of_link(&link, now_ms)?;
+        check_password(&name, &password)?;
+        let session = self.set_password(&name, password, address, Some(&link), now_ms).await?;
+        Ok((name, session))
+    }
+
+    /// Ends a session.
+    pub async fn logout(&self, session: &CredentialId, now_ms: i64) -> Result<(), ChangeError> {
+        self.change(|directory| Ok((directory.plan_end_session(session, now_ms), ()))).await
+    }
+
+    /// Adds a user. Returns the credential with which the user sets a password.
+    pub async fn add_user(&self, name: &Name, role: Role, now_ms: i64) -> Result<Credential, ChangeError> {
+        self.change(|directory| directory.plan_add_user(name, role, now_ms)).await
+    }
+
+    /// Ends a user's password and sessions. Returns the credential with which the user sets a new one.
+    pub async fn reset_user(&self, name: &Name, now_ms: i64) -> Result<Credential, ChangeError> {
+        self.change(|directory| directory.plan_reset_user(name, now_ms)).await
+    }
+
+    /// Disables a user, and ends the user's sessions.
+    pub async fn disable_user(&self, name: &Name, now_ms: i64) -> Result<(), ChangeError> {
+        self.change(|directory| Ok((directory.plan_disable_user(name, now_ms)?, ()))).await
+    }
+
+    /// Gives a user another role.
+    pub async fn set_role(&self, name: &Name, role: Role, now_ms: i64) -> Result<(), ChangeError> {
+        self.change(|directory| Ok((directory.plan_set_role(name, role, now_ms)?, ()))).await
+    }
+
+    /// Adds a pump token, and returns its credential.
+    pub async fn add_token(&self, new: NewToken, now_ms: i64) -> Result<Credential, ChangeError> {
+        self.change(|directory| directory.plan_add_token(new, now_ms)).await
+    }
+
+    /// Revokes a pump token.
+    pub async fn revoke_token(&self, id: &CredentialId, now_ms: i64) -> Result<(), ChangeError> {
+        self.change(|directory| Ok((directory.plan_revoke_token(id, now_ms)?, ()))).await
+    }
+
+    /// Reads the records if that failed before, stores times of last use, and forgets expired sessions. Called now and
+    /// then.
+    pub async fn maintain(&self, now_ms: i64) {
+        if self.0.directory().is_none() {
+            self.load().await;
+        }
+        let idle_ms = self.0.settings.sessions.idle_ms;
+        let saved = self.change(|directory| Ok((Change::grant(directory.unsaved_uses()), ()))).await;
+        if let Err(error) = saved {
+            tracing::warn!(%error, "times of last use were not stored");
+        }
+        let _changes = self.0.changes.lock().await;
+        if let Some(directory) = self.0.directory() {
+            let mut directory = Directory::clone(&directory);
+            directory.forget_expired(idle_ms, now_ms);
+            self.0.replace(directory);
+        }
+    }
+
+    async fn load(&self) {
+        match self.0.store.load().await {
+            Ok(records) => {
+                self.0.replace(Directory::new(records));
+                let inner = self.0.clone();
+                let _ = spawn_blocking(move || inner.write_copy()).await;
+            }
+            Err(error) => tracing::error!(%error, "users and tokens cannot be read: nobody can log in"),
+        }
+    }
+
+    /// Verifies a password. Attempts are counted, and refused before the hash when there were too many failures.
+    async fn verify(
+        &self,
+        name: &Name,
+        password: String,
+        address: Option<IpAddr>,
+        now_ms: i64,
+    ) -> Result<(), ChangeError> {
+        let directory = self.directory()?;
+        self.0.lockout().begin(name, address, now_ms)?;
+        let user = directory.user(name).filter(|user| !user.disabled);
+        let hash = user.and_then(|user| user.password.clone());
+        let verified = self.0.hashing.run(move || verify_password(hash.as_ref(), &password)).await;
+        match verified.ok_or(ChangeError::Busy)? {
+            true => {
+                self.0.lockout().succeeded(name, address);
+                Ok(())
+            }
+            false => Err(ChangeError::WrongPassword),
+        }
+    }
+
+    async fn set_password(
+        &self,
+        name: &Name,
+        password: String,
+        address: Option<IpAddr>,
+        link: Option<&Credential>,
+        now_ms: i64,
+    ) -> Result<Credential, ChangeError> {
+        let hash = self.0.hashing.run(move || hash_password(&password)).await.ok_or(ChangeError::Busy)??;
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let limits = self.0.settings.sessions;
+        self.change(|directory| {
+            // The link may have been used while the password was hashed.
+            if let Some(link) = link {
+                directory.user_of_link(link, now_ms)?;
+            }
+            let login = NewSession { user: name, address, previous: None, password: Some(hash) };
+            directory.plan_login(login, limits, now_ms)
+        })
+        .await
+    }
+
+    /// Plans a change, stores it and applies it. Once it is planned it is completed, whether or not the caller waits.
+    async fn change<T: Send + 'static>(
+        &self,
+        plan: impl FnOnce(&Directory) -> Result<(Change, T), AccessError>,
+    ) -> Result<T, ChangeError> {
+        let turn = self.0.changes.clone().lock_owned().await;
+        let directory = self.directory()?;
+        let (change, result) = plan(&directory)?;
+        if change.records.is_empty() {
+            return Ok(result);
+        }
+        let inner = self.0.clone();
+        let stored = tokio::spawn(async move {
+            let outcome = inner.store.commit(&change.records).await;
+            if outcome.is_ok() || change.restricts {
+                let mut directory = Directory::clone(&directory);
+                directory.apply(change);
+                inner.replace(directory);
+                let writer = inner.clone();
+                let _ = spawn_blocking(move || writer.write_copy()).await;
+            }
+            drop(turn);
+            outcome
+        });
+        stored.await.unwrap_or(Err(StoreError::Closed))?;
+        Ok(result)
+    }
+}
+
+impl Inner {
+    fn directory(&self) -> Option<Arc<Directory>> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, directory: Directory) {
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(directory));
+    }
+
+    fn lockout(&self) -> MutexGuard<'_, Lockout> {
+        self.lockout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node works without the copy, so a failure is only logged.
+    fn write_copy(&self) {
+        let Some(directory) = self.directory() else { return };
+        if let Err(error) = self.store.write_copy(&directory.records()) {
+            tracing::warn!(%error, "the copy of users and tokens was not written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Logging in and out, setting a password, and what the sender of a request may do.
+//!
+//! Does not add users; see `routes/users.rs` and `volute user`.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use volute_access::{Credential, Name, Permission, Principal};
+use volute_data::{AuditAction, AuditEntry};
+
+use crate::{
+    access::{Access, ChangeError, Login, SessionCookie, session_credential, who},
+    audit::AuditedCommand,
+    decode::from_value,
+    extract::JsonBody,
+    node::Node,
+    problem::ApiError,
+    query::{NoParameters, Query},
+    responses::{Invalid, Slow, TooLarge, TooManyLogins, Unavailable, Unsupported, WrongLogin},
+};
+
+/// The command that adds the first user.
+const SET_UP_WITH: &str = "volute user add NAME --role admin";
+
+/// Who sends the request, and what this principal may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionResponse {
+    /// Whether the node has users, so that requests need a login or a token. If not, everybody on the node's machine
+    /// may do everything.
+    secured: bool,
+    /// The command that adds the first user, on the node's machine; null if the node is secured.
+    #[schema(required, example = "volute user add NAME --role admin")]
+    set_up_with: Option<&'static str>,
+    /// Whether it is a demo.
+    demo: bool,
+    /// `user`, `token` or `anonymous`.
+    #[schema(example = "user")]
+    kind: &'static str,
+    /// The name of the user or token; null if anonymous.
+    #[schema(required)]
+    name: Option<String>,
+    /// The user's role: `viewer`, `engineer`, `plant-head`, `manager` or `admin`; null if it is no user.
+    #[schema(required, example = "engineer")]
+    role: Option<&'static str>,
+    /// What may be done, by name, such as `view`.
+    permissions: Vec<&'static str>,
+}
+
+/// A login.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Login)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginSchema {
+    /// The user's name.
+    #[schema(value_type = String, example = "ada")]
+    name: Name,
+    /// The password.
+    password: String,
+}
+
+/// The use of a set-up link.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SetUp)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetUpSchema {
+    /// The part of the link after `#`.
+    token: String,
+    /// The new password: 12 characters or more.
+    password: String,
+}
+
+/// A change of the own password.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PasswordChange)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordSchema {
+    /// The current password.
+    current: String,
+    /// The new password: 12 characters or more.
+    new: String,
+}
+
+/// A session that begins.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoginResponse {
+    /// The user.
+    #[schema(value_type = String)]
+    name: Name,
+}
+
+/// A session that has ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogoutResponse {
+    /// Always true.
+    logged_out: bool,
+}
+
+/// Who sends the request and what this principal may do, and whether the node is secured. Needs no login.
+#[utoipa::path(
+    get,
+    path = "/api/session",
+    tag = "access",
+    responses((status = 200, description = "The sender of the request", body = SessionResponse), Invalid)
+)]
+pub(crate) async fn session(
+    access: web::Data<Access>,
+    node: web::Data<Node>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+) -> web::Json<SessionResponse> {
+    let secured = access.is_secured();
+    let principal = who(&request);
+    let (kind, name, role) = match &principal {
+        Principal::User { name, role, .. } => ("user", Some(name.to_string()), Some(role.as_str())),
+        Principal::PumpToken { name, .. } => ("token", Some(name.to_string()), None),
+        Principal::LocalOperator { .. } | Principal::Anonymous { .. } => ("anonymous", None, None),
+    };
+    web::Json(SessionResponse {
+        secured,
+        set_up_with: (!secured).then_some(SET_UP_WITH),
+        demo: node.simulation.is_some(),
+        kind,
+        name,
+        role,
+        permissions: Permission::all().filter(|p| principal.may(*p)).map(Permission::as_str).collect(),
+    })
+}
+
+/// Logs a user in. The response sets the session's cookie.
+///
+/// A session that the client has ends. After some failures of a name or an address, further logins must wait (429).
+#[utoipa::path(
+    post,
+    path = "/api/login",
+    tag = "access",
+    request_body(content = LoginSchema, description = "The name and the password"),
+    responses(
+        (status = 200, description = "The user is logged in", body = LoginResponse),
+        Invalid, WrongLogin, Slow, TooLarge, Unsupported, TooManyLogins, Unavailable
+    )
+)]
+pub(crate) async fn login(
+    access: web::Data<Access>,
+    node: web::Data<Node>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+    JsonBody { json: body, .. }: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let LoginSchema { name, password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
+    let cookie = SessionCookie { secure: access.settings().secure_cookies };
+    let previous = session_credential(&request, cookie).map(|session| session.id().clone());
+    let peer = request.peer_addr();
+    let login = Login { name: &name, password, address: peer.map(|peer| peer.ip()), previous };
+    let entry = AuditEntry::done(node.engine.now(), &who(&request), AuditAction::Login, name.as_str());
+    match access.login(login, node.engine.now().millis()).await {
+        Ok(session) => {
+            let user = access.session(&session, node.engine.now().millis()).map_err(|_| ChangeError::WrongPassword)?;
+            let from = peer.map(|peer| format!("from {peer}")).unwrap_or_default();
+            let entry = AuditEntry::done(node.engine.now(), &user, AuditAction::Login, name.as_str()).detail(&from);
+            node.engine.record_action(entry).await;
+            Ok(logged_in(&access, cookie, &session, name))
+        }
+        Err(error) => {
+            let error = ApiError::from(error);
+            node.engine.record_action(entry.refused(&error.detail())).await;
+            Err(error)
+        }
+    }
+}
+
+/// Logs the user out: ends the session.
+#[utoipa::path(
+    post,
+    path = "/api/logout",
+    tag = "access",
+    responses((status = 200, description = "The session has ended", body = LogoutResponse), Invalid, Unsupported, Unavailable)
+)]
+pub(crate) async fn logout(
+    access: web::Data<Access>,
+    node: web::Data<Node>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+) -> Result<HttpResponse, ApiError> {
+    let Principal::User { name, session, .. } = who(&request) else { return Err(ChangeError::WrongPassword.into()) };
+    let (ended, now_ms) = (access.clone(), node.engine.now().millis());
+    let command = AuditedCommand::new(&node, &request, AuditAction::Logout, name.as_str());
+    command.execute(async move { Ok(ended.logout(&session, now_ms).await?) }).await?;
+    let cookie = SessionCookie { secure: access.settings().secure_cookies };
+    Ok(HttpResponse::Ok().cookie(cookie.removal()).json(LogoutResponse { logged_out: true }))
+}
+
+/// Changes the own password. Ends all sessions of the user but this one, which gets a new cookie.
+#[utoipa::path(
+    post,
+    path = "/api/password",
+    tag = "access",
+    request_body(content = PasswordSchema, description = "The current and the new password"),
+    responses(
+        (status = 200, description = "The password is changed", body = LoginResponse),
+        Invalid, WrongLogin, Slow, TooLarge, Unsupported, TooManyLogins, Unavailable
+    )
+)]
+pub(crate) async fn password(
+    access: web::Data<Access>,
+    node: web::Data<Node>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+    JsonBody { json: body, .. }: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let PasswordSchema { current, new } = from_value(&body, "field").map_err(ApiError::Invalid)?;
+    let Principal::User { name, .. } = who(&request) else { return Err(ChangeError::WrongPassword.into()) };
+    let (changing, user, now_ms) = (access.clone(), name.clone(), node.engine.now().millis());
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let command = AuditedCommand::new(&node, &request, AuditAction::SetPassword, name.as_str());
+    let change = async move {
+        let login = Login { name: &user, password: current, address, previous: None };
+        Ok(changing.change_password(login, new, now_ms).await?)
+    };
+    let session = command.execute(change).await?;
+    Ok(logged_in(&access, SessionCookie { secure: access.settings().secure_cookies }, &session, name))
+}
+
+/// Sets the password of the user whose set-up link this is, and logs the user in. A link works once, within a day.
+#[utoipa::path(
+    post,
+    path = "/api/setup",
+    tag = "access",
+    request_body(content = SetUpSchema, description = "The link's token and the new password"),
+    responses(
+        (status = 200, description = "The password is set, and the user is logged in", body = LoginResponse),
+        Invalid, WrongLogin, Slow, TooLarge, Unsupported, TooManyLogins, Unavailable
+    )
+)]
+pub(crate) async fn set_up(
+    access: web::Data<Access>,
+    node: web::Data<Node>,
+    request: HttpRequest,
+    _: Query<NoParameters>,
+    JsonBody { json: body, .. }: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let SetUpSchema { token, password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
+    let link = Credential::parse(&token).ok_or(volute_access::AccessError::InvalidLink).map_err(ChangeError::from)?;
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let object = link.id().to_string();
+    let (setting, now_ms) = (access.clone(), node.engine.now().millis());
+    let command = AuditedCommand::new(&node, &request, AuditAction::SetPassword, &object).detail("by a set-up link");
+    let (name, session) =
+        command.execute(async move { Ok(setting.set_up(link, password, address, now_ms).await?) }).await?;
+    Ok(logged_in(&access, SessionCookie { secure: access.settings().secure_cookies }, &session, name))
+}
+
+fn logged_in(access: &Access, cookie: SessionCookie, session: &Credential, name: Name) -> HttpResponse {
+    let lasts = Duration::from_millis(access.settings().sessions.absolute_ms.unsigned_abs());
+    HttpResponse::Ok().cookie(cookie.of(session, lasts)).json(LoginResponse { name })
+}
