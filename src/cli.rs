@@ -324,6 +324,9 @@ pub struct ReplayArgs {
     /// Readings per post, at most 10000.
     #[arg(long, value_name = "N", default_value = "1", value_parser = batch)]
     pub batch: NonZeroUsize,
+    /// A file with the pump token to post with, if the node needs one.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 #[cfg(test)]

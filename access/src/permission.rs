@@ -175,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn the_table_in_the_documentation_is_the_same() {
+        let text = include_str!("../../docs/security.md");
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
+        let mut found = 0;
+        for row in rows.iter().filter(|row| row.len() == Role::ALL.len() + 3) {
+            let names: Vec<&str> = row[1].split('`').skip(1).step_by(2).collect();
+            for permission in Permission::all().filter(|permission| names.contains(&permission.as_str())) {
+                let ticks: Vec<bool> = row[2..7].iter().map(|cell| *cell == "✓").collect();
+                assert_eq!(ticks, Role::ALL.map(|role| role.may(permission)), "{permission:?}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, GRANTS.len() - 2, "all but those of pump tokens");
+    }
+
+    #[test]
     fn a_role_is_stored_by_its_name() {
         for role in Role::ALL {
             assert_eq!(serde_json::to_value(role).expect("JSON"), role.as_str());

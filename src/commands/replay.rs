@@ -14,6 +14,7 @@ mod node;
 mod tally;
 
 use std::{
+    fs,
     io::Write,
     thread,
     time::{Duration, Instant},
@@ -47,7 +48,7 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     };
     let recording = read_recording(&args.csv, &profile, &dialect)?;
     print_notes(&args.csv, &recording.notes)?;
-    let node = HttpNode::new(&args.url);
+    let node = HttpNode::new(&args.url, token(args)?.as_deref());
     // Checked at the start, because the first post may be due much later.
     node.check()?;
     let bar = progress_bar(recording.rows.len());
@@ -67,6 +68,14 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     result.with_context(|| format!("{} is not posted completely", args.csv.display()))?;
     ensure!(replay.tally.rejected == 0, "readings rejected: {}", replay.tally.rejected);
     Ok(())
+}
+
+/// Returns the pump token in the file that was given. It is not a flag, because other users can see the flags of a
+/// process.
+fn token(args: &ReplayArgs) -> anyhow::Result<Option<String>> {
+    let Some(file) = &args.token_file else { return Ok(None) };
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(Some(text.trim().to_owned()))
 }
 
 /// Returns how many readings will be posted, and how long that takes.

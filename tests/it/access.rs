@@ -14,10 +14,10 @@ const PASSWORD: &str = "pumps never sleep";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of a node, with a cookie or a token.
-struct Client<'a> {
-    node: &'a Node,
+pub struct Client<'a> {
+    pub node: &'a Node,
     /// A header with the credential; empty if there is none.
-    credential: String,
+    pub credential: String,
 }
 
 impl Client<'_> {
@@ -32,7 +32,7 @@ impl Client<'_> {
         receive(&mut send(self.node, request, TIMEOUT))
     }
 
-    fn status(&self, method: &str, path: &str, body: Option<&Value>) -> u16 {
+    pub fn status(&self, method: &str, path: &str, body: Option<&Value>) -> u16 {
         self.request(method, path, body).status
     }
 
@@ -47,7 +47,7 @@ fn anonymous(node: &Node) -> Client<'_> {
     Client { node, credential: String::new() }
 }
 
-fn with_token<'a>(node: &'a Node, token: &str) -> Client<'a> {
+pub fn with_token<'a>(node: &'a Node, token: &str) -> Client<'a> {
     Client { node, credential: format!("Authorization: Bearer {token}\r\n") }
 }
 
@@ -62,13 +62,13 @@ fn with_cookie_of<'a>(node: &'a Node, response: &RawResponse) -> Client<'a> {
 }
 
 /// A node's data directory, and the commands on it.
-struct Plant {
+pub struct Plant {
     _folder: TempDir,
-    start: NodeConfig,
+    pub start: NodeConfig,
 }
 
 impl Plant {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let start = NodeConfig::new(&folder, "centrifugal");
         Self { _folder: folder, start }
@@ -84,7 +84,7 @@ impl Plant {
     }
 
     /// Adds a user on the node's machine, who then sets a password.
-    fn user<'a>(&self, node: &'a Node, name: &str, role: Role) -> Client<'a> {
+    pub fn user<'a>(&self, node: &'a Node, name: &str, role: Role) -> Client<'a> {
         let printed = self.volute(&["user", "add", name, "--role", role.as_str()]);
         set_up(node, &link_in(&printed))
     }
@@ -109,7 +109,7 @@ fn login(node: &Node, name: &str, password: &str) -> RawResponse {
     anonymous(node).request("POST", "/api/login", Some(&json!({"name": name, "password": password})))
 }
 
-fn item(pump: &str) -> Value {
+pub fn item(pump: &str) -> Value {
     let mut item = ten_values();
     item["pump_id"] = pump.into();
     item
@@ -298,6 +298,44 @@ fn what_is_revoked_stays_revoked_after_a_kill() {
     let log = again.request("GET", "/api/audit-log?action=revoke-token", None).body;
     assert!(log.contains("\"who\":\"user ada\""), "{log}");
     assert!(!log.contains("vpt_"), "{log}");
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn sessions_and_tokens_expire() {
+    const DAY_MS: i64 = 86_400_000;
+    let plant = Plant::new();
+    let start = plant.start.clone().with_env("VOLUTE__INGEST__ANONYMOUS", "never");
+    let node = start.node();
+    let ada = plant.user(&node, "ada", Role::Admin).credential;
+    let (day, week) =
+        (["--pump", "P-1", "--register", "--expires-days", "1"], ["--pump", "P-1", "--expires-days", "7"]);
+    let day = plant.token(&[&["day"], &day[..]].concat());
+    let week = plant.token(&[&["week"], &week[..]].concat());
+    let statuses = |node: &Node| {
+        let post = |token: &str| with_token(node, token).status("POST", "/api/ingest", Some(&item("P-1")));
+        let session = Client { node, credential: ada.clone() };
+        [session.status("GET", "/api/users", None), post(&day), post(&week)]
+    };
+    assert_eq!(statuses(&node), [200, 200, 200]);
+    node.kill();
+    let node = start.with_env("FAILPOINTS", &format!("clock=return({})", DAY_MS + 60_000)).node();
+    assert_eq!(statuses(&node), [401, 401, 200], "a session that was not used for 12 hours, and the token of a day");
+}
+
+#[test]
+fn a_login_takes_a_short_body_only() {
+    let plant = Plant::new();
+    let node = plant.start.node();
+    for path in ["/api/login", "/api/setup"] {
+        for (length, status) in [("Content-Length: 4097\r\n", 413), ("Transfer-Encoding: chunked\r\n", 413)] {
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{length}\r\n",
+                node.address()
+            );
+            assert_eq!(receive(&mut send(&node, head, TIMEOUT)).status, status, "{path} {length}");
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod access_kills;
 mod architecture;
 mod audit;
 #[cfg(feature = "failpoints")]

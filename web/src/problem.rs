@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
         "the body is larger than {limit_bytes} bytes (server.max_body_bytes; if it is compressed, of its decompressed bytes)"
     )]
     BodyTooLarge { limit_bytes: usize },
+    #[error("the body must have a Content-Length of at most {limit_bytes}")]
+    PublicBodyTooLarge { limit_bytes: usize },
     #[error("the body could not be read: {0}")]
     UnreadableBody(String),
     #[error(
@@ -166,7 +168,7 @@ impl ApiError {
             Self::NoItems => (StatusCode::BAD_REQUEST, "no-items", "The post is empty"),
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The body did not arrive in time"),
             Self::UnreadableBody(_) => (StatusCode::BAD_REQUEST, "broken-body", "The body could not be read"),
-            Self::TooManyItems { .. } | Self::BodyTooLarge { .. } => {
+            Self::TooManyItems { .. } | Self::BodyTooLarge { .. } | Self::PublicBodyTooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
             }
             Self::UnsupportedMediaType { .. } | Self::UnsupportedCharset { .. } | Self::UnsupportedEncoding { .. } => (

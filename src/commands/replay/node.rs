@@ -110,15 +110,19 @@ pub(super) struct HttpNode {
     agent: Agent,
     ingest_url: String,
     health_url: String,
+    /// The header with the pump token, if there is one.
+    authorization: Option<String>,
 }
 
 impl HttpNode {
-    pub(super) fn new(url: &NodeUrl) -> Self {
+    /// Creates the client of the node at this URL. `token` is the pump token that it posts with.
+    pub(super) fn new(url: &NodeUrl, token: Option<&str>) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
         Self {
             agent: config.build().new_agent(),
             ingest_url: format!("{url}/api/ingest"),
             health_url: format!("{url}/healthz"),
+            authorization: token.map(|token| format!("Bearer {token}")),
         }
     }
 
@@ -135,7 +139,11 @@ impl Node for HttpNode {
     fn post(&mut self, body: &Value) -> Result<PostOutcome, PostError> {
         let unreachable =
             |source: ureq::Error| PostError::Unreachable { url: self.ingest_url.clone(), source: source.into() };
-        let mut response = self.agent.post(&self.ingest_url).send_json(body).map_err(unreachable)?;
+        let mut request = self.agent.post(&self.ingest_url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut response = request.send_json(body).map_err(unreachable)?;
         let text = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_string().map_err(unreachable)?;
         parse_response(&response, &text)
     }
@@ -237,7 +245,7 @@ mod tests {
     #[test]
     fn invalid_urls_are_rejected() {
         let url: NodeUrl = "http://node.plant:5000/".parse().expect("an address");
-        assert_eq!(HttpNode::new(&url).ingest_url, "http://node.plant:5000/api/ingest");
+        assert_eq!(HttpNode::new(&url, None).ingest_url, "http://node.plant:5000/api/ingest");
         for invalid in ["", "node:5000", "ftp://node", "http://", "http://a/?x=1"] {
             assert!(invalid.parse::<NodeUrl>().is_err(), "{invalid:?}");
         }

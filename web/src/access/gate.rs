@@ -4,7 +4,10 @@ use actix_web::{
     Error, HttpMessage, HttpResponse,
     body::{BoxBody, EitherBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::Method,
+    http::{
+        Method,
+        header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    },
     middleware::Next,
     web,
 };
@@ -18,6 +21,9 @@ use crate::{
     route_access::{Content, Operation, RouteAccess},
     store_context::StoreContext,
 };
+
+/// The largest body of a request that needs no login.
+const MAX_PUBLIC_BODY_BYTES: usize = 4096;
 
 /// Passes the request on if its principal may use the route. `operations` are the methods of the request's path; a
 /// method that is not among them is passed on, and gets a 405.
@@ -52,7 +58,19 @@ fn check(operation: &Operation, request: &ServiceRequest) -> Result<(), ApiError
         // A public route works without a principal, and shows one if there is one.
         request.extensions_mut().insert(principal);
     }
-    check_content_type(operation.content, request)
+    check_content_type(operation.content, request)?;
+    if operation.access == RouteAccess::Public { check_public_body(request) } else { Ok(()) }
+}
+
+/// Refuses long bodies of clients whom nobody knows: they would take the memory that posts need.
+fn check_public_body(request: &ServiceRequest) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = length.unwrap_or(if headers.contains_key(TRANSFER_ENCODING) { usize::MAX } else { 0 });
+    match length > MAX_PUBLIC_BODY_BYTES {
+        true => Err(ApiError::PublicBodyTooLarge { limit_bytes: MAX_PUBLIC_BODY_BYTES }),
+        false => Ok(()),
+    }
 }
 
 /// Checks the type of a command's body. Browsers ask the node before they send JSON or CSV from a page of another site,
