@@ -32,6 +32,15 @@ pub enum AccessError {
     /// The set-up link was used, or has expired.
     #[error("the set-up link was used already, or has expired; a new one is made with `volute user reset`")]
     InvalidLink,
+    /// The login needs a code of the user's authenticator app.
+    #[error("a code of the authenticator app is needed")]
+    CodeNeeded,
+    /// The code is wrong, or was used.
+    #[error("the code is wrong, or was used already")]
+    WrongCode,
+    /// The user has a second factor already.
+    #[error("there is a second factor already; remove it first")]
+    HasSecondFactor,
     /// The system has no randomness to give.
     #[error("the system returns no random numbers")]
     NoRandomness,

@@ -20,6 +20,7 @@
 //! name          names of users and tokens
 //! credential    random secrets of sessions, tokens and set-up links, and their hashes
 //! password      rules, argon2id
+//! second_factor codes of an authenticator app
 //! records       users, sessions and tokens as they are stored
 //! principal     who sends a request, and what this principal may do
 //! lockout       failed logins by name and address
@@ -40,6 +41,7 @@ mod permission;
 mod plan;
 mod principal;
 mod records;
+mod second_factor;
 
 pub use credential::{Credential, CredentialHash, CredentialId, CredentialKind};
 pub use directory::{Directory, LookupError};
@@ -51,3 +53,4 @@ pub use permission::{Permission, Role};
 pub use plan::{Change, NewSession, NewToken, SessionLimits};
 pub use principal::{AnonymousIngest, LocalRights, Principal};
 pub use records::{PumpToken, Record, Session, SetupLink, User};
+pub use second_factor::SecondFactor;

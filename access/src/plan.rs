@@ -15,6 +15,7 @@ use crate::{
     password::PasswordHash,
     permission::Role,
     records::{PumpToken, Record, Session, SetupLink, User},
+    second_factor::SecondFactor,
 };
 
 const MAX_USERS: usize = 1_000;
@@ -68,7 +69,9 @@ pub struct NewSession<'a> {
     pub address: String,
     /// The session that the client had, which ends.
     pub previous: Option<&'a CredentialId>,
-    /// The password that is set at the same time: all other sessions end.
+    /// The code of the user's authenticator app, if one was sent.
+    pub code: Option<String>,
+    /// The password that is set at the same time: all other sessions end, and no code is needed.
     pub password: Option<PasswordHash>,
 }
 
@@ -103,8 +106,16 @@ impl Directory {
         }
         let (setup, link) = setup_link(now_ms)?;
         let name = name.clone();
-        let user =
-            User { name, role, at_ms: now_ms, changed_ms: now_ms, disabled: false, password: None, setup: Some(setup) };
+        let user = User {
+            name,
+            role,
+            at_ms: now_ms,
+            changed_ms: now_ms,
+            disabled: false,
+            password: None,
+            setup: Some(setup),
+            second_factor: None,
+        };
         Ok((Change::grant(vec![Record::User(user)]), link))
     }
 
@@ -113,7 +124,14 @@ impl Directory {
     pub fn plan_reset_user(&self, name: &Name, now_ms: i64) -> Result<(Change, Credential), AccessError> {
         let user = self.known(name)?.clone();
         let (setup, link) = setup_link(now_ms)?;
-        let user = User { changed_ms: now_ms, disabled: false, password: None, setup: Some(setup), ..user };
+        let user = User {
+            changed_ms: now_ms,
+            disabled: false,
+            password: None,
+            setup: Some(setup),
+            second_factor: None,
+            ..user
+        };
         Ok((self.with_sessions_ended(user, now_ms), link))
     }
 
@@ -166,10 +184,40 @@ impl Directory {
                 let user = User { changed_ms: now_ms, password: Some(password), setup: None, ..user.clone() };
                 Change { restricts: false, ..self.with_sessions_ended(user, now_ms) }
             }
-            None => Change::grant(self.surplus_sessions(&user.name, login.previous, now_ms)),
+            None => {
+                let mut records = self.surplus_sessions(&user.name, login.previous, now_ms);
+                records.extend(after_code(user, login.code.as_deref(), now_ms)?.map(Record::User));
+                Change::grant(records)
+            }
         };
         change.records.push(Record::Session(session));
         Ok((change, credential))
+    }
+
+    /// Plans a second factor, which the user has to confirm with a code.
+    pub fn plan_second_factor(&self, name: &Name, now_ms: i64) -> Result<(Change, SecondFactor), AccessError> {
+        let user = self.known(name)?;
+        if user.confirmed_factor().is_some() {
+            return Err(AccessError::HasSecondFactor);
+        }
+        let factor = SecondFactor::random()?;
+        let user = User { changed_ms: now_ms, second_factor: Some(factor.clone()), ..user.clone() };
+        Ok((Change::grant(vec![Record::User(user)]), factor))
+    }
+
+    /// Plans that logins of a user need a code, which the user shows to have.
+    pub fn plan_confirm_factor(&self, name: &Name, code: &str, now_ms: i64) -> Result<Change, AccessError> {
+        let user = self.known(name)?;
+        let factor = user.second_factor.as_ref().and_then(|factor| factor.accept(code, now_ms));
+        let second_factor = Some(factor.ok_or(AccessError::WrongCode)?);
+        let user = User { changed_ms: now_ms, second_factor, ..user.clone() };
+        Ok(Change::grant(vec![Record::User(user)]))
+    }
+
+    /// Plans that logins of a user need no code.
+    pub fn plan_remove_factor(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
+        let user = User { changed_ms: now_ms, second_factor: None, ..self.known(name)?.clone() };
+        Ok(Change::grant(vec![Record::User(user)]))
     }
 
     /// Plans the end of a session. Empty if there is no such session.
@@ -231,6 +279,14 @@ impl Directory {
         let surplus = (own.len() + 1).saturating_sub(MAX_SESSIONS_PER_USER);
         previous.into_iter().chain(own.into_iter().take(surplus)).map(|session| ended(session, now_ms)).collect()
     }
+}
+
+/// Returns the user after the code of a login was accepted; none if the user needs no code.
+fn after_code(user: &User, code: Option<&str>, now_ms: i64) -> Result<Option<User>, AccessError> {
+    let Some(factor) = user.confirmed_factor() else { return Ok(None) };
+    let code = code.ok_or(AccessError::CodeNeeded)?;
+    let second_factor = Some(factor.accept(code, now_ms).ok_or(AccessError::WrongCode)?);
+    Ok(Some(User { second_factor, ..user.clone() }))
 }
 
 fn ended(session: &Session, now_ms: i64) -> Record {

@@ -13,6 +13,7 @@ use crate::{
     name::Name,
     password::PasswordHash,
     permission::Role,
+    second_factor::SecondFactor,
 };
 
 /// A user.
@@ -32,6 +33,15 @@ pub struct User {
     pub password: Option<PasswordHash>,
     /// The link with which the user can set a password; none if it was used.
     pub setup: Option<SetupLink>,
+    /// The user's authenticator app, if there is one.
+    pub second_factor: Option<SecondFactor>,
+}
+
+impl User {
+    /// Returns the second factor that a login needs.
+    pub fn confirmed_factor(&self) -> Option<&SecondFactor> {
+        self.second_factor.as_ref().filter(|factor| factor.confirmed)
+    }
 }
 
 /// A link that sets a user's password once.

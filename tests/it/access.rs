@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use volute_access::{Permission, Role};
+use volute_plant::{Clock, SystemClock};
 use volute_web::{RouteAccess, RouteRow, route_table};
 
 use crate::support::{Node, NodeConfig, RawResponse, receive, run, send, ten_values, volute};
@@ -358,6 +359,33 @@ fn users_are_added_while_the_node_is_stopped() {
     let changed = with_cookie_of(&node, &changed);
     assert_eq!((ada.status("GET", "/api/pumps", None), changed.status("GET", "/api/pumps", None)), (401, 200));
     assert_eq!(plant.volute(&["user", "list"]), "ada  admin  active\n");
+}
+
+#[test]
+fn a_login_asks_for_the_code_of_a_second_factor() {
+    let plant = Plant::new();
+    let node = plant.start.node();
+    let ada = plant.user(&node, "ada", Role::Viewer);
+    let begun = ada.json("POST", "/api/second-factor", &json!({"password": PASSWORD}));
+    let secret = totp_rs::Secret::try_from_base32(begun["secret"].as_str().expect("text")).expect("base 32");
+    let totp = totp_rs::Builder::new().with_secret(secret).build().expect("a second factor");
+    let now = u64::try_from(SystemClock.now().millis()).expect("after 1970") / 1000;
+    let code = |second: u64| totp.generate(second).to_string();
+    assert_eq!(ada.status("POST", "/api/second-factor/confirm", Some(&json!({"code": "00000"}))), 401);
+    ada.json("POST", "/api/second-factor/confirm", &json!({"code": code(now)}));
+
+    let without = login(&node, "ada", PASSWORD);
+    assert!(without.status == 401 && without.body.contains("code-needed"), "{}", without.body);
+    let with = |code: String| {
+        let body = json!({"name": "ada", "password": PASSWORD, "code": code});
+        anonymous(&node).request("POST", "/api/login", Some(&body))
+    };
+    assert_eq!(with(code(now)).status, 401, "it was used");
+    // A code of the next step is accepted, because clocks differ.
+    let session = with_cookie_of(&node, &with(code(now + 30)));
+    assert_eq!(session.json("GET", "/api/session", &json!(null))["second_factor"], true);
+    session.json("POST", "/api/second-factor/remove", &json!({"password": PASSWORD}));
+    assert_eq!(login(&node, "ada", PASSWORD).status, 200);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     route_access::RouteAccess,
     routes::{
         API, actors, anomaly_history, audit, baselines, description, health, ingest, live, maintenance, naming, node,
-        profiles, pumps, sensor_history, session, settings, simulation, store, stream, tokens, users,
+        profiles, pumps, second_factor, sensor_history, session, settings, simulation, store, stream, tokens, users,
     },
     stream_events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
@@ -119,6 +119,9 @@ fn problem_response(description: &str) -> RefOr<Response> {
         session::set_up,
         session::logout,
         session::password,
+        second_factor::begin,
+        second_factor::confirm,
+        second_factor::remove,
         users::users,
         users::add,
         users::change,

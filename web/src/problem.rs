@@ -359,6 +359,8 @@ impl ApiError {
 fn access_kind(error: &ChangeError) -> (StatusCode, &'static str, &'static str) {
     match error {
         ChangeError::WrongPassword => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
+        ChangeError::Access(AccessError::WrongCode) => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
+        ChangeError::Access(AccessError::CodeNeeded) => (StatusCode::UNAUTHORIZED, "code-needed", "A code is needed"),
         ChangeError::Access(AccessError::InvalidLink) => {
             (StatusCode::UNAUTHORIZED, "invalid-link", "The set-up link is not valid")
         }
@@ -385,7 +387,8 @@ fn access_kind(error: &ChangeError) -> (StatusCode, &'static str, &'static str) 
             | AccessError::Disabled(_)
             | AccessError::TooManyUsers(_)
             | AccessError::TooManyTokens(_)
-            | AccessError::TwoTokens(_),
+            | AccessError::TwoTokens(_)
+            | AccessError::HasSecondFactor,
         ) => (StatusCode::CONFLICT, "access-conflict", "The change contradicts what exists"),
     }
 }

@@ -21,7 +21,8 @@ problems! {
     NoSuchToken = 404, "The token is unknown";
     UserExists = 409, "There is such a user already, or there are 1000 users";
     TooManyTokens = 409, "Two valid tokens have this name, or there are 10,000 valid tokens";
-    WrongLogin = 401, "The name or the password is wrong, or the set-up link is not valid";
+    WrongLogin = 401, "The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`)";
+    HasSecondFactor = 409, "There is a second factor already";
     TooManyLogins = 429, "Too many logins have failed; Retry-After says when to try again";
     UnknownProfile = 404, "The profile is unknown";
     NoSuchActor = 404, "The actor or stage is unknown";

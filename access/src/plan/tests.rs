@@ -31,7 +31,7 @@ fn login(
     previous: Option<&CredentialId>,
     now_ms: i64,
 ) -> Credential {
-    let session = NewSession { user, address: "10.0.0.7".into(), previous, password };
+    let session = NewSession { user, address: "10.0.0.7".into(), previous, code: None, password };
     let (change, credential) = directory.plan_login(session, LIMITS, now_ms).expect("logged in");
     directory.apply(change);
     credential
@@ -109,7 +109,7 @@ fn sessions_end_with_a_new_password_a_reset_and_a_disablement() {
     let change = directory.plan_disable_user(&ada, 7).expect("disabled");
     directory.apply(change);
     assert_eq!(directory.user_of_link(&link, 8), Err(AccessError::InvalidLink));
-    let again = NewSession { user: &ada, address: String::new(), previous: None, password: None };
+    let again = NewSession { user: &ada, address: String::new(), previous: None, code: None, password: None };
     assert_eq!(directory.plan_login(again, LIMITS, 8).map(drop), Err(AccessError::Disabled(ada.clone())));
     assert!(directory.is_secured(), "a node without an enabled user is not open");
     let reloaded = Directory::new(directory.records());
@@ -191,4 +191,32 @@ fn a_credential_of_another_kind_or_with_another_secret_is_unknown() {
     let forged = format!("vpt_{}_{}", token.id(), &random[21..]);
     let forged = Credential::parse(&forged).expect("a credential");
     assert_eq!(directory.token(&forged, 3), Err(LookupError::Unknown));
+}
+
+#[test]
+fn a_login_with_a_second_factor_needs_a_code_once() {
+    let (ada, mut directory) = (name("ada"), with_ada());
+    let attempt = |directory: &Directory, code: Option<&str>, now_ms: i64| {
+        let code = code.map(str::to_owned);
+        let session = NewSession { user: &ada, address: String::new(), previous: None, code, password: None };
+        directory.plan_login(session, LIMITS, now_ms).map(|(change, _)| change)
+    };
+    let (change, factor) = directory.plan_second_factor(&ada, 1).expect("begun");
+    directory.apply(change);
+    assert!(attempt(&directory, None, 2).is_ok(), "it is not confirmed");
+    let secret = totp_rs::Secret::try_from_base32(factor.reveal()).expect("base 32");
+    let totp = totp_rs::Builder::new().with_secret(secret).build().expect("a second factor");
+    let code = |second: u64| totp.generate(second).to_string();
+    assert_eq!(directory.plan_confirm_factor(&ada, "000000000", 0), Err(AccessError::WrongCode));
+    let change = directory.plan_confirm_factor(&ada, &code(30), 30_000).expect("confirmed");
+    directory.apply(change);
+    assert_eq!(attempt(&directory, None, 60_000), Err(AccessError::CodeNeeded));
+    assert_eq!(attempt(&directory, Some(&code(30)), 60_000), Err(AccessError::WrongCode), "it was used to confirm");
+    let change = attempt(&directory, Some(&code(90)), 90_000).expect("logged in");
+    directory.apply(change);
+    assert_eq!(attempt(&directory, Some(&code(90)), 91_000), Err(AccessError::WrongCode), "it was used");
+    assert_eq!(directory.plan_second_factor(&ada, 2).map(drop), Err(AccessError::HasSecondFactor));
+    let (change, _) = directory.plan_reset_user(&ada, 100_000).expect("reset");
+    directory.apply(change);
+    assert!(attempt(&directory, None, 100_001).is_ok(), "a reset removes it");
 }

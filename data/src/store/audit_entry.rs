@@ -54,6 +54,8 @@ pub enum AuditAction {
     Logout,
     /// A user sets a password, by a set-up link or a change.
     SetPassword,
+    /// A user begins, confirms or removes a second factor.
+    SetSecondFactor,
     /// Adds a user.
     AddUser,
     /// Ends a user's password and sessions, and makes a set-up link.
@@ -70,7 +72,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// All actions.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
@@ -88,6 +90,7 @@ impl AuditAction {
         Self::Login,
         Self::Logout,
         Self::SetPassword,
+        Self::SetSecondFactor,
         Self::AddUser,
         Self::ResetUser,
         Self::SetRole,
@@ -116,6 +119,7 @@ impl AuditAction {
             Self::Login => "login",
             Self::Logout => "logout",
             Self::SetPassword => "set-password",
+            Self::SetSecondFactor => "set-second-factor",
             Self::AddUser => "add-user",
             Self::ResetUser => "reset-user",
             Self::SetRole => "set-role",
@@ -131,8 +135,8 @@ impl AuditAction {
 pub struct AuditEntry {
     /// The time of the request.
     pub at: Timestamp,
-    /// Who requested it: `user ada`, `token gateway-1 <id>`, `uid 0` for a command on the node's machine, or the address of
-    /// a client without credentials.
+    /// Who requested it: `user ada`, `token gateway-1 <id>`, `uid 0` for a command on the node's machine, or the
+    /// address of a client without credentials.
     pub who: String,
     /// The action, such as `restart`. A stored entry may have an action that this binary does not know.
     pub action: String,

@@ -20,8 +20,8 @@ use std::{
 use tokio::task::spawn_blocking;
 use volute_access::{
     AccessError, AnonymousIngest, Change, Credential, CredentialId, Directory, LocalRights, LockedOut, Lockout,
-    LookupError, Name, NewSession, NewToken, PasswordError, Permission, Principal, Role, SessionLimits, check_password,
-    hash_password, verify_password,
+    LookupError, Name, NewSession, NewToken, PasswordError, Permission, Principal, Role, SecondFactor, SessionLimits,
+    check_password, hash_password, verify_password,
 };
 use volute_data::StoreError;
 
@@ -61,6 +61,8 @@ pub struct Login<'a> {
     pub password: String,
     /// The client's address.
     pub address: Option<IpAddr>,
+    /// The code of the user's authenticator app, if one was sent.
+    pub code: Option<String>,
     /// The session that the client has.
     pub previous: Option<CredentialId>,
 }
@@ -156,15 +158,19 @@ impl Access {
 
     /// Logs a user in, and returns the credential of the new session.
     pub async fn login(&self, login: Login<'_>, now_ms: i64) -> Result<Credential, ChangeError> {
-        let Login { name, password, address, previous } = login;
-        self.verify(name, password, address, now_ms).await?;
-        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let Login { name, password, address: from, code, previous } = login;
+        self.verify(name, password, from, now_ms).await?;
+        let address = from.map(|address| address.to_string()).unwrap_or_default();
         let limits = self.0.settings.sessions;
-        self.change(|directory| {
-            let login = NewSession { user: name, address, previous: previous.as_ref(), password: None };
-            directory.plan_login(login, limits, now_ms)
-        })
-        .await
+        let session = self
+            .change(|directory| {
+                let previous = previous.as_ref();
+                let login = NewSession { user: name, address, previous, code, password: None };
+                directory.plan_login(login, limits, now_ms)
+            })
+            .await?;
+        self.0.lockout().succeeded(name, from);
+        Ok(session)
     }
 
     /// Changes a user's password. Ends all sessions of the user, and returns the credential of a new one.
@@ -177,6 +183,7 @@ impl Access {
         let Login { name, password, address, .. } = login;
         check_password(name, &new_password)?;
         self.verify(name, password, address, now_ms).await?;
+        self.0.lockout().succeeded(name, address);
         self.set_password(name, new_password, address, None, now_ms).await
     }
 
@@ -192,6 +199,37 @@ impl Access {
         check_password(&name, &password)?;
         let session = self.set_password(&name, password, address, Some(&link), now_ms).await?;
         Ok((name, session))
+    }
+
+    /// Gives a user a second factor, which the user has to confirm. Needs the password, so that a stolen session is not
+    /// enough.
+    pub async fn begin_second_factor(&self, login: Login<'_>, now_ms: i64) -> Result<SecondFactor, ChangeError> {
+        let Login { name, password, address, .. } = login;
+        self.verify(name, password, address, now_ms).await?;
+        self.0.lockout().succeeded(name, address);
+        self.change(|directory| directory.plan_second_factor(name, now_ms)).await
+    }
+
+    /// Confirms a user's second factor with a code: from now on logins need one. Attempts are counted like logins.
+    pub async fn confirm_second_factor(
+        &self,
+        name: &Name,
+        code: &str,
+        address: Option<IpAddr>,
+        now_ms: i64,
+    ) -> Result<(), ChangeError> {
+        self.0.lockout().begin(name, address, now_ms)?;
+        self.change(|directory| Ok((directory.plan_confirm_factor(name, code, now_ms)?, ()))).await?;
+        self.0.lockout().succeeded(name, address);
+        Ok(())
+    }
+
+    /// Removes a user's second factor. Needs the password.
+    pub async fn remove_second_factor(&self, login: Login<'_>, now_ms: i64) -> Result<(), ChangeError> {
+        let Login { name, password, address, .. } = login;
+        self.verify(name, password, address, now_ms).await?;
+        self.0.lockout().succeeded(name, address);
+        self.change(|directory| Ok((directory.plan_remove_factor(name, now_ms)?, ()))).await
     }
 
     /// Ends a session.
@@ -259,7 +297,8 @@ impl Access {
         }
     }
 
-    /// Verifies a password. Attempts are counted, and refused before the hash when there were too many failures.
+    /// Verifies a password. Each attempt counts as failed until the caller takes that back. Attempts are counted, and
+    /// refused before the hash when there were too many failures.
     async fn verify(
         &self,
         name: &Name,
@@ -273,10 +312,7 @@ impl Access {
         let hash = user.and_then(|user| user.password.clone());
         let verified = self.0.hashing.run(move || verify_password(hash.as_ref(), &password)).await;
         match verified.ok_or(ChangeError::Busy)? {
-            true => {
-                self.0.lockout().succeeded(name, address);
-                Ok(())
-            }
+            true => Ok(()),
             false => Err(ChangeError::WrongPassword),
         }
     }
@@ -297,7 +333,7 @@ impl Access {
             if let Some(link) = link {
                 directory.user_of_link(link, now_ms)?;
             }
-            let login = NewSession { user: name, address, previous: None, password: Some(hash) };
+            let login = NewSession { user: name, address, previous: None, code: None, password: Some(hash) };
             directory.plan_login(login, limits, now_ms)
         })
         .await

@@ -56,17 +56,18 @@ pub(crate) struct AuditResponse {
     /// When it was requested.
     #[schema(format = DateTime)]
     at: String,
-    /// Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the address and port
-    /// of a client without credentials, if the node has no users.
+    /// Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the
+    /// address and port of a client without credentials, if the node has no users.
     #[schema(example = "user ada")]
     who: String,
-    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
-    /// `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`, `login`, `logout`,
-    /// `set-password`, `add-user`, `reset-user`, `set-role`, `disable-user`, `add-token` or `revoke-token`.
+    /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`,
+    /// `remove-profile`, `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`,
+    /// `login`, `logout`, `set-password`, `set-second-factor`, `add-user`, `reset-user`, `set-role`, `disable-user`,
+    /// `add-token` or `revoke-token`.
     #[schema(example = "restart")]
     action: String,
-    /// The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
-    /// `simulation`.
+    /// The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,
+    /// or `simulation`.
     #[schema(example = "pump/P-101")]
     object: String,
     /// `done`, or why it was refused.
@@ -76,12 +77,13 @@ pub(crate) struct AuditResponse {
     detail: String,
 }
 
-/// Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's machine.
+/// Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's
+/// machine.
 ///
-/// Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an action, for
-/// a client and a reason, is recorded at once. Further refusals with the same action, client and reason are counted for five
-/// minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted. Entries of the same time
-/// stay together, so a page may be slightly longer than `limit`.
+/// Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an
+/// action, for a client and a reason, is recorded at once. Further refusals with the same action, client and reason are
+/// counted for five minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted.
+/// Entries of the same time stay together, so a page may be slightly longer than `limit`.
 #[utoipa::path(
     get,
     path = "/api/audit-log",

@@ -16,6 +16,7 @@ pub(crate) mod naming;
 pub(crate) mod node;
 pub(crate) mod profiles;
 pub(crate) mod pumps;
+pub(crate) mod second_factor;
 pub(crate) mod sensor_history;
 pub(crate) mod session;
 pub(crate) mod settings;
@@ -46,7 +47,7 @@ use crate::{
 /// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
 /// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
 #[rustfmt::skip]
-pub(crate) static API: [Operation; 44] = [
+pub(crate) static API: [Operation; 47] = [
     order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
     read("/api/live-data", Needs(View), || get(live::live_data)),
     read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
@@ -80,6 +81,9 @@ pub(crate) static API: [Operation; 44] = [
     order("POST", "/api/setup", Public, Json, || web::post().to(session::set_up)),
     order("POST", "/api/logout", User, Json, || web::post().to(session::logout)),
     order("POST", "/api/password", User, Json, || web::post().to(session::password)),
+    order("POST", "/api/second-factor", User, Json, || web::post().to(second_factor::begin)),
+    order("POST", "/api/second-factor/confirm", User, Json, || web::post().to(second_factor::confirm)),
+    order("POST", "/api/second-factor/remove", User, Json, || web::post().to(second_factor::remove)),
     read("/api/users", Needs(ManageUsers), || get(users::users)),
     order("POST", "/api/users", Needs(ManageUsers), Json, || web::post().to(users::add)),
     order("PATCH", "/api/users/{name}", Needs(ManageUsers), Json, || web::patch().to(users::change)),

@@ -44,6 +44,8 @@ pub(crate) struct SessionResponse {
     /// The user's role: `viewer`, `engineer`, `plant-head`, `manager` or `admin`; null if it is no user.
     #[schema(required, example = "engineer")]
     role: Option<&'static str>,
+    /// Whether the user's logins need a code of an authenticator app.
+    second_factor: bool,
     /// What may be done, by name, such as `view`.
     permissions: Vec<&'static str>,
 }
@@ -58,6 +60,9 @@ pub(crate) struct LoginSchema {
     name: Name,
     /// The password.
     password: String,
+    /// The code of the user's authenticator app; needed if the response without it is `code-needed`.
+    #[schema(example = "287082")]
+    code: Option<String>,
 }
 
 /// The use of a set-up link.
@@ -124,6 +129,12 @@ pub(crate) async fn session(
         kind,
         name,
         role,
+        second_factor: match (&principal, access.directory()) {
+            (Principal::User { name, .. }, Ok(directory)) => {
+                directory.user(name).is_some_and(|user| user.confirmed_factor().is_some())
+            }
+            _ => false,
+        },
         permissions: Permission::all().filter(|p| principal.may(*p)).map(Permission::as_str).collect(),
     })
 }
@@ -148,11 +159,11 @@ pub(crate) async fn login(
     _: Query<NoParameters>,
     JsonBody { json: body, .. }: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let LoginSchema { name, password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
+    let LoginSchema { name, password, code } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let cookie = SessionCookie { secure: access.settings().secure_cookies };
     let previous = session_credential(&request, cookie).map(|session| session.id().clone());
     let peer = request.peer_addr();
-    let login = Login { name: &name, password, address: peer.map(|peer| peer.ip()), previous };
+    let login = Login { name: &name, password, address: peer.map(|peer| peer.ip()), code, previous };
     let entry = AuditEntry::done(node.engine.now(), &who(&request), AuditAction::Login, name.as_str());
     match access.login(login, node.engine.now().millis()).await {
         Ok(session) => {
@@ -215,7 +226,7 @@ pub(crate) async fn password(
     let address = request.peer_addr().map(|peer| peer.ip());
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPassword, name.as_str());
     let change = async move {
-        let login = Login { name: &user, password: current, address, previous: None };
+        let login = Login { name: &user, password: current, address, code: None, previous: None };
         Ok(changing.change_password(login, new, now_ms).await?)
     };
     let session = command.execute(change).await?;

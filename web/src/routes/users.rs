@@ -43,6 +43,8 @@ pub(crate) struct UserResponse {
     disabled: bool,
     /// Whether the user has set a password.
     has_password: bool,
+    /// Whether the user's logins need a code of an authenticator app.
+    second_factor: bool,
     /// When the user was added.
     #[schema(format = DateTime)]
     added_at: String,
@@ -231,6 +233,7 @@ impl From<&User> for UserResponse {
             role: role.as_str(),
             disabled: *disabled,
             has_password: password.is_some(),
+            second_factor: user.confirmed_factor().is_some(),
             added_at: Timestamp::from_millis(*at_ms).map(|at| at.to_string()).unwrap_or_default(),
         }
     }

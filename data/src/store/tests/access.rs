@@ -16,10 +16,13 @@ fn some_records() -> Vec<Record> {
         directory.apply(change);
     }
     let password: PasswordHash = serde_json::from_value("$argon2id$hash".into()).expect("a hash");
-    let session = NewSession { user: &ada, address: "::1".into(), previous: None, password: Some(password) };
+    let session =
+        NewSession { user: &ada, address: "::1".into(), previous: None, code: None, password: Some(password) };
     let (change, session) = directory.plan_login(session, LIMITS, now).expect("logged in");
     directory.apply(change);
     let Change { records: ended, .. } = directory.plan_end_session(session.id(), now + 1);
+    let (change, _) = directory.plan_second_factor(&ada, now).expect("begun");
+    directory.apply(change);
     let token = NewToken {
         name: "gateway-1".parse().expect("a name"),
         pumps: [pump("P/1"), pump("Fö 2")].into(),

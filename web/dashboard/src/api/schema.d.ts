@@ -78,11 +78,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's machine.
-         * @description Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an action, for
-         *     a client and a reason, is recorded at once. Further refusals with the same action, client and reason are counted for five
-         *     minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted. Entries of the same time
-         *     stay together, so a page may be slightly longer than `limit`.
+         * Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's
+         *     machine.
+         * @description Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an
+         *     action, for a client and a reason, is recorded at once. Further refusals with the same action, client and reason are
+         *     counted for five minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted.
+         *     Entries of the same time stay together, so a page may be slightly longer than `limit`.
          *
          *     Needs the permission `view-audit`.
          */
@@ -554,6 +555,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a second factor: returns the secret for an authenticator app. Logins need a code after it is confirmed.
+         * @description For users who have logged in.
+         */
+        post: operations["begin_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirms the second factor with a code of the app. From now on logins need a code.
+         * @description For users who have logged in.
+         */
+        post: operations["confirm_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/second-factor/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Removes the second factor: logins need no code.
+         * @description For users who have logged in.
+         */
+        post: operations["remove_second_factor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/sensor-history": {
         parameters: {
             query?: never;
@@ -960,9 +1021,10 @@ export interface components {
         /** @description A command of a person, executed or refused. */
         AuditResponse: {
             /**
-             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
-             *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`, `login`, `logout`,
-             *     `set-password`, `add-user`, `reset-user`, `set-role`, `disable-user`, `add-token` or `revoke-token`.
+             * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`,
+             *     `remove-profile`, `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`,
+             *     `login`, `logout`, `set-password`, `set-second-factor`, `add-user`, `reset-user`, `set-role`, `disable-user`,
+             *     `add-token` or `revoke-token`.
              * @example restart
              */
             action: string;
@@ -974,8 +1036,8 @@ export interface components {
             /** @description Details; may be empty. */
             detail: string;
             /**
-             * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
-             *     `simulation`.
+             * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,
+             *     or `simulation`.
              * @example pump/P-101
              */
             object: string;
@@ -985,8 +1047,8 @@ export interface components {
              */
             outcome: string;
             /**
-             * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the address and port
-             *     of a client without credentials, if the node has no users.
+             * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the
+             *     address and port of a client without credentials, if the node has no users.
              * @example user ada
              */
             who: string;
@@ -1101,6 +1163,14 @@ export interface components {
              * @description The device's time minus the time of receipt, in milliseconds: positive if the clock is ahead.
              */
             offset_ms: number;
+        };
+        /** @description A code. */
+        Code: {
+            /**
+             * @description The app's code.
+             * @example 287082
+             */
+            code: string;
         };
         /** @description What to learn from: stored readings, or the readings from now on if both fields are absent. */
         CommissionRequest: {
@@ -1571,9 +1641,10 @@ export interface components {
             /** @description The items, in the list's order. */
             items: {
                 /**
-                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`, `remove-profile`,
-                 *     `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`, `login`, `logout`,
-                 *     `set-password`, `add-user`, `reset-user`, `set-role`, `disable-user`, `add-token` or `revoke-token`.
+                 * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`,
+                 *     `remove-profile`, `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`,
+                 *     `login`, `logout`, `set-password`, `set-second-factor`, `add-user`, `reset-user`, `set-role`, `disable-user`,
+                 *     `add-token` or `revoke-token`.
                  * @example restart
                  */
                 action: string;
@@ -1585,8 +1656,8 @@ export interface components {
                 /** @description Details; may be empty. */
                 detail: string;
                 /**
-                 * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup, or
-                 *     `simulation`.
+                 * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,
+                 *     or `simulation`.
                  * @example pump/P-101
                  */
                 object: string;
@@ -1596,8 +1667,8 @@ export interface components {
                  */
                 outcome: string;
                 /**
-                 * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the address and port
-                 *     of a client without credentials, if the node has no users.
+                 * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the
+                 *     address and port of a client without credentials, if the node has no users.
                  * @example user ada
                  */
                 who: string;
@@ -1901,6 +1972,11 @@ export interface components {
         /** @description A login. */
         Login: {
             /**
+             * @description The code of the user's authenticator app; needed if the response without it is `code-needed`.
+             * @example 287082
+             */
+            code?: string | null;
+            /**
              * @description The user's name.
              * @example ada
              */
@@ -2023,6 +2099,11 @@ export interface components {
              * @example the pump's oldest is skipped
              */
             when_full: string;
+        };
+        /** @description The own password, for a change of the second factor. */
+        OwnPassword: {
+            /** @description The password. */
+            password: string;
         };
         /** @description A change of the own password. */
         PasswordChange: {
@@ -2337,6 +2418,21 @@ export interface components {
             /** @description Its id. */
             revoked: string;
         };
+        /** @description A second factor that is not confirmed yet. */
+        SecondFactorResponse: {
+            /** @description The secret for the app, in base 32. It is not shown again. */
+            secret: string;
+            /**
+             * @description The same as an address, for a QR code.
+             * @example otpauth://totp/Volute:ada?secret=...&issuer=Volute
+             */
+            url: string;
+        };
+        /** @description Whether logins need a code. */
+        SecondFactorState: {
+            /** @description Whether they do. */
+            second_factor: boolean;
+        };
         /** @description Who sends the request, and what this principal may do. */
         SessionResponse: {
             /** @description Whether it is a demo. */
@@ -2355,6 +2451,8 @@ export interface components {
              * @example engineer
              */
             role: string | null;
+            /** @description Whether the user's logins need a code of an authenticator app. */
+            second_factor: boolean;
             /**
              * @description Whether the node has users, so that requests need a login or a token. If not, everybody on the node's machine
              *     may do everything.
@@ -2681,6 +2779,8 @@ export interface components {
              * @example engineer
              */
             role: string;
+            /** @description Whether the user's logins need a code of an authenticator app. */
+            second_factor: boolean;
         };
         /** @description The users. */
         UsersResponse: {
@@ -3285,7 +3385,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The name or the password is wrong, or the set-up link is not valid */
+            /** @description The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3651,7 +3751,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The name or the password is wrong, or the set-up link is not valid */
+            /** @description The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`) */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5141,6 +5241,333 @@ export interface operations {
             };
         };
     };
+    begin_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The own password */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            /** @description The secret for the app */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is a second factor already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many logins have failed; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A code of the app */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Code"];
+            };
+        };
+        responses: {
+            /** @description Logins need a code now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorState"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many logins have failed; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The own password */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            /** @description Logins need no code now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactorState"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`) */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many logins have failed; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sensor_history: {
         parameters: {
             query?: {
@@ -5305,7 +5732,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The name or the password is wrong, or the set-up link is not valid */
+            /** @description The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`) */
             401: {
                 headers: {
                     [name: string]: unknown;

@@ -13,7 +13,7 @@ fn name(text: &str) -> Name {
 
 fn login<'a>(name: &'a Name, password: &str) -> Login<'a> {
     let (password, address) = (password.to_owned(), Some(IpAddr::from([10, 0, 0, 7])));
-    Login { name, password, address, previous: None }
+    Login { name, password, address, code: None, previous: None }
 }
 
 /// Returns the access of a node with the admin ada, and her session.
@@ -98,4 +98,23 @@ async fn a_stream_ends_with_its_session_and_with_the_first_user() {
     assert!(access.may_still_view(&ada, 3));
     access.logout(session.id(), 4).await.expect("logged out");
     assert!(!access.may_still_view(&ada, 5));
+}
+
+#[tokio::test]
+async fn a_second_factor_is_confirmed_needed_and_removed() {
+    let (access, session) = with_ada(records()).await;
+    let ada = name("ada");
+    let wrong = access.begin_second_factor(login(&ada, "wrong"), 1).await;
+    assert!(matches!(wrong, Err(ChangeError::WrongPassword)));
+    access.begin_second_factor(login(&ada, PASSWORD), 2).await.expect("begun");
+    access.login(login(&ada, PASSWORD), 3).await.expect("it is not confirmed yet");
+    let wrong = access.confirm_second_factor(&ada, "000000000", None, 4).await;
+    assert!(matches!(wrong, Err(ChangeError::Access(AccessError::WrongCode))));
+    for _ in 0..5 {
+        let _ = access.confirm_second_factor(&ada, "000000000", None, 4).await;
+    }
+    let guessed = access.confirm_second_factor(&ada, "000000000", None, 4).await;
+    assert!(matches!(guessed, Err(ChangeError::LockedOut(_))), "codes cannot be tried: {guessed:?}");
+    access.remove_second_factor(login(&ada, PASSWORD), 5).await.expect("removed");
+    access.session(&session, 6).expect("the session continues");
 }
