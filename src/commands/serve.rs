@@ -5,6 +5,7 @@
 //! simulation, the web server, the engine and the store, in this order. All of them together may take
 //! `server.shutdown_timeout`. A second signal ends the process at once.
 
+mod access;
 mod control_server;
 
 use std::{
@@ -20,18 +21,20 @@ use actix_rt::task::JoinHandle;
 use anyhow::{Context, Result, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, timeout},
+    time::timeout,
 };
-use volute_access::SessionLimits;
 use volute_actors::{
-    CommissioningSettings, Engine, EngineHandle, EngineParts, EngineSettings, IngestSettings, KindParts, LiveSettings,
-    Plan, Simulation, Speed,
+    CommissioningSettings, Engine, EngineParts, EngineSettings, IngestSettings, KindParts, LiveSettings, Plan,
+    Simulation, Speed,
 };
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, cadence::format_interval};
-use volute_web::{Access, AccessSettings, WebHandle, WebSettings};
+use volute_web::{Access, WebHandle, WebSettings};
 
-use self::control_server::ControlServer;
+use self::{
+    access::{check_exposure, maintain_access},
+    control_server::ControlServer,
+};
 use super::{
     backup::clear_staging,
     data_folder,
@@ -46,9 +49,7 @@ use crate::{
     node_kinds::NodeKinds,
     telemetry,
 };
-
-/// How often times of last use are stored.
-const ACCESS_MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) use access::access_settings;
 
 /// Runs a node until SIGTERM or Ctrl-C, then completes the work in progress.
 ///
@@ -74,10 +75,11 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     };
     let handle = engine.handle();
     let access = Access::open(Box::new(store.clone()), access_settings(config)).await;
-    check_exposure(local_address, access.is_secured())?;
+    let secured = access.is_secured();
+    check_exposure(local_address, secured)?;
     let node =
         RunningNode::start(config, demo, listener, client_limits(config, limit), (store, engine, access)).await?;
-    announce(config, local_address, demo);
+    announce(config, local_address, demo, secured);
 
     tokio::select! {
         () = stop.wait() => {}
@@ -176,7 +178,7 @@ async fn start_engine(config: &Config, demo: bool) -> Result<(Store, Engine)> {
 }
 
 /// Prints the node's URL on standard output, and logs it. Ignores a closed standard output.
-fn announce(config: &Config, local_address: SocketAddr, demo: bool) {
+fn announce(config: &Config, local_address: SocketAddr, demo: bool, secured: bool) {
     let profile = &config.model.profile;
     tracing::info!(%local_address, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
     let mut text = format!("Volute listens on http://{local_address}\n");
@@ -184,45 +186,13 @@ fn announce(config: &Config, local_address: SocketAddr, demo: bool) {
         text +=
             "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
     }
+    if !secured {
+        text += "Not secured: everybody on this machine can do everything. To ask for logins: volute user add NAME --role admin\n";
+    }
     for warning in warnings(local_address, rustix::process::geteuid().is_root()) {
         tracing::warn!("{warning}");
     }
     let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// Refuses an address that other machines reach if nobody needs to log in. Also the place for the rule that such an address needs
-/// TLS, or a proxy that has it.
-fn check_exposure(local_address: SocketAddr, secured: bool) -> Result<()> {
-    if !local_address.ip().is_loopback() && !secured {
-        bail!(
-            "{local_address} is not a loopback address, and this node has no users, so anybody could change it. Add one first: \
-             volute user add NAME --role admin"
-        );
-    }
-    Ok(())
-}
-
-/// Returns the settings of access. There is no TLS yet, so browsers would not send a cookie that is restricted to it.
-pub(super) fn access_settings(config: &Config) -> AccessSettings {
-    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    AccessSettings {
-        sessions: SessionLimits {
-            idle_ms: millis(config.access.session_idle),
-            absolute_ms: millis(config.access.session),
-        },
-        anonymous_ingest: config.ingest.anonymous,
-        secure_cookies: false,
-    }
-}
-
-/// Stores times of last use, and forgets expired sessions, once a minute until the future is dropped.
-async fn maintain_access(access: Access, engine: EngineHandle) {
-    let mut ticks = tokio::time::interval(ACCESS_MAINTENANCE_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        access.maintain(engine.now().millis()).await;
-    }
 }
 
 /// Returns warnings about the address and the user of the node.
@@ -377,20 +347,6 @@ impl StopSignals {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_for_others_needs_a_user() {
-        for (local_address, secured, starts) in [
-            ("127.0.0.1:5000", false, true),
-            ("[::1]:5000", false, true),
-            ("0.0.0.0:5000", false, false),
-            ("192.168.1.2:1", false, false),
-            ("[::]:5000", true, true),
-        ] {
-            let local_address = local_address.parse().expect("an address");
-            assert_eq!(check_exposure(local_address, secured).is_ok(), starts, "{local_address}");
-        }
-    }
 
     #[test]
     fn an_open_address_and_the_user_root_cause_warnings() {

@@ -8,7 +8,6 @@
 )]
 
 mod access;
-mod access_kills;
 mod architecture;
 mod audit;
 #[cfg(feature = "failpoints")]

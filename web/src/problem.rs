@@ -2,6 +2,8 @@
 //!
 //! Does not handle the outcomes of single items of a post; see `routes/ingest.rs`.
 
+mod access_kind;
+
 use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
@@ -9,7 +11,7 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_access::{AccessError, PasswordError, Permission};
+use volute_access::Permission;
 use volute_actors::{AssignProfileError, CommissionError, IngestError, RemoveKindError, RemovePumpError};
 use volute_data::StoreError;
 use volute_plant::PumpId;
@@ -183,7 +185,7 @@ impl ApiError {
             Self::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "not-logged-in", "Credentials are needed"),
             Self::NotAllowed { .. } => (StatusCode::FORBIDDEN, "not-allowed", "This is not allowed"),
             Self::ForeignPumps { .. } => (StatusCode::FORBIDDEN, "foreign-pumps", "The token is for other pumps"),
-            Self::Access(error) => access_kind(error),
+            Self::Access(error) => access_kind::of(error),
             Self::TooManyResponses | Self::TooManyReaders => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node is overloaded with queries")
             }
@@ -352,44 +354,6 @@ impl ApiError {
             }
             _ => None,
         }
-    }
-}
-
-/// Returns the kind of a change that was refused.
-fn access_kind(error: &ChangeError) -> (StatusCode, &'static str, &'static str) {
-    match error {
-        ChangeError::WrongPassword => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
-        ChangeError::Access(AccessError::WrongCode) => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
-        ChangeError::Access(AccessError::CodeNeeded) => (StatusCode::UNAUTHORIZED, "code-needed", "A code is needed"),
-        ChangeError::Access(AccessError::InvalidLink) => {
-            (StatusCode::UNAUTHORIZED, "invalid-link", "The set-up link is not valid")
-        }
-        ChangeError::LockedOut(_) => (StatusCode::TOO_MANY_REQUESTS, "locked-out", "Too many logins have failed"),
-        ChangeError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy-logins", "Too many logins are in progress"),
-        ChangeError::Password(PasswordError::Hash)
-        | ChangeError::Access(AccessError::NoRandomness)
-        | ChangeError::Unavailable
-        | ChangeError::Store(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "access-unavailable", "Users and tokens are unavailable")
-        }
-        ChangeError::Password(_) => (StatusCode::BAD_REQUEST, "weak-password", "The password is not allowed"),
-        ChangeError::Access(AccessError::UnknownUser(_)) => {
-            (StatusCode::NOT_FOUND, "unknown-user", "The user is unknown")
-        }
-        ChangeError::Access(AccessError::UnknownToken(_)) => {
-            (StatusCode::NOT_FOUND, "unknown-token", "The token is unknown")
-        }
-        ChangeError::Access(AccessError::WrongPumpCount(_)) => {
-            (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed")
-        }
-        ChangeError::Access(
-            AccessError::UserExists(_)
-            | AccessError::Disabled(_)
-            | AccessError::TooManyUsers(_)
-            | AccessError::TooManyTokens(_)
-            | AccessError::TwoTokens(_)
-            | AccessError::HasSecondFactor,
-        ) => (StatusCode::CONFLICT, "access-conflict", "The change contradicts what exists"),
     }
 }
 

@@ -161,13 +161,16 @@ pub(crate) async fn login(
 ) -> Result<HttpResponse, ApiError> {
     let LoginSchema { name, password, code } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let cookie = SessionCookie { secure: access.settings().secure_cookies };
-    let previous = session_credential(&request, cookie).map(|session| session.id().clone());
+    let now_ms = node.engine.now().millis();
+    // The id of a session is no secret, so the cookie must be valid for the session to end.
+    let previous = session_credential(&request, cookie).filter(|session| access.session(session, now_ms).is_ok());
+    let previous = previous.map(|session| session.id().clone());
     let peer = request.peer_addr();
     let login = Login { name: &name, password, address: peer.map(|peer| peer.ip()), code, previous };
     let entry = AuditEntry::done(node.engine.now(), &who(&request), AuditAction::Login, name.as_str());
-    match access.login(login, node.engine.now().millis()).await {
+    match access.login(login, now_ms).await {
         Ok(session) => {
-            let user = access.session(&session, node.engine.now().millis()).map_err(|_| ChangeError::WrongPassword)?;
+            let user = access.session(&session, now_ms).map_err(|_| ChangeError::WrongPassword)?;
             let from = peer.map(|peer| format!("from {peer}")).unwrap_or_default();
             let entry = AuditEntry::done(node.engine.now(), &user, AuditAction::Login, name.as_str()).detail(&from);
             node.engine.record_action(entry).await;

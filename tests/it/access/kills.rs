@@ -10,10 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use volute_access::Role;
 
-use crate::{
-    access::{Client, Plant, item, with_token},
-    support::{Node, wait_until},
-};
+use super::{Client, Plant, item, with_token};
+use crate::support::{Node, wait_until};
 
 /// What the node has acknowledged.
 #[derive(Default)]
