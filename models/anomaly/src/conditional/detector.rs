@@ -138,9 +138,9 @@ impl Detector {
     ) -> Option<ConditionalResult> {
         let reading = self.follow(baseline, at, samples)?;
         let residuals = self.standardized(baseline, &reading);
-        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, self.guard);
+        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, Some(self.guard));
         if let Some(judgement) = &judgement {
-            let known = self.operating_point_known(baseline, samples);
+            let known = self.operating_point_known(baseline, samples, &reading);
             let step = self.phase.advance(baseline, &self.averages, judgement, known, reading.elapsed_s);
             self.learn(baseline, step, &reading, Learn::All);
         }
@@ -156,9 +156,17 @@ impl Detector {
         }
     }
 
-    fn operating_point_known(&self, baseline: &ConditionalBaseline, samples: &[Sample]) -> OperatingPointKnown {
-        if self.guard.is_outside() {
+    fn operating_point_known(
+        &self,
+        baseline: &ConditionalBaseline,
+        samples: &[Sample],
+        reading: &FollowedReading,
+    ) -> OperatingPointKnown {
+        if self.guard.is_outside_now() {
             OperatingPointKnown::Outside
+        } else if self.guard.is_outside() {
+            let unguarded = judge(baseline, &self.averages, &reading.variances, &self.noises, None);
+            OperatingPointKnown::WasOutside { score: unguarded.map_or(f64::INFINITY, |judgement| judgement.score) }
         } else if baseline.channels.lacks_operating_point(samples) {
             OperatingPointKnown::Missing
         } else {

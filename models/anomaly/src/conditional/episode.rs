@@ -10,7 +10,9 @@
 //! Either must hold for two readings, and for half of the scale's time if a longer scale than the two shortest raised it.
 //! Judged at a shorter scale than that, noise would end a slow fault and begin it again many times. No episode
 //! ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is missing: nothing
-//! is known of the fault then. Readings without speed are not counted, so that a few do not put the end off.
+//! is known of the fault then. Readings without speed are not counted, so that a few do not put the end off. For some time
+//! after the pump is back at a known speed it is judged less strictly; an episode ends then only if the score without this
+//! allowance is below 0.5.
 //!
 //! Example at one reading per second: flow falls by 10 % for five minutes.
 //!
@@ -64,13 +66,15 @@ pub(super) struct Episode {
 }
 
 /// How much is known of the operating point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum OperatingPointKnown {
     Yes,
     /// The speed is missing in this reading.
     Missing,
     /// The pump runs where it was not seen before.
     Outside,
+    /// It did recently, and no longer does: heat remembers. `score`: the anomaly score without any allowance for that.
+    WasOutside { score: f64 },
 }
 
 /// What a judged reading does to the phase.
@@ -117,14 +121,15 @@ impl Phase {
             if judgement.score > episode.peak {
                 episode.set_peak(baseline, averages, judgement);
             }
-            if known == OperatingPointKnown::Missing {
-                return Step::Hold;
-            }
-            let is_outside = known == OperatingPointKnown::Outside;
             let is_quiet = judgement.score < TUNING.quiet;
-            let is_over = is_quiet || episode.remaining(baseline, averages) < TUNING.returned;
-            let is_known = !is_outside && averages.mean(episode.scale, episode.output).is_some();
-            if !episode.count(is_over && is_known, baseline, elapsed_s) {
+            let is_over = match known {
+                OperatingPointKnown::Missing => return Step::Hold,
+                OperatingPointKnown::Outside => false,
+                OperatingPointKnown::WasOutside { score } => score < TUNING.quiet,
+                OperatingPointKnown::Yes => is_quiet || episode.remaining(baseline, averages) < TUNING.returned,
+            };
+            let is_measured = averages.mean(episode.scale, episode.output).is_some();
+            if !episode.count(is_over && is_measured, baseline, elapsed_s) {
                 return Step::Hold;
             }
             let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
@@ -140,8 +145,8 @@ impl Phase {
                 _ => {}
             }
         }
-        let is_normal = judgement.score < 1.0 && known != OperatingPointKnown::Outside;
-        if is_normal { Step::Learn } else { Step::Hold }
+        let is_known = matches!(known, OperatingPointKnown::Yes | OperatingPointKnown::Missing);
+        if judgement.score < 1.0 && is_known { Step::Learn } else { Step::Hold }
     }
 
     /// Whether it fits these numbers of scales and outputs.
@@ -303,6 +308,8 @@ mod tests {
         bench.advance(2.0, 0);
         bench.known = OperatingPointKnown::Outside;
         (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        bench.known = OperatingPointKnown::WasOutside { score: 0.6 };
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
         bench.known = OperatingPointKnown::Missing;
         (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
         bench.known = OperatingPointKnown::Yes;
@@ -315,9 +322,22 @@ mod tests {
     }
 
     #[test]
+    fn an_episode_ends_soon_after_the_pump_is_back_at_a_known_speed() {
+        let mut bench = Bench::new(false);
+        bench.settle(10.0);
+        bench.advance(2.0, 0);
+        bench.known = OperatingPointKnown::WasOutside { score: 0.4 };
+        bench.advance(0.1, 0);
+        assert!(bench.phase.in_episode(), "one reading is not enough");
+        assert_eq!((bench.advance(0.1, 0), bench.phase.in_episode()), (Step::Hold, false), "but nothing is learned yet");
+    }
+
+    #[test]
     fn nothing_is_learned_outside_of_the_known_speeds() {
         let mut bench = Bench::new(false);
-        bench.known = OperatingPointKnown::Outside;
-        assert_eq!(bench.advance(0.1, 0), Step::Hold);
+        for known in [OperatingPointKnown::Outside, OperatingPointKnown::WasOutside { score: 0.1 }] {
+            bench.known = known;
+            assert_eq!(bench.advance(0.1, 0), Step::Hold);
+        }
     }
 }

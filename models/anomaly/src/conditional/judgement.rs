@@ -39,13 +39,13 @@ impl OutputJudgement {
 }
 
 /// Judges the averages. `variances`: what each output's reading is uncertain by, apart from noise, ramps and guard. `None` if no
-/// output can be judged.
+/// output can be judged. Without a guard no allowance is made for speeds that were not seen.
 pub(super) fn judge(
     baseline: &ConditionalBaseline,
     averages: &Averages,
     variances: &[f64],
     noises: &[Noise],
-    guard: Guard,
+    guard: Option<Guard>,
 ) -> Option<Judgement> {
     let mut outputs: Vec<Option<OutputJudgement>> = vec![None; baseline.outputs.len()];
     let mut extra = vec![0.0; baseline.outputs.len()];
@@ -56,9 +56,10 @@ pub(super) fn judge(
             *mean = averages.mean(scale, output);
         }
         let share = baseline.scales.share(scale);
-        let squared_guard = averages.squared_guard(scale).max(guard.level().powi(2));
+        let squared_guard = guard.map_or(0.0, |guard| averages.squared_guard(scale).max(guard.level().powi(2)));
         for (output, extra) in extra.iter_mut().enumerate() {
-            let guard_share = guard.share(baseline.channels.outputs[output].group, means[output].unwrap_or(0.0));
+            let group = baseline.channels.outputs[output].group;
+            let guard_share = guard.map_or(0.0, |guard| guard.share(group, means[output].unwrap_or(0.0)));
             *extra = variances[output]
                 + of_scale.ramp_factors[output] * averages.ramp(scale)
                 + squared_guard * (guard_share * baseline.outputs[output].magnitude).powi(2)

@@ -58,7 +58,12 @@ impl Guard {
         }
     }
 
-    /// Whether the pump runs where it was not seen before.
+    /// Whether the pump runs where it was not seen before, in this reading.
+    pub(super) fn is_outside_now(self) -> bool {
+        self.now > TUNING.max_guard
+    }
+
+    /// Whether the pump runs where it was not seen before, or did recently.
     pub(super) fn is_outside(self) -> bool {
         self.level() > TUNING.max_guard
     }
