@@ -39,6 +39,7 @@ mod fit_error;
 mod judgement;
 mod outputs;
 mod packed;
+mod recent;
 mod refit;
 mod regression;
 mod result;

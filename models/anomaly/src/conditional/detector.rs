@@ -20,7 +20,7 @@ use super::{
     averages::Averages,
     baseline::{ConditionalBaseline, OutputBaseline},
     channels::Group,
-    episode::{OperatingPointKnown, Phase, Step},
+    episode::{JudgedReading, OperatingPointKnown, Phase, Step},
     features::{InputFilter, share},
     judgement::{Judgement, judge},
     regression::{Projections, Regressions},
@@ -141,7 +141,14 @@ impl Detector {
         let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, Some(self.guard));
         if let Some(judgement) = &judgement {
             let known = self.operating_point_known(baseline, samples, &reading);
-            let step = self.phase.advance(baseline, &self.averages, judgement, known, reading.elapsed_s);
+            let judged = JudgedReading {
+                averages: &self.averages,
+                residuals: &reading.residuals,
+                judgement,
+                known,
+                elapsed_s: reading.elapsed_s,
+            };
+            let step = self.phase.advance(baseline, &judged);
             self.learn(baseline, step, &reading, Learn::All);
         }
         Some(self.result(baseline, judgement.as_ref(), &reading.expected, residuals))
@@ -249,7 +256,11 @@ impl Detector {
     fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
         match step {
             Step::Hold => {}
-            Step::Forget => self.averages.clear(),
+            Step::Forget => {
+                self.averages.clear();
+                let interval_s = baseline.scales.interval_s;
+                self.averages.add(&baseline.scales, &reading.residuals, self.guard.level(), interval_s);
+            }
             Step::Learn => self.learn_normal(baseline, reading, what),
             Step::Relearn { nth, done } => {
                 for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {

@@ -3,16 +3,22 @@
 //! An episode begins when the anomaly score is above 1. It ends in one of two ways:
 //!
 //! - The score is below 0.5.
-//! - Less than 10 % of the episode's greatest change is left, in its own direction, at the scale that raised it. The pump has
-//!   come back to near where it was, but not exactly; its levels are then learned for 90 s, or, if these are
-//!   too few readings, only the averages begin anew.
+//! - Little of the episode's greatest change is left, in its own direction. The pump has come back to near where it was, but
+//!   not exactly; its levels are then learned for 90 s, or, if these are too few readings, only the averages begin anew.
 //!
-//! Either must hold for two readings, and for half of the scale's time if a longer scale than the two shortest raised it.
-//! Judged at a shorter scale than that, noise would end a slow fault and begin it again many times. No episode
-//! ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is missing: nothing
-//! is known of the fault then. Readings without speed are not counted, so that a few do not put the end off. For some time
-//! after the pump is back at a known speed it is judged less strictly; an episode ends then only if the score without this
-//! allowance is below 0.5.
+//! How this is measured depends on the scale that raised the episode:
+//!
+//! - One of the two shortest: less than 10 % of the change is left in the shortest average, for two readings.
+//! - A longer one: less than 25 % is left in the mean of the last readings (`recent.rs`). They are those of half the time of
+//!   the shortest scale at which the change is anomalous too, and at least of half the time of the scale that raised it,
+//!   divided by the square of the peak score: the larger a change, the fewer readings show that it is gone. The average that
+//!   raised the episode would remember a large change for hours. Over less time than that, noise would end a slow fault and
+//!   begin it again many times. A score below 0.5 must last as long.
+//!
+//! No episode ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is
+//! missing: nothing is known of the fault then. Readings without speed are not counted, so that a few do not put the end off.
+//! For some time after the pump is back at a known speed it is judged less strictly; an episode ends then only if the score
+//! without this allowance is below 0.5.
 //!
 //! Example at one reading per second: flow falls by 10 % for five minutes.
 //!
@@ -30,7 +36,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{averages::Averages, baseline::ConditionalBaseline, judgement::Judgement, tuning::TUNING};
+use super::{
+    averages::Averages, baseline::ConditionalBaseline, judgement::Judgement, recent::RecentMeans, tuning::TUNING,
+};
 
 /// What a pump's detector is doing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -57,10 +65,12 @@ pub(super) struct Episode {
     output: usize,
     /// The scale at which what is left of the change is measured.
     scale: usize,
-    /// Whether the episode must be quiet for half of the scale's time.
-    is_slow: bool,
+    /// For how long the pump must be back. 0 in an episode that one of the two shortest scales raised.
+    needed_s: f64,
     /// The greatest change: each output's average, in standard deviations.
     change: Vec<f64>,
+    /// What is left of it.
+    recent: RecentMeans,
     quiet_readings: u32,
     quiet_s: f64,
 }
@@ -74,7 +84,21 @@ pub(super) enum OperatingPointKnown {
     /// The pump runs where it was not seen before.
     Outside,
     /// It did recently, and no longer does: heat remembers. `score`: the anomaly score without any allowance for that.
-    WasOutside { score: f64 },
+    WasOutside {
+        score: f64,
+    },
+}
+
+/// A judged reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JudgedReading<'a> {
+    pub averages: &'a Averages,
+    /// One per output, NaN where missing.
+    pub residuals: &'a [f64],
+    pub judgement: &'a Judgement,
+    pub known: OperatingPointKnown,
+    /// Since the reading before.
+    pub elapsed_s: f64,
 }
 
 /// What a judged reading does to the phase.
@@ -86,7 +110,8 @@ pub(super) enum Step {
     Learn,
     /// Relearn the offsets, of which this is the `nth` reading. `done`: the last.
     Relearn { nth: u32, done: bool },
-    /// The averages of the residuals begin anew: an episode has ended, and there are too few readings to relearn from.
+    /// The averages of the residuals begin anew with this reading: an episode has ended, and there are too few readings to
+    /// relearn from.
     Forget,
 }
 
@@ -97,14 +122,8 @@ impl Phase {
     }
 
     /// Passes a judged reading.
-    pub(super) fn advance(
-        &mut self,
-        baseline: &ConditionalBaseline,
-        averages: &Averages,
-        judgement: &Judgement,
-        known: OperatingPointKnown,
-        elapsed_s: f64,
-    ) -> Step {
+    pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> Step {
+        let JudgedReading { averages, judgement, known, elapsed_s, .. } = *reading;
         if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
             *readings += 1;
             *so_far_s += elapsed_s;
@@ -121,17 +140,13 @@ impl Phase {
             if judgement.score > episode.peak {
                 episode.set_peak(baseline, averages, judgement);
             }
-            let is_quiet = judgement.score < TUNING.quiet;
-            let is_over = match known {
-                OperatingPointKnown::Missing => return Step::Hold,
-                OperatingPointKnown::Outside => false,
-                OperatingPointKnown::WasOutside { score } => score < TUNING.quiet,
-                OperatingPointKnown::Yes => is_quiet || episode.remaining(baseline, averages) < TUNING.returned,
-            };
-            let is_measured = averages.mean(episode.scale, episode.output).is_some();
-            if !episode.count(is_over && is_measured, baseline, elapsed_s) {
+            if known == OperatingPointKnown::Missing {
                 return Step::Hold;
             }
+            if !episode.is_over(baseline, reading) {
+                return Step::Hold;
+            }
+            let is_quiet = judgement.score < TUNING.quiet;
             let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
             *self = if !is_quiet && can_relearn {
                 Phase::Relearning { readings: 0, elapsed_s: 0.0 }
@@ -154,10 +169,11 @@ impl Phase {
         match self {
             Phase::Normal => true,
             Phase::Episode(episode) => {
-                let numbers = episode.change.iter().chain([&episode.peak, &episode.quiet_s]);
+                let numbers = episode.change.iter().chain([&episode.peak, &episode.quiet_s, &episode.needed_s]);
                 episode.change.len() == outputs
                     && episode.output < outputs
                     && episode.scale < scales
+                    && episode.recent.is_valid(outputs)
                     && numbers.copied().all(f64::is_finite)
             }
             // Relearning beyond its end would last for ever.
@@ -168,49 +184,93 @@ impl Phase {
 
 impl Episode {
     fn new(baseline: &ConditionalBaseline) -> Episode {
-        let change = vec![0.0; baseline.outputs.len()];
-        Episode { peak: 0.0, output: 0, scale: 0, is_slow: false, change, quiet_readings: 0, quiet_s: 0.0 }
+        let outputs = baseline.outputs.len();
+        Episode {
+            peak: 0.0,
+            output: 0,
+            scale: 0,
+            needed_s: 0.0,
+            change: vec![0.0; outputs],
+            recent: RecentMeans::new(outputs),
+            quiet_readings: 0,
+            quiet_s: 0.0,
+        }
     }
 
     /// Takes a new greatest change.
     fn set_peak(&mut self, baseline: &ConditionalBaseline, averages: &Averages, judgement: &Judgement) {
         self.peak = judgement.score;
         self.output = judgement.output;
-        self.is_slow = judgement.scale > 1;
-        // The two shortest scales are one: the change is measured at the second, and its end at the first.
-        let measured = if self.is_slow { judgement.scale } else { 1.min(baseline.by_scale.len() - 1) };
-        self.scale = if self.is_slow { judgement.scale } else { 0 };
-        let deviation = |output: usize| {
-            let covariance = &baseline.by_scale[measured].covariance;
-            averages.mean(measured, output).unwrap_or(0.0) / covariance.get(output, output).sqrt()
+        let spans_s = &baseline.scales.spans_s;
+        // The two shortest scales are one, and the change is measured at the second.
+        let second = 1.min(spans_s.len() - 1);
+        self.scale = judgement.shortest.max(second);
+        self.needed_s = match judgement.scale > second {
+            true => (spans_s[self.scale] / 2.0).max(spans_s[judgement.scale] / 2.0 / self.peak.powi(2)),
+            false => 0.0,
         };
+        let deviation = |output: usize| averages.mean(self.scale, output).unwrap_or(0.0) / self.sd(baseline, output);
         self.change = (0..self.change.len()).map(deviation).collect();
+        self.recent.clear();
+    }
+
+    fn sd(&self, baseline: &ConditionalBaseline, output: usize) -> f64 {
+        baseline.by_scale[self.scale].covariance.get(output, output).sqrt()
+    }
+
+    /// Takes a reading. Returns whether the episode is over.
+    fn is_over(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> bool {
+        let is_quiet = match reading.known {
+            OperatingPointKnown::Missing | OperatingPointKnown::Outside => false,
+            OperatingPointKnown::WasOutside { score } => score < TUNING.quiet,
+            OperatingPointKnown::Yes => reading.judgement.score < TUNING.quiet,
+        };
+        let can_return = reading.known == OperatingPointKnown::Yes;
+        let averages = reading.averages;
+        if self.needed_s == 0.0 {
+            let has_returned =
+                can_return && self.remaining(baseline, |output| averages.mean(0, output)) < TUNING.returned;
+            let is_measured = averages.mean(0, self.output).is_some();
+            return self.count((is_quiet || has_returned) && is_measured, reading.elapsed_s);
+        }
+        if self.count(is_quiet && averages.mean(self.scale, self.output).is_some(), reading.elapsed_s) {
+            return true;
+        }
+        if !can_return {
+            self.recent.clear();
+            return false;
+        }
+        self.recent.add(reading.residuals, reading.elapsed_s);
+        if !self.recent.is_whole(self.needed_s) {
+            return false;
+        }
+        let remaining = self.remaining(baseline, |output| self.recent.mean(output));
+        let is_measured = self.recent.mean(self.output).is_some();
+        self.recent.clear();
+        is_measured && remaining < TUNING.returned_slow
     }
 
     /// Returns how much of the change is left in its own direction: 1 at its greatest, 0 when it is gone.
-    fn remaining(&self, baseline: &ConditionalBaseline, averages: &Averages) -> f64 {
-        let measured = if self.is_slow { self.scale } else { 1.min(baseline.by_scale.len() - 1) };
-        let covariance = &baseline.by_scale[measured].covariance;
+    fn remaining(&self, baseline: &ConditionalBaseline, mean: impl Fn(usize) -> Option<f64>) -> f64 {
         let (mut along, mut whole) = (0.0, 0.0);
         for (output, change) in self.change.iter().enumerate() {
-            if let Some(mean) = averages.mean(self.scale, output) {
-                along += change * mean / covariance.get(output, output).sqrt();
+            if let Some(mean) = mean(output) {
+                along += change * mean / self.sd(baseline, output);
                 whole += change * change;
             }
         }
         if whole > 0.0 { along / whole } else { 1.0 }
     }
 
-    /// Counts a reading as quiet or not. Returns whether the episode is over.
-    fn count(&mut self, is_quiet: bool, baseline: &ConditionalBaseline, elapsed_s: f64) -> bool {
+    /// Counts a reading as quiet or not. Returns whether there were enough of them.
+    fn count(&mut self, is_quiet: bool, elapsed_s: f64) -> bool {
         if !is_quiet {
             (self.quiet_readings, self.quiet_s) = (0, 0.0);
             return false;
         }
         self.quiet_readings += 1;
         self.quiet_s += elapsed_s;
-        let needed_s = if self.is_slow { baseline.scales.spans_s[self.scale] / 2.0 } else { 0.0 };
-        self.quiet_readings >= TUNING.quiet_readings && self.quiet_s >= needed_s
+        self.quiet_readings >= TUNING.quiet_readings && self.quiet_s >= self.needed_s
     }
 }
 
@@ -225,6 +285,7 @@ mod tests {
     struct Bench {
         baseline: ConditionalBaseline,
         averages: Averages,
+        residuals: Vec<f64>,
         phase: Phase,
         known: OperatingPointKnown,
     }
@@ -233,23 +294,34 @@ mod tests {
         fn new(is_fast: bool) -> Bench {
             let baseline = tests::baseline(is_fast);
             let averages = Averages::new(baseline.by_scale.len(), baseline.outputs.len());
-            Bench { baseline, averages, phase: Phase::Normal, known: OperatingPointKnown::Yes }
+            let residuals = vec![0.0; baseline.outputs.len()];
+            Bench { baseline, averages, residuals, phase: Phase::Normal, known: OperatingPointKnown::Yes }
         }
 
         /// Brings the averages of all scales to these residuals, in spreads of the output.
         fn settle(&mut self, spreads: f64) {
-            let mut residuals = vec![0.0; self.baseline.outputs.len()];
-            residuals[OUTPUT] = spreads * self.baseline.outputs[OUTPUT].spread;
+            self.set_residual(spreads);
             self.averages.clear();
             for _ in 0..200 {
-                self.averages.add(&self.baseline.scales, &residuals, 0.0, self.baseline.scales.interval_s);
+                self.averages.add(&self.baseline.scales, &self.residuals, 0.0, self.baseline.scales.interval_s);
             }
         }
 
+        /// Sets the residual of the next readings, which leaves the averages.
+        fn set_residual(&mut self, spreads: f64) {
+            self.residuals[OUTPUT] = spreads * self.baseline.outputs[OUTPUT].spread;
+        }
+
         fn advance(&mut self, score: f64, scale: usize) -> Step {
-            let judgement = Judgement { score, output: OUTPUT, scale, outputs: Vec::new() };
-            let elapsed_s = self.baseline.scales.interval_s;
-            self.phase.advance(&self.baseline, &self.averages, &judgement, self.known, elapsed_s)
+            let judgement = Judgement { score, output: OUTPUT, scale, shortest: scale, outputs: Vec::new() };
+            let reading = JudgedReading {
+                averages: &self.averages,
+                residuals: &self.residuals,
+                judgement: &judgement,
+                known: self.known,
+                elapsed_s: self.baseline.scales.interval_s,
+            };
+            self.phase.advance(&self.baseline, &reading)
         }
     }
 
@@ -296,9 +368,24 @@ mod tests {
     fn an_episode_of_a_long_scale_is_over_after_half_of_its_time() {
         let mut bench = Bench::new(false);
         bench.settle(10.0);
-        bench.advance(2.0, 2);
+        bench.advance(1.0001, 2);
         let readings = (1..).find(|_| bench.advance(0.1, 0) == Step::Learn);
         assert_eq!(readings, Some(8), "450 s at one reading per minute");
+    }
+
+    /// The averages still have the whole change.
+    #[test]
+    fn a_large_episode_of_a_long_scale_ends_when_the_last_readings_are_back() {
+        for (peak, expected) in [(1.0001, 8), (2.0, 2)] {
+            let mut bench = Bench::new(false);
+            bench.settle(10.0);
+            bench.advance(peak, 2);
+            (0..100).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold, "the fault stands"));
+            bench.advance(peak + 0.001, 2);
+            bench.set_residual(1.0);
+            let readings = (1..20).find(|_| bench.advance(0.9, 0) == Step::Forget);
+            assert_eq!(readings, Some(expected), "peak {peak}");
+        }
     }
 
     #[test]
@@ -329,7 +416,11 @@ mod tests {
         bench.known = OperatingPointKnown::WasOutside { score: 0.4 };
         bench.advance(0.1, 0);
         assert!(bench.phase.in_episode(), "one reading is not enough");
-        assert_eq!((bench.advance(0.1, 0), bench.phase.in_episode()), (Step::Hold, false), "but nothing is learned yet");
+        assert_eq!(
+            (bench.advance(0.1, 0), bench.phase.in_episode()),
+            (Step::Hold, false),
+            "but nothing is learned yet"
+        );
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Judgement {
     /// The output and the scale of the score.
     pub output: usize,
     pub scale: usize,
+    /// The shortest scale at which this output is anomalous, or else the scale of the score.
+    pub shortest: usize,
     /// Per output: its largest z over the threshold; `None` if it cannot be judged.
     pub outputs: Vec<Option<OutputJudgement>>,
 }
@@ -30,6 +32,8 @@ pub(super) struct OutputJudgement {
     pub z: f64,
     pub threshold: f64,
     pub scale: usize,
+    /// The shortest scale at which it is above its threshold.
+    pub shortest: Option<usize>,
 }
 
 impl OutputJudgement {
@@ -70,13 +74,22 @@ pub(super) fn judge(
         }
         for (output, z) in all_z.iter().enumerate() {
             let Some(z) = *z else { continue };
-            let judged = OutputJudgement { z, threshold: of_scale.thresholds[output], scale };
-            if outputs[output].is_none_or(|best| judged.score() > best.score()) {
-                outputs[output] = Some(judged);
+            let mut judged = OutputJudgement { z, threshold: of_scale.thresholds[output], scale, shortest: None };
+            let is_above = judged.score() > 1.0;
+            judged.shortest = outputs[output].and_then(|best| best.shortest).or(is_above.then_some(scale));
+            match &mut outputs[output] {
+                Some(best) if best.score() >= judged.score() => best.shortest = judged.shortest,
+                best => *best = Some(judged),
             }
         }
     }
     let judged = outputs.iter().enumerate().filter_map(|(index, output)| Some((index, (*output)?)));
     let (output, worst) = judged.max_by(|(_, a), (_, b)| a.score().total_cmp(&b.score()))?;
-    Some(Judgement { score: worst.score(), output, scale: worst.scale, outputs })
+    Some(Judgement {
+        score: worst.score(),
+        output,
+        scale: worst.scale,
+        shortest: worst.shortest.unwrap_or(worst.scale),
+        outputs,
+    })
 }

@@ -141,8 +141,10 @@ pub(super) struct ConditionalTuning {
     pub quiet: f64,
     /// It also ends when less than this share of its change is left. Chosen.
     pub returned: f64,
-    /// An episode that was raised at one of the two shortest scales is over after this many readings, one of a longer scale
-    /// after half its time. Judged at the shortest scale, a slow fault becomes 16 to 31 episodes. Chosen.
+    /// The same for an episode that a longer scale than the two shortest raised. Chosen.
+    pub returned_slow: f64,
+    /// An episode that was raised at one of the two shortest scales is over after this many readings. Judged at the shortest
+    /// scale, a slow fault becomes 16 to 31 episodes. Chosen.
     pub quiet_readings: u32,
     /// How long offsets are learned after an episode that ended at other levels than it began. Chosen.
     pub relearn_s: f64,
@@ -224,6 +226,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
 
     quiet: 0.5,
     returned: 0.1,
+    returned_slow: 0.25,
     quiet_readings: 2,
     relearn_s: 90.0,
     relearn_readings: 3.0,
