@@ -137,6 +137,14 @@ impl ConditionalBaseline {
         self.channels.outputs.iter().any(|output| output.channel == channel)
     }
 
+    /// Whether a channel of the profile, by its index, is the speed of a pump that runs at several speeds. An inverter holds it
+    /// exactly, so that it does not change is no sign of a frozen sensor.
+    pub(crate) fn is_set_speed(&self, channel: usize) -> bool {
+        self.channels.operating_point == OperatingPoint::Speed
+            && self.channels.speed == Some(channel)
+            && self.range.speed.is_some_and(|range| !range.is_narrow())
+    }
+
     /// Returns the lowest and highest speed that it knows; `None` if the pump's speed is not measured.
     pub fn speed_range(&self) -> Option<[f64; 2]> {
         let range = self.range.speed.filter(|_| self.channels.operating_point == OperatingPoint::Speed);

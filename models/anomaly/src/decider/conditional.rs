@@ -159,13 +159,7 @@ impl ConditionalDecider {
         StepJudgement { result, .. }: &StepJudgement,
         score: Option<&Score>,
     ) -> (f64, Vec<f64>) {
-        let stuck: Vec<f64> = match score {
-            Some(score) => {
-                let channels = baseline.channels.iter().zip(score.channels.iter());
-                channels.map(|(channel, score)| channel.stuck_score(score)).collect()
-            }
-            None => Vec::new(),
-        };
+        let stuck = score.map_or_else(Vec::new, |score| stuck_scores(baseline, score));
         let most_stuck = stuck.iter().copied().fold(0.0, f64::max);
         if !stuck.is_empty() {
             self.stuck.advance(baseline, most_stuck);
@@ -230,6 +224,13 @@ impl ConditionalDecider {
         };
         Ok(ConditionalDecider { steps, stuck, dynamics })
     }
+}
+
+/// Returns how stuck each channel is, except for a speed that is set.
+fn stuck_scores(baseline: &Baseline, score: &Score) -> Vec<f64> {
+    let is_set = |index| baseline.conditional.as_ref().is_some_and(|conditional| conditional.is_set_speed(index));
+    let channels = baseline.channels.iter().zip(score.channels.iter()).enumerate();
+    channels.map(|(index, (channel, score))| if is_set(index) { 0.0 } else { channel.stuck_score(score) }).collect()
 }
 
 impl StuckPhase {

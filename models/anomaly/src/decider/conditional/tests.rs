@@ -7,7 +7,7 @@ use volute_plant::Detection;
 use crate::{
     Baseline, ChannelBaseline, ChannelScore, ConditionalBaseline, Decider, DeciderMemory, Detector, Score, StepInput,
     TimedSamples,
-    conditional::tests::pump::{FLOW, Pump, profile},
+    conditional::tests::pump::{FLOW, Pump, SPEED, profile},
     testing::model,
 };
 
@@ -105,6 +105,17 @@ fn a_stuck_channel_is_an_episode_until_it_moves_again() {
     }
     let expected = [false, false, false, true, true, true, true, false, false, false];
     assert_eq!(anomalous, expected, "it ends with the second window that moves");
+}
+
+/// An inverter holds its speed.
+#[test]
+fn a_set_speed_that_does_not_change_is_normal() {
+    let (baseline, rows, mut pump) = commissioned();
+    let mut decider = Decider::after(baseline, &rows);
+    for row in pump.run(600.0) {
+        let detection = decide(&mut decider, &row, &values(&row), Some(&score(Some(SPEED)))).expect("a detection");
+        assert!(!detection.is_anomaly, "{detection:?}");
+    }
 }
 
 /// A decider that is restored from a checkpoint of each step decides as one that is not restarted, also if it was ahead of
