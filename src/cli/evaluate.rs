@@ -22,7 +22,7 @@ Examples:
   volute evaluate --profile skab --data ~/SKAB/data --out results/skab --damage dropout=0.1,drift.Pressure=3
       The same with a tenth of the cells missing, and a pressure sensor that drifts by three standard deviations.
   volute evaluate --profile skab --data ~/SKAB/data --out results/skab --seeds 2 --cross-validate 2000
-      How the default detector's constants were chosen.
+      How the constants of the detector `fused` were chosen.
   volute evaluate --simulated --model models/pretrained/centrifugal --pumps 25 --days 2
       Simulated pumps: false episodes, faults found, delays, and whether the right channel is named.
   volute evaluate --simulated --plant variable-speed --pumps 6 --days 28 --season-k 15
@@ -57,7 +57,7 @@ pub struct EvaluateArgs {
     /// variable-speed pumps.
     #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
     pub seeds: NonZeroUsize,
-    /// Choose the default detector's constants among N candidates by leave-one-recording-out cross-validation, and
+    /// Choose the constants of the detector `fused` among N candidates by leave-one-recording-out cross-validation, and
     /// print the result. Nothing is written.
     #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = from_one)]
     pub cross_validate: Option<NonZeroUsize>,

@@ -93,7 +93,7 @@ pub struct TrainingArgs {
     /// The quantile of the training windows' losses that becomes the threshold; by default 0.99.
     #[arg(long, value_name = "Q", value_parser = threshold_quantile)]
     pub threshold_quantile: Option<f64>,
-    /// The detector: fused, conditional or lstm-autoencoder.
+    /// The detector: conditional, fused or lstm-autoencoder.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub detector: Detector,
 }

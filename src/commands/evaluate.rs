@@ -98,7 +98,7 @@ pub fn run(evaluation: &Evaluation, output: &mut dyn Write) -> Result<()> {
     report.print(evaluation.format, output)
 }
 
-/// Chooses the default detector's constants by cross-validation over the recordings, and prints the result.
+/// Chooses the constants of the detector `fused` by cross-validation over the recordings, and prints the result.
 pub fn choose_tuning(evaluation: &Evaluation, candidates: NonZeroUsize, output: &mut dyn Write) -> Result<()> {
     cross_validate::run(&score_all(evaluation)?, candidates.get(), output)
 }

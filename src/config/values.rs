@@ -167,7 +167,7 @@ impl FromText for LogFilter {
 }
 
 impl FromText for Detector {
-    const ALLOWED: &'static str = r#""fused", "conditional" or "lstm-autoencoder""#;
+    const ALLOWED: &'static str = r#""conditional", "fused" or "lstm-autoencoder""#;
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| Self::ALLOWED.into())

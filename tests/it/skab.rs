@@ -84,7 +84,7 @@ fn assert_anomaly_is_detected(name: &str) {
         assert!((sum - 1.0).abs() < 1e-3, "{detection}");
         // An episode may last longer than the score is over the threshold, so both are checked.
         assert_eq!(detection["threshold"], 1.0, "{detection}");
-        assert!(detection["model"].as_str().expect("a name").starts_with("fused-"), "{detection}");
+        assert!(detection["model"].as_str().expect("a name").starts_with("conditional-"), "{detection}");
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Manifest {
     /// The baseline of the pump that it was trained on. None if it was trained on several pumps, each of which is
     /// commissioned separately.
     pub baseline: Option<Baseline>,
-    /// How the parameters of the default detector were chosen.
+    /// How the parameters of [`crate::Detector::Fused`] were chosen.
     pub tuning_chosen: String,
     /// SHA-256 of the weights file, in hex.
     pub weights_sha256: String,

@@ -27,7 +27,7 @@ pub struct Recipe {
     pub threshold_quantile: f64,
     /// The detector, if the model is for one pump.
     pub detector: Detector,
-    /// Parameters of the default detector.
+    /// Parameters of [`Detector::Fused`].
     pub tuning: Tuning,
     /// Seed for the initial weights and the order of the windows.
     pub seed: u64,
@@ -55,7 +55,7 @@ impl Default for Recipe {
 pub struct Commissioning {
     /// The pump's detector.
     pub detector: Detector,
-    /// Parameters of the detector.
+    /// Parameters of [`Detector::Fused`].
     pub tuning: Tuning,
     /// The quantile of the windows' losses that is the threshold of [`Detector::LstmAutoencoder`].
     pub threshold_quantile: f64,

@@ -1,4 +1,4 @@
-//! The detectors, and the parameters of the default one.
+//! The detectors, and the parameters of [`Detector::Fused`].
 //!
 //! The parameters are the same for every pump and every recording. They were chosen by cross-validation over whole runs
 //! of a real pump (see `models/anomaly/BENCHMARKS.md` for the search and its spread). What is learned per pump is in
@@ -16,12 +16,12 @@ pub enum Detector {
     /// The recipe's method: a window is anomalous while its reconstruction loss is above a quantile of the training windows'
     /// losses.
     LstmAutoencoder,
-    /// The default: compares each channel's reconstruction error and level with those of the pump while it was healthy. An
-    /// episode remembers what has changed.
-    #[default]
+    /// Compares each channel's reconstruction error and level with those of the pump while it was healthy. An episode remembers
+    /// what has changed. Does not know the operating point.
     Fused,
-    /// Judges each channel given the operating point and the other channels, at every step, whether or not the step has a
-    /// whole window.
+    /// The default: judges each channel given the operating point and the other channels, at every step, whether or not the step
+    /// has a whole window.
+    #[default]
     Conditional,
 }
 

@@ -1,4 +1,4 @@
-//! Chooses the default detector's constants by cross-validation over whole recordings (runs).
+//! Chooses the constants of the detector `fused` by cross-validation over whole recordings (runs).
 //!
 //! Candidates are drawn at random around the current constants. The runs are divided into folds. For each fold, the
 //! [`TOP_CANDIDATES`] candidates with the highest objective on the other runs are measured on the fold. The sum over

@@ -129,7 +129,7 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[commissioning]\nhours = 0", "a number above 0, up to 720 (hours)"),
         ("[commissioning]\nhours = 720.5", "a number above 0, up to 720 (hours)"),
         ("[commissioning]\nhours = \"1\"", "a number above 0, up to 720 (hours)"),
-        ("[commissioning]\ndetector = \"oracle\"", "\"fused\", \"conditional\" or \"lstm-autoencoder\""),
+        ("[commissioning]\ndetector = \"oracle\"", "\"conditional\", \"fused\" or \"lstm-autoencoder\""),
         ("[model]\ndir = 3", "a folder, or \"\" for none"),
     ] {
         let (_folder, path) = file(text);
