@@ -4,7 +4,8 @@
 //! the channel's spread in commissioning. So one network, trained on the residuals of some pumps, serves all others of the
 //! profile. Each channel of a window gets two measures:
 //!
-//! - its *error*: how far the LSTM autoencoder's reconstruction is off, as a mean of absolute values;
+//! - its *error*: how far the LSTM autoencoder's reconstruction is off, as a mean of absolute values, after the mean error of the
+//!   window is subtracted. Levels are judged elsewhere, and a level that is off is reconstructed badly;
 //! - its *change*: the mean absolute change from one reading to the next. It needs no network.
 //!
 //! The network follows what a healthy pump does, such as a step of the load, so what is left is small, and a slow swing is seen

@@ -97,7 +97,7 @@ impl ScoredRecording {
     pub fn predict(&self, commissioning: &Commissioning) -> Result<Vec<Prediction>> {
         let settings = Commissioning { own_network: true, ..*commissioning };
         let baseline = Baseline::of(&self.profile, &self.healthy, &settings)?;
-        let mut decider = Decider::after(Arc::new(baseline), self.healthy.steps());
+        let mut decider = Decider::new(Arc::new(baseline));
         let decisions = self.steps.iter().filter_map(|ScoredStep { at, row, score }| {
             let judgement = decider.follow(&StepInput::of(*at, row));
             Some((*at, decider.decide(&self.pump, *at, judgement.as_ref(), score.as_ref())?))

@@ -75,6 +75,22 @@ impl LeaveOneOut {
         true
     }
 
+    /// Returns m' V⁻¹ m of the averages that were judged last.
+    pub(super) fn squared_distance(&self) -> f64 {
+        self.solved.iter().zip(&self.values).map(|(solved, value)| solved * value).sum()
+    }
+
+    /// Returns by how much that would be smaller if the averages could be moved along a direction d, one number per channel:
+    /// (d' V⁻¹ m)² / (d' V⁻¹ d).
+    pub(super) fn explained_along(&self, direction: &[f64]) -> f64 {
+        let direction: Vec<f64> = self.present.iter().map(|channel| direction[*channel]).collect();
+        let along: f64 = direction.iter().zip(&self.solved).map(|(direction, solved)| direction * solved).sum();
+        let rows = (0..direction.len()).map(|row| self.matrix.row(row));
+        let whitened = rows.map(|row| row.iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>());
+        let squared: f64 = whitened.map(|element| element * element).sum();
+        if squared > 0.0 { along * along / squared } else { 0.0 }
+    }
+
     fn solve(&mut self) {
         for numbers in [&mut self.solved, &mut self.diagonal] {
             numbers.clear();
@@ -119,6 +135,16 @@ mod tests {
     fn the_example_of_the_module() {
         assert_eq!(z([2.0, 2.0]), [0.46, 0.46]);
         assert_eq!(z([2.0, 0.0]), [4.59, -4.13]);
+    }
+
+    #[test]
+    fn a_direction_explains_what_lies_along_it() {
+        let mut leave_one_out = LeaveOneOut::new();
+        assert!(leave_one_out.judge(&pair(), &[Some(2.0), Some(0.0)], &[0.0; 2], &mut [None; 2]));
+        let whole = leave_one_out.squared_distance();
+        assert!((leave_one_out.explained_along(&[0.5, 0.0]) - whole).abs() < 1e-9);
+        assert!((leave_one_out.explained_along(&[1.0, 0.0]) - 4.588_314_677_411_235f64.powi(2)).abs() < 1e-9, "its z");
+        assert!(leave_one_out.explained_along(&[1.0, 1.0]) < 0.1 * whole);
     }
 
     #[test]

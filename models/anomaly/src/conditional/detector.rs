@@ -22,10 +22,11 @@ use super::{
     channels::Group,
     episode::{JudgedReading, OperatingPointKnown, Phase, Step},
     features::{InputFilter, share},
-    judgement::{Judgement, judge},
+    judgement::{Judge, Judgement},
     regression::{Projections, Regressions},
     result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT},
     table::{TimedSamples, is_gap},
+    terms::Source,
     tuning::TUNING,
     uncertainty::{Guard, Noise},
     unknown::{MissingInputs, Of, UnknownTerms},
@@ -138,7 +139,9 @@ impl Detector {
     ) -> Option<ConditionalResult> {
         let reading = self.follow(baseline, at, samples)?;
         let residuals = self.standardized(baseline, &reading);
-        let judgement = judge(baseline, &self.averages, &reading.variances, &self.noises, Some(self.guard));
+        let judge = self.judge(baseline, &reading, Some(self.guard));
+        let judgement = judge.judge();
+        let explains = judgement.as_ref().map_or_else(Vec::new, |judgement| self.explains(&judge, judgement));
         if let Some(judgement) = &judgement {
             let known = self.operating_point_known(baseline, samples, &reading);
             let judged = JudgedReading {
@@ -151,7 +154,48 @@ impl Detector {
             let step = self.phase.advance(baseline, &judged);
             self.learn(baseline, step, &reading, Learn::All);
         }
-        Some(self.result(baseline, judgement.as_ref(), &reading.expected, residuals))
+        Some(self.result(baseline, judgement.as_ref(), explains, &reading.expected, residuals))
+    }
+
+    fn judge<'a>(
+        &'a self,
+        baseline: &'a ConditionalBaseline,
+        reading: &'a FollowedReading,
+        guard: Option<Guard>,
+    ) -> Judge<'a> {
+        Judge { baseline, averages: &self.averages, variances: &reading.variances, noises: &self.noises, guard }
+    }
+
+    /// Returns [`ConditionalResult::explains`]. Inputs are tried only if the reading is anomalous, or nearly so.
+    fn explains(&self, judge: &Judge, judgement: &Judgement) -> Vec<f64> {
+        let channels = &judge.baseline.channels;
+        let mut explains = vec![0.0; channels.count];
+        for (output, judged) in channels.outputs.iter().zip(&judgement.outputs) {
+            explains[output.channel] = judged.map_or(0.0, |judged| judged.explains);
+        }
+        if judgement.score < TUNING.quiet {
+            return explains;
+        }
+        for (channel, source) in [(channels.speed, Source::Speed), (channels.ambient, Source::Ambient)] {
+            if let Some(channel) = channel {
+                let direction = self.moves_with(judge.baseline, source);
+                explains[channel] = judge.explained_by_input(judgement.scale, &direction);
+            }
+        }
+        explains
+    }
+
+    /// Returns how the outputs move with an input: the difference of what is expected of each.
+    fn moves_with(&self, baseline: &ConditionalBaseline, source: Source) -> Vec<f64> {
+        let difference = match (source, baseline.range.speed) {
+            (Source::Speed, Some(range)) => 0.01 * range.high,
+            _ => 1.0,
+        };
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        self.inputs.terms(&baseline.range, &baseline.terms, &mut here);
+        self.inputs.shifted(source, -difference).terms(&baseline.range, &baseline.terms, &mut there);
+        let regressions = self.regressions.outputs().iter();
+        regressions.map(|regression| regression.expected(&here) - regression.expected(&there)).collect()
     }
 
     /// Follows the inputs of a reading; see [`super::ConditionalState::observe`].
@@ -172,7 +216,7 @@ impl Detector {
         if self.guard.is_outside_now() {
             OperatingPointKnown::Outside
         } else if self.guard.is_outside() {
-            let unguarded = judge(baseline, &self.averages, &reading.variances, &self.noises, None);
+            let unguarded = self.judge(baseline, reading, None).judge();
             OperatingPointKnown::WasOutside { score: unguarded.map_or(f64::INFINITY, |judgement| judgement.score) }
         } else if baseline.channels.lacks_operating_point(samples) {
             OperatingPointKnown::Missing
@@ -305,6 +349,7 @@ impl Detector {
         &self,
         baseline: &ConditionalBaseline,
         judgement: Option<&Judgement>,
+        explains: Vec<f64>,
         expected: &[f64],
         residuals: Vec<Option<f64>>,
     ) -> ConditionalResult {
@@ -319,10 +364,12 @@ impl Detector {
                 });
             }
         }
-        let blamed = judgement.map_or(0, |judgement| judgement.output);
+        let most = explains.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let blamed = most.map_or(baseline.channels.outputs[0].channel, |(channel, _)| channel);
         ConditionalResult {
             anomaly_score: judgement.map_or(0.0, |judgement| judgement.score),
-            blamed: baseline.channels.outputs[blamed].channel,
+            blamed,
+            explains,
             in_episode: self.in_episode(),
             outside_known_range: self.guard.is_outside(),
             channels,

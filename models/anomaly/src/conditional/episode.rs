@@ -13,7 +13,8 @@
 //!   the shortest scale at which the change is anomalous too, and at least of half the time of the scale that raised it,
 //!   divided by the square of the peak score: the larger a change, the fewer readings show that it is gone. The average that
 //!   raised the episode would remember a large change for hours. Over less time than that, noise would end a slow fault and
-//!   begin it again many times. A score below 0.5 must last as long.
+//!   begin it again many times. A score below 0.5 must last as long. If the levels are not learned, the same channel begins an
+//!   episode above 0.7 for the time of that scale: an intermittent fault comes back.
 //!
 //! No episode ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is
 //! missing: nothing is known of the fault then. Readings without speed are not counted, so that a few do not put the end off.
@@ -47,6 +48,12 @@ pub(super) enum Phase {
     #[default]
     Normal,
     Episode(Episode),
+    /// An episode that a longer scale raised has ended. Its change may come back: an intermittent fault.
+    Returned {
+        /// The output that had changed.
+        output: usize,
+        left_s: f64,
+    },
     /// Levels are learned after an episode that ended at other levels than it began.
     Relearning {
         /// Readings so far.
@@ -65,6 +72,8 @@ pub(super) struct Episode {
     output: usize,
     /// The scale at which what is left of the change is measured.
     scale: usize,
+    /// The time of the scale that raised it.
+    raised_s: f64,
     /// For how long the pump must be back. 0 in an episode that one of the two shortest scales raised.
     needed_s: f64,
     /// The greatest change: each output's average, in standard deviations.
@@ -133,7 +142,13 @@ impl Phase {
             }
             return Step::Relearn { nth, done };
         }
-        if *self == Phase::Normal && judgement.score > 1.0 {
+        if let Phase::Returned { left_s, .. } = self {
+            *left_s -= elapsed_s;
+            if *left_s <= 0.0 {
+                *self = Phase::Normal;
+            }
+        }
+        if self.begins_at(judgement.output).is_some_and(|score| judgement.score > score) {
             *self = Phase::Episode(Episode::new(baseline));
         }
         if let Phase::Episode(episode) = self {
@@ -148,28 +163,44 @@ impl Phase {
             }
             let is_quiet = judgement.score < TUNING.quiet;
             let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
-            *self = if !is_quiet && can_relearn {
-                Phase::Relearning { readings: 0, elapsed_s: 0.0 }
-            } else {
-                Phase::Normal
+            *self = match episode.needed_s > 0.0 {
+                true => Phase::Returned { output: episode.output, left_s: episode.raised_s },
+                false => Phase::Normal,
             };
-            match self {
-                Phase::Relearning { .. } => return Step::Hold,
-                // Otherwise the memory of the longer scales would begin it again.
-                _ if !is_quiet => return Step::Forget,
-                _ => {}
+            if !is_quiet && can_relearn {
+                *self = Phase::Relearning { readings: 0, elapsed_s: 0.0 };
+                return Step::Hold;
+            }
+            // Otherwise the memory of the longer scales would begin it again.
+            if !is_quiet {
+                return Step::Forget;
             }
         }
         let is_known = matches!(known, OperatingPointKnown::Yes | OperatingPointKnown::Missing);
         if judgement.score < 1.0 && is_known { Step::Learn } else { Step::Hold }
     }
 
+    /// Returns the score above which an episode of an output begins; `None` if one is open.
+    fn begins_at(&self, output: usize) -> Option<f64> {
+        match self {
+            Phase::Normal => Some(1.0),
+            Phase::Returned { output: of, .. } => Some(if *of == output { TUNING.comes_back } else { 1.0 }),
+            Phase::Episode(_) | Phase::Relearning { .. } => None,
+        }
+    }
+
     /// Whether it fits these numbers of scales and outputs.
     pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
         match self {
             Phase::Normal => true,
+            Phase::Returned { output, left_s } => *output < outputs && left_s.is_finite(),
             Phase::Episode(episode) => {
-                let numbers = episode.change.iter().chain([&episode.peak, &episode.quiet_s, &episode.needed_s]);
+                let numbers = episode.change.iter().chain([
+                    &episode.peak,
+                    &episode.quiet_s,
+                    &episode.raised_s,
+                    &episode.needed_s,
+                ]);
                 episode.change.len() == outputs
                     && episode.output < outputs
                     && episode.scale < scales
@@ -189,6 +220,7 @@ impl Episode {
             peak: 0.0,
             output: 0,
             scale: 0,
+            raised_s: 0.0,
             needed_s: 0.0,
             change: vec![0.0; outputs],
             recent: RecentMeans::new(outputs),
@@ -205,6 +237,7 @@ impl Episode {
         // The two shortest scales are one, and the change is measured at the second.
         let second = 1.min(spans_s.len() - 1);
         self.scale = judgement.shortest.max(second);
+        self.raised_s = spans_s[judgement.scale];
         self.needed_s = match judgement.scale > second {
             true => (spans_s[self.scale] / 2.0).max(spans_s[judgement.scale] / 2.0 / self.peak.powi(2)),
             false => 0.0,
@@ -391,6 +424,28 @@ mod tests {
             let readings = (1..20).find(|_| bench.advance(0.9, 0) == Step::Forget);
             assert_eq!(readings, Some(expected), "peak {peak}");
         }
+    }
+
+    #[test]
+    fn a_change_that_comes_back_soon_is_an_episode_at_a_lower_score() {
+        let mut bench = Bench::new(false);
+        bench.settle(10.0);
+        bench.advance(3.0, 2);
+        bench.set_residual(0.0);
+        assert!((1..20).any(|_| bench.advance(0.9, 0) == Step::Forget));
+        assert_eq!(bench.advance(0.6, 0), Step::Learn);
+        assert_eq!((bench.advance(0.75, 0), bench.phase.in_episode()), (Step::Hold, true));
+    }
+
+    #[test]
+    fn a_change_that_was_gone_for_the_time_of_its_scale_does_not_come_back() {
+        let mut bench = Bench::new(false);
+        bench.settle(10.0);
+        bench.advance(3.0, 2);
+        bench.set_residual(0.0);
+        assert!((1..20).any(|_| bench.advance(0.9, 0) == Step::Forget));
+        (0..15).for_each(|_| assert_eq!(bench.advance(0.6, 0), Step::Learn));
+        assert_eq!((bench.advance(0.75, 0), bench.phase.in_episode()), (Step::Learn, false), "900 s have passed");
     }
 
     #[test]

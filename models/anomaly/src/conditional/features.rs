@@ -157,6 +157,28 @@ impl InputFilter {
         self.flow = inputs.flow.or(self.flow);
     }
 
+    /// Returns the filter as it would be if an input had been higher by `difference` for a long time. The heating by the speed is
+    /// left as it is.
+    pub(super) fn shifted(&self, source: Source, difference: f64) -> InputFilter {
+        let mut shifted = self.clone();
+        match source {
+            Source::Speed => {
+                if let Some(filter) = &mut shifted.speed {
+                    filter.last += difference;
+                    filter.averages.iter_mut().for_each(|average| *average += difference);
+                }
+            }
+            Source::Ambient => {
+                if let Some(filter) = &mut shifted.ambient {
+                    filter.last += difference;
+                    filter.averages.iter_mut().for_each(|average| *average += difference);
+                }
+            }
+            Source::Nothing | Source::Flow => {}
+        }
+        shifted
+    }
+
     /// Whether an input has been seen.
     pub(super) fn has(&self, source: Source) -> bool {
         match source {

@@ -7,8 +7,11 @@
 pub struct ConditionalResult {
     /// The largest z over its threshold: above 1 is anomalous. 0 while no channel can be judged.
     pub anomaly_score: f64,
-    /// The channel of that z, by its index in the profile; while no channel can be judged, the first that will be.
+    /// The channel that explains the most, by its index in the profile; while no channel can be judged, the first that will be.
     pub blamed: usize,
+    /// One per channel of the profile: by how much the squared distance of the channels from normal would be smaller without it;
+    /// of an input, if it were wrong, and not 0 only if that is nearly the whole distance.
+    pub explains: Vec<f64>,
     /// Whether an episode is open. It ends below a lower score than it begins above.
     pub in_episode: bool,
     /// Whether the pump runs at a speed, or ran at one minutes ago, that was not seen in commissioning. It is judged less strictly

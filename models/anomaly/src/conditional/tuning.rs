@@ -137,12 +137,17 @@ pub(super) struct ConditionalTuning {
     /// episodes a day that last for days, with it 0.14, and no delay changes.
     pub thermal_anchor_share: f64,
 
+    /// A wrong input is named if it explains this share of the squared distance from normal. Chosen.
+    pub explained_by_input: f64,
+
     /// An episode ends below this score. Chosen.
     pub quiet: f64,
     /// It also ends when less than this share of its change is left. Chosen.
     pub returned: f64,
     /// The same for an episode that a longer scale than the two shortest raised. Chosen.
     pub returned_slow: f64,
+    /// A change that was gone for less than the time of its scale begins an episode above this score. Chosen.
+    pub comes_back: f64,
     /// An episode that was raised at one of the two shortest scales is over after this many readings. Judged at the shortest
     /// scale, a slow fault becomes 16 to 31 episodes. Chosen.
     pub quiet_readings: u32,
@@ -214,19 +219,22 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     forgotten_s: [30.0, 1_800.0],
     missing_spreads: 2.0,
 
-    chance_factor: 2.0,
-    few_factor: 8.0,
+    chance_factor: 1.9,
+    few_factor: 6.0,
     largest_factor: 2.3,
     flow_factor: 0.8,
-    other_factor: 1.1,
+    other_factor: 1.05,
 
     max_follow_s: 12.0 * 3_600.0,
     max_drift: 3.0,
     thermal_anchor_share: 0.5,
 
+    explained_by_input: 0.9,
+
     quiet: 0.5,
     returned: 0.1,
     returned_slow: 0.25,
+    comes_back: 0.7,
     quiet_readings: 2,
     relearn_s: 90.0,
     relearn_readings: 3.0,

@@ -29,14 +29,14 @@ use super::{
     step::StepInput,
 };
 use crate::{
-    Baseline, ChannelDeviation, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult,
-    DynamicsState, ResidualHistory, ResidualWindow, Score, TimedSamples,
+    Baseline, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult, DynamicsState, ResidualHistory,
+    ResidualWindow, Score, TimedSamples,
 };
 
 /// An episode of the conditional detector ends below this anomaly score.
 const QUIET: f64 = 0.5;
 /// An episode of the dynamics ends below this score.
-const DYNAMICS_QUIET: f64 = 0.95;
+const DYNAMICS_QUIET: f64 = 0.85;
 
 /// The judgement of one step by the operating point and the other channels.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,14 +170,16 @@ impl ConditionalDecider {
             true => with_deadband(result.anomaly_score, QUIET).max(above),
             false => result.anomaly_score.min(THRESHOLD),
         };
-        let deviation = |channel: &Option<ChannelDeviation>| {
-            channel.map_or(0.0, |deviation| (deviation.z / deviation.threshold).powi(2))
-        };
-        let mut parts: Vec<f64> = result.channels.iter().map(deviation).collect();
-        // An episode of another kind is named for its own channel, unless a level deviates more.
+        let mut parts = result.explains.clone();
+        // An episode of another kind is named for its own channel, unless a level deviates more. A frozen input makes levels
+        // deviate.
         if self.stuck.is_stuck {
             let of_stuck = with_deadband(most_stuck, baseline.tuning.quiet).max(above);
-            if !result.in_episode || of_stuck > loss {
+            let is_input = |(channel, stuck): (usize, &f64)| {
+                *stuck == most_stuck
+                    && baseline.conditional.as_ref().is_some_and(|conditional| !conditional.judges(channel))
+            };
+            if !result.in_episode || of_stuck > loss || stuck.iter().enumerate().any(is_input) {
                 parts = stuck;
             }
             loss = loss.max(of_stuck);

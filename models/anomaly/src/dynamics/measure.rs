@@ -31,7 +31,7 @@ impl Measure {
 /// The measures of one channel in one window, in spreads of the channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChannelDynamics {
-    /// Mean absolute error of the reconstruction.
+    /// Mean absolute error of the reconstruction, less the mean error: a level that is off is judged elsewhere.
     pub error: f64,
     /// Mean absolute change from one reading to the next.
     pub change: f64,
@@ -47,13 +47,13 @@ pub(super) fn measure(
     channels: usize,
     channel: usize,
 ) -> Option<ChannelDynamics> {
-    let (mut error, mut present) = (0.0, 0_u32);
+    let (mut sum, mut present) = (0.0, 0_u32);
     let (mut change, mut changes) = (0.0, 0_u32);
     let mut before = f32::NAN;
     for (row, reconstruction) in values.chunks_exact(channels).zip(reconstruction.chunks_exact(channels)) {
         let value = row[channel];
         if !value.is_nan() {
-            error += f64::from((value - reconstruction[channel]).abs());
+            sum += f64::from(value - reconstruction[channel]);
             present += 1;
             if !before.is_nan() {
                 change += f64::from((value - before).abs());
@@ -65,6 +65,10 @@ pub(super) fn measure(
     if present < MIN_PRESENT || changes == 0 {
         return None;
     }
+    let mean = sum / f64::from(present);
+    let errors = values.chunks_exact(channels).zip(reconstruction.chunks_exact(channels));
+    let errors = errors.map(|(row, reconstruction)| f64::from(row[channel] - reconstruction[channel]));
+    let error: f64 = errors.filter(|error| !error.is_nan()).map(|error| (error - mean).abs()).sum();
     let measured = ChannelDynamics { error: error / f64::from(present), change: change / f64::from(changes) };
     (measured.error.is_finite() && measured.change.is_finite()).then_some(measured)
 }

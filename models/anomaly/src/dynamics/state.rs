@@ -1,6 +1,6 @@
 //! The dynamics of one pump, live: takes the measures of its windows in order and judges each.
 //!
-//! An episode begins with a score above 1. It ends when the score has been below 0.95 for 30 windows: then no reading of the window
+//! An episode begins with a score above 1. It ends when the score has been below 0.85 for 30 windows: then no reading of the window
 //! that raised it is in the last one.
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// An episode can only end below this score. Chosen.
-const QUIET: f64 = 0.95;
+const QUIET: f64 = 0.85;
 /// It ends after this many quiet windows.
 const QUIET_WINDOWS: u32 = 30;
 
