@@ -6,14 +6,14 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use volute_anomaly::{Epoch, Model, Provenance, Recipe, ValidationSet};
+use volute_anomaly::{Epoch, HealthyStep, Model, Provenance, Recipe, ValidationSet};
 use volute_data::{Dialect, Row, dialects_of};
 use volute_plant::{Clock, Profile, PumpId, SystemClock, Window, cadence::format_interval};
 
 use super::{
     notes::print_notes,
     progress,
-    windows::{explain_no_window, training_windows, with_interval_of},
+    windows::{explain_no_window, healthy_steps, training_windows, with_interval_of},
 };
 use crate::model_versions::{HistoryEntry, ModelFolder, Replace, format_validation_error};
 
@@ -56,11 +56,15 @@ pub fn run(training: &Training) -> Result<()> {
     let profile = &with_interval_of(profile, *interval_ms, files)?;
     check_folder_interval(out, profile)?;
     let (mut windows, mut rows_used, mut hashes): (Vec<Window>, usize, Vec<String>) = Default::default();
+    let mut steps: Vec<HealthyStep> = Vec::new();
     for (number, (path, recording)) in csv.iter().zip(&recordings).enumerate() {
         let rows: &[Row] = &recording.rows;
         let pump: PumpId = format!("training-{}", if *each_its_own_pump { number } else { 0 }).parse()?;
         let file_windows = training_windows(profile, &pump, rows, *every);
         tracing::info!(file = %path.display(), rows = rows.len(), windows = file_windows.len(), "recording read");
+        if !each_its_own_pump {
+            steps.extend(thinned(healthy_steps(profile, &pump, rows), *every));
+        }
         rows_used += rows.len();
         windows.extend(file_windows);
         hashes.push(recording.sha256.clone());
@@ -84,10 +88,22 @@ pub fn run(training: &Training) -> Result<()> {
     };
     let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut report_epoch)?;
     bar.finish_and_clear();
+    steps.sort_by_key(|step| step.samples.at);
+    let model = match model.baseline() {
+        Some(_) if !steps.is_empty() => model.with_own_baseline(profile, || steps.iter().cloned())?,
+        _ => model,
+    };
     let validation = ValidationSet::of(profile, &windows, recipe.validation_share)?;
     let entry = ModelFolder { dir: out, profile }.add(&model, &validation, *replace)?;
     print_report(&model, out, &entry);
     Ok(())
+}
+
+/// Returns the steps with every nth window only, as it is trained on.
+fn thinned(mut steps: Vec<HealthyStep>, every: NonZeroUsize) -> Vec<HealthyStep> {
+    let windows = steps.iter_mut().map(|step| &mut step.window).filter(|window| window.is_some());
+    windows.enumerate().filter(|(number, _)| number % every.get() != 0).for_each(|(_, window)| *window = None);
+    steps
 }
 
 /// Returns an error if the folder holds a model for another interval. A node takes its interval from the model in its

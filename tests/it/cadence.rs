@@ -170,12 +170,11 @@ fn assert_scored_in_the_demo(csv: &Path, rows: usize, interval_ms: i64) {
     let live = node.wait_until("/api/live-data?pump_id=R", |live| {
         live["simulation"]["recording"]["sent"] == rows && live["totals"]["pump"]["readings"] == rows
     });
-    // The first readings have no complete window.
+    // The first readings have no complete window, and may have no detection.
     let detections = node.wait_until("/api/anomaly-history?pump_id=R&limit=10000", |page| {
         page["items"].as_array().is_some_and(|items| items.len() >= rows - (WINDOW_STEPS - 1))
     });
     let detections = detections["items"].as_array().expect("detections").clone();
-    assert_eq!(detections.len(), rows - (WINDOW_STEPS - 1), "a detection for every window");
     assert!(matches!(live["status"].as_str(), Some("NORMAL" | "ANOMALY")), "{}", live["status"]);
     let readings = node.all_items("/api/sensor-history?pump_id=R&limit=10000&from=2020-01-01T00:00:00Z");
     let at =
@@ -189,6 +188,7 @@ fn assert_scored_in_the_demo(csv: &Path, rows: usize, interval_ms: i64) {
         .iter()
         .map(|row| detections.iter().find(|v| v["timestamp"] == row["timestamp"]).map(|v| v["is_anomaly"] == true))
         .collect();
+    assert!(anomalous[WINDOW_STEPS - 1..].iter().all(Option::is_some), "a detection for every window");
     let (mut stretches, mut detected) = (0, 0);
     for stretch in (0..rows).collect::<Vec<_>>().chunk_by(|a, b| broken[*a] == broken[*b]) {
         if broken[stretch[0]] && stretch.len() >= 5 {
@@ -254,7 +254,7 @@ fn feed_sparser_than_the_profile_is_scored_at_its_own_interval() {
         .with_env("VOLUTE__COMMISSIONING__HOURS", "0.1");
     let node = begin.node();
     let mut noise = Noise(11);
-    for items in readings("P-1", 400, 10_000, 60_000, &mut noise).chunks(40) {
+    for items in readings("P-1", 200, 10_000, 60_000, &mut noise).chunks(40) {
         assert_eq!(node.post(&json!(items)).status, 200);
     }
     let live = "/api/live-data?pump_id=P-1";

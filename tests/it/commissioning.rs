@@ -125,8 +125,8 @@ fn pump_learns_its_baseline_over_a_kill_and_is_scored_with_it() {
         events["items"].as_array().is_some_and(|e| !e.is_empty())
     });
     pump.post(&node, 49);
-    // 29 steps fill the window, and the hot reading is in it for 30 steps.
-    let live = node.wait_until(&pump.live(), |live| live["learning"]["running_h"] == json!(141.0 / 3600.0));
+    // The hot reading is not counted.
+    let live = node.wait_until(&pump.live(), |live| live["learning"]["running_h"] == json!(199.0 / 3600.0));
     assert_eq!((&live["status"], &live["learning"]["phase"]), (&json!("LEARNING"), &json!("gathering")));
     assert_eq!((&live["learning"]["needed_h"], &live["totals"]["pump"]["scored"]), (&json!(0.1), &json!(0)));
     assert_eq!(node.get_ok(&pump.baselines())["in_use"], json!(null));
@@ -136,12 +136,12 @@ fn pump_learns_its_baseline_over_a_kill_and_is_scored_with_it() {
     pump.post(&node, 10);
     let live = node.wait_until(&pump.live(), |live| live["learning"]["of"] == "commissioning");
     let again = live["learning"]["running_h"].as_f64().expect("hours") * 3600.0;
-    assert!((120.0..152.0).contains(&again), "at most 1 min is collected again: {again}");
+    assert!((180.0..210.0).contains(&again), "at most 1 min is collected again: {again}");
     pump.post(&node, 300);
     let known = pump.until_in_use(&node, 1);
     let version = &known["versions"][0];
     assert_eq!((&version["version"], &version["network"]), (&json!(1), &known["network"]));
-    assert!(version["windows"].as_u64().is_some_and(|windows| windows >= 360), "{version}");
+    assert!(version["windows"].as_u64().is_some_and(|windows| windows >= 300), "{version}");
     let flow = version["spans"].as_array().expect("spans").iter().find(|span| span["channel"] == "Flow_Rate_L_min");
     assert!(flow.is_some_and(|flow| flow["unit"] == "L/min" && flow["min"].as_f64() < flow["max"].as_f64()));
 

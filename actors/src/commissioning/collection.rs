@@ -60,13 +60,15 @@ pub(crate) struct BaselineCollection {
     record: CommissioningRecord,
     /// The progress that is stored.
     persisted: Option<CommissioningRecord>,
+    /// Whether a whole window of normal running was counted since the start.
+    has_window: bool,
     last_error: Option<Arc<str>>,
 }
 
 impl BaselineCollection {
     /// Creates a collection of which nothing is stored.
     pub(crate) fn new(goal: CollectionGoal, record: CommissioningRecord) -> Self {
-        Self { goal, is_refinement: false, record, persisted: None, last_error: None }
+        Self { goal, is_refinement: false, record, persisted: None, has_window: false, last_error: None }
     }
 
     /// Continues a collection that is stored.
@@ -104,6 +106,7 @@ impl BaselineCollection {
         };
         if is_normal && self.record.to.is_none() {
             self.count(profile, at);
+            self.has_window |= window.is_some();
         }
         is_normal
     }
@@ -123,9 +126,10 @@ impl BaselineCollection {
         self.record.from.zip(self.record.to)
     }
 
-    /// Returns whether less normal running was counted than one window is long.
+    /// Returns whether less normal running was counted than one window is long, or none of it in a whole window: the steps of
+    /// readings that are too far apart are counted, and have no window.
     pub(crate) fn is_below_one_window(&self, profile: &Profile) -> bool {
-        self.record.running_ms < WindowConfig::LEN as i64 * profile.interval_ms()
+        !self.has_window || self.record.running_ms < WindowConfig::LEN as i64 * profile.interval_ms()
     }
 
     /// Returns why the pump is commissioned.

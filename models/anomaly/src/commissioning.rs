@@ -74,6 +74,20 @@ pub enum CommissioningError {
     Dynamics(#[from] DynamicsError),
 }
 
+impl Model {
+    /// Returns the same model with a baseline of the pump that it was trained on, learned from its healthy steps, oldest first.
+    /// Unlike windows they include what lies beside gaps and missing values.
+    pub fn with_own_baseline<S: Iterator<Item = HealthyStep>>(
+        &self,
+        profile: &Profile,
+        steps: impl Fn() -> S,
+    ) -> Result<Model, CommissioningError> {
+        let settings = Commissioning { own_network: true, ..self.manifest().recipe.commissioning() };
+        let statistics = HealthyStatistics::of(self, profile, settings.detector, steps)?;
+        Ok(self.with_baseline(Baseline::of(profile, &statistics, &settings)?))
+    }
+}
+
 impl Baseline {
     /// Learns a pump's baseline from its windows, oldest first, all of healthy running.
     pub fn learn(

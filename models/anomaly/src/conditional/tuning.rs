@@ -223,7 +223,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     few_factor: 6.0,
     largest_factor: 2.3,
     flow_factor: 0.8,
-    other_factor: 1.05,
+    other_factor: 1.02,
 
     max_follow_s: 12.0 * 3_600.0,
     max_drift: 3.0,
