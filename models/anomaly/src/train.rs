@@ -40,6 +40,9 @@ pub struct Epoch {
 
 /// The network of residuals is trained on at least this many windows: with fewer, a pump's dynamics cannot be learned either.
 const MIN_RESIDUAL_WINDOWS: usize = 1_000;
+/// It sees each window this many times at most. Residuals are nearly noise, which a network learns by heart: the errors of its own
+/// windows would be smaller than those of the days after, and these anomalous.
+const MAX_RESIDUAL_PASSES: usize = 6;
 
 /// The model cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -188,8 +191,8 @@ fn train_dynamics(
         return Ok(None);
     }
     let default = DynamicsTraining::default();
-    // As many windows as the other network sees, and no more than are of use.
-    let steps = (recipe.epochs * windows.len() / recipe.batch).clamp(1, default.steps);
+    let passes = recipe.epochs.min(MAX_RESIDUAL_PASSES);
+    let steps = (passes * windows.len() / recipe.batch).clamp(1, default.steps);
     let settings = DynamicsTraining { steps, seed: recipe.seed, ..default };
     Ok(Some(DynamicsNetwork::train(profile.channels().len(), &runs, &settings, &mut |_, _| ())?))
 }

@@ -8,7 +8,7 @@
 //! 60 / 86400 = 0.015. The largest z to expect by chance is √(2 ln(86400 / 120)) = 3.6; a threshold is 1.9 times that. A
 //! flow that wanders, with one independent residual per half an hour, has 48 in the day: its threshold is √(1 + 6/48) = 1.06
 //! times as wide. If 2.3 times the largest z of the day is more than that, it is the threshold. The flow's is 0.8 times
-//! this, the others' 1.02 times.
+//! this, the others' 1.08 times.
 //!
 //! A scale at which the pump never ran for long enough is left out.
 

@@ -214,7 +214,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     noise_readings: 20.0,
     noise_free: 1.3,
     noise_factor: 1.5,
-    noise_clip: 9.0,
+    noise_clip: 6.0,
     speed_lost_s: 600.0,
     forgotten_s: [30.0, 1_800.0],
     missing_spreads: 2.0,
@@ -223,7 +223,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     few_factor: 6.0,
     largest_factor: 2.3,
     flow_factor: 0.8,
-    other_factor: 1.02,
+    other_factor: 1.08,
 
     max_follow_s: 12.0 * 3_600.0,
     max_drift: 3.0,

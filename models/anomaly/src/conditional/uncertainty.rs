@@ -12,7 +12,7 @@
 //!
 //! **Noise**: example of a flow sensor with a noise of 1 L/min (variance 1) whose noise grows to 3 (variance 9). The
 //! excess over 1.3 is 7.7; an average whose readings weigh a = 0.18 gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. One
-//! step of the level is limited to 9 times the noise so far, and is therefore seen.
+//! step of the level is limited to 6 times the noise so far, and is therefore seen.
 
 use serde::{Deserialize, Serialize};
 
