@@ -8,10 +8,10 @@
 //! wait after it:                  - - - - -  30 s  60 s  120 s  ... 15 min
 //! ```
 //!
-//! An attempt counts as failed when it begins, so many at once gain nothing; a success takes back the counts of its
-//! name and address. A count ends one hour after its last failure. An attacker can lock a user out from the attacker's
-//! own address, and from everywhere only with [`FREE_BY_NAME`] failures. At most [`MAX_COUNTS`] counts are held; beyond
-//! that the oldest are dropped.
+//! An attempt counts as failed when it begins, so sending many attempts at once does not avoid the wait; a success
+//! takes back the counts of its name and address. A count ends one hour after its last failure. An attacker can lock a
+//! user out from the attacker's own address, and from everywhere only with [`FREE_BY_NAME`] failures. At most
+//! [`MAX_COUNTS`] counts are held; beyond that the oldest are dropped.
 
 use std::{collections::HashMap, net::IpAddr};
 

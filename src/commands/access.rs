@@ -1,5 +1,5 @@
-//! `volute user` and `volute token`: list and change the users and pump tokens of a node. A running node does it
-//! itself; otherwise the command opens the store.
+//! `volute user` and `volute token`: list and change the users and pump tokens of a node. A running node carries
+//! out the command itself; otherwise the command opens the store.
 
 use std::{collections::BTreeSet, fs, io::Write};
 
@@ -20,7 +20,7 @@ use crate::{
     control::{ControlError, Request, send_request},
 };
 
-/// The pumps of a token that a list shows.
+/// How many of a token's pumps a list names; it only counts the others.
 const PUMPS_SHOWN: usize = 5;
 
 /// Executes `volute user`, and prints its result.

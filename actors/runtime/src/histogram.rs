@@ -16,30 +16,31 @@ use std::{
     time::Duration,
 };
 
-/// Buckets per doubling.
-const STEPS: usize = 8;
+/// The number of buckets into which each doubling is divided.
+const BUCKETS_PER_DOUBLING: usize = 8;
 /// The number of doublings. The last bucket also holds all durations above 2^30 microseconds, about 18 minutes.
 const DOUBLINGS: usize = 28;
 
 /// A distribution of durations.
 #[derive(Debug, Default)]
-pub struct Histogram([OnceLock<Box<[AtomicU64; STEPS]>>; DOUBLINGS]);
+pub struct Histogram([OnceLock<Box<[AtomicU64; BUCKETS_PER_DOUBLING]>>; DOUBLINGS]);
 
 impl Histogram {
     /// Adds a duration.
     pub fn record(&self, duration: Duration) {
         let bucket = bucket(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-        self.0[bucket / STEPS].get_or_init(Box::default)[bucket % STEPS].fetch_add(1, Relaxed);
+        self.0[bucket / BUCKETS_PER_DOUBLING].get_or_init(Box::default)[bucket % BUCKETS_PER_DOUBLING]
+            .fetch_add(1, Relaxed);
     }
 
     /// Returns the buckets that are not empty: the upper end of each in milliseconds, and its count.
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let mut buckets = Vec::new();
-        for (doubling, steps) in self.0.iter().enumerate() {
-            for (step, count) in steps.get().into_iter().flat_map(|steps| steps.iter().enumerate()) {
+        for (doubling, counts) in self.0.iter().enumerate() {
+            for (index, count) in counts.get().into_iter().flat_map(|counts| counts.iter().enumerate()) {
                 let count = count.load(Relaxed);
                 if count > 0 {
-                    buckets.push((end_us(doubling * STEPS + step) as f64 / 1000.0, count));
+                    buckets.push((end_us(doubling * BUCKETS_PER_DOUBLING + index) as f64 / 1000.0, count));
                 }
             }
         }
@@ -59,19 +60,19 @@ pub fn quantile_ms(buckets: &[(f64, u64)], quantile: f64) -> Option<f64> {
     })
 }
 
-/// Returns the bucket of a duration in microseconds. Below [`STEPS`] microseconds, each microsecond has a bucket.
-/// Above, each doubling has [`STEPS`] buckets.
+/// Returns the bucket of a duration in microseconds. Below [`BUCKETS_PER_DOUBLING`] microseconds, each microsecond has a
+/// bucket. Above, each doubling has [`BUCKETS_PER_DOUBLING`] buckets.
 fn bucket(us: u64) -> usize {
-    let steps = STEPS as u64;
-    let doublings = us.max(steps).ilog2() - steps.ilog2();
-    let bucket = u64::from(doublings) * steps + (us >> doublings);
-    usize::try_from(bucket).unwrap_or(usize::MAX).min(DOUBLINGS * STEPS - 1)
+    let per_doubling = BUCKETS_PER_DOUBLING as u64;
+    let doublings = us.max(per_doubling).ilog2() - per_doubling.ilog2();
+    let bucket = u64::from(doublings) * per_doubling + (us >> doublings);
+    usize::try_from(bucket).unwrap_or(usize::MAX).min(DOUBLINGS * BUCKETS_PER_DOUBLING - 1)
 }
 
 /// Returns the exclusive upper end of a bucket in microseconds.
 fn end_us(bucket: usize) -> u64 {
-    let (bucket, steps) = (bucket as u64 + 1, STEPS as u64);
-    if bucket <= steps { bucket } else { (bucket % steps + steps) << (bucket / steps - 1) }
+    let (next, per_doubling) = (bucket as u64 + 1, BUCKETS_PER_DOUBLING as u64);
+    if next <= per_doubling { next } else { (next % per_doubling + per_doubling) << (next / per_doubling - 1) }
 }
 
 #[cfg(test)]

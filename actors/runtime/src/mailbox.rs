@@ -38,7 +38,8 @@ use crate::{
 pub enum TrySendError<M> {
     /// The mailbox is full. Holds the message.
     Full(M),
-    /// The actor is stopped or failed, or the sending actor was superseded.
+    /// The actor is stopped or failed, or the sending actor was superseded: replaced by a later incarnation
+    /// while it blocked its thread.
     Closed,
 }
 
@@ -126,7 +127,7 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         Mailbox { inbox: self.clone(), permits: Arc::new(Semaphore::new(capacity)) }
     }
 
-    /// Returns the slot of the actor that reads this inbox.
+    /// Returns the slot of the actor that reads this inbox: its status and metrics, which outlive the actor.
     pub fn slot(&self) -> &Arc<ActorSlot> {
         &self.0.slot
     }

@@ -158,7 +158,8 @@ impl Judge {
         self.windower.is_waiting().then_some(config.slack_steps * config.interval_ms)
     }
 
-    /// Takes a durable reading.
+    /// Takes a durable reading. If it is a later part of a reading ([`AdmittedReading::whole`]), the merged reading is
+    /// shown.
     pub(super) fn take(&mut self, admitted: AdmittedReading, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
         let AdmittedReading { reading, whole } = admitted;
         let (received_at, is_late, is_part) = (reading.received, reading.late, whole.is_some());
@@ -260,6 +261,7 @@ impl Judge {
         let decided = decided.unwrap_or_default();
         let newest = decided.last().copied().unwrap_or(state.at);
         let judges_steps = decider.judges_steps();
+        // A step is settled once the pump has run for `settle_s` since its start.
         let is_decidable = |step: &&WindowedReading| {
             step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
         };
@@ -333,6 +335,7 @@ impl Judge {
             self.pending.fail_unscored();
         }
         for WindowedReading { reading, displaced, step, window } in windowed {
+            // Earlier readings of the same step, which have no window of their own.
             displaced.into_iter().for_each(|displaced| self.queue_not_windowed(displaced));
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,

@@ -1,4 +1,5 @@
-//! Reads a journal's folder: finds every valid record, in order, even if the files are damaged.
+//! Reads a journal's folder: finds every valid record, in order, even if the files (the journal's *segments*) are
+//! damaged.
 //!
 //! A record is valid if its magic and checksum are right and its number is above that of the record before and below
 //! the first number of the next segment. After damage, reading continues at the next valid record:
@@ -278,6 +279,7 @@ impl Scanner<'_> {
             repair: Repair::Nothing,
             newest_is_empty: false,
         };
+        // The numbers in the names of files that stay: the next segment, named by the next record, needs another name.
         let mut used = BTreeSet::new();
         let mut next = self.expected().max(self.recovery.low_water);
         for (index, (file, end)) in files.iter().zip(ends).enumerate() {

@@ -9,11 +9,12 @@ pub(super) enum Column {
     Time,
     TimeOfDay,
     MachineStatus,
+    /// The row's label: 1 if it is an anomaly, 0 if not.
     Anomaly,
     PumpId,
     /// The quality of a channel's value or of the whole row.
     Quality(QualityTarget),
-    /// A known column that is not read, without a remark.
+    /// A known column that is not read. The user is not told so, unlike with [`Column::Unknown`].
     Ignored,
     /// A row number, or the empty column after a trailing delimiter.
     Unnamed,

@@ -41,7 +41,8 @@ pub struct Baseline {
     /// What is normal given the operating point. Only [`Detector::Conditional`] has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditional: Option<ConditionalBaseline>,
-    /// What is usual for the dynamics of its residuals. None without a network of residuals, and after a short commissioning.
+    /// How much the pump's residuals usually move within a window, and how well a network reconstructs them. None without a
+    /// network of residuals, and after a short commissioning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dynamics: Option<DynamicsBaseline>,
     /// What it was learned from.
@@ -49,6 +50,8 @@ pub struct Baseline {
 }
 
 /// What is normal for one channel, in the pump's own scale.
+///
+/// The short level is the mean of a window's last 5 steps, the long level that of its last 15 ([`ChannelScore`]).
 ///
 /// Field names are stored, and a baseline's id is computed from the `Debug` form of this struct, of [`Thresholds`],
 /// [`Tuning`] and [`Scaler`]: renaming anything in them invalidates every stored baseline.
@@ -69,9 +72,9 @@ pub struct ChannelBaseline {
     pub error_spread: f64,
     /// The channel is stuck if its liveliness (how much it changes, see `channel_score.rs`) is below this; 0 if it does not change for a while even when healthy.
     pub stuck_below: f64,
-    /// The weight of its level's deviation in the norm.
+    /// The weight of its level's deviation in the norm over all channels, see [`Thresholds`].
     pub level_weight: f64,
-    /// The weight of its error's deviation in the norm.
+    /// The weight of its error's deviation in that norm.
     pub error_weight: f64,
 }
 
@@ -152,7 +155,7 @@ impl Baseline {
         Err(BaselineError { found: describe(found), expected: describe(interval_ms) })
     }
 
-    /// Returns the model name in its detections: the detector, the network and the baseline.
+    /// Returns what the detections by this baseline name as their model: the detector, the network and the baseline.
     pub fn model_name(&self) -> Arc<str> {
         format!("{}-{}-{}", self.detector, self.network, self.id).into()
     }

@@ -121,10 +121,11 @@ pub const MAX_CHANNELS: usize = 64;
 pub const HOLD_RANGE_S: RangeInclusive<i64> = 0..=86_400;
 
 /// Allowed times between two readings of a pump, in milliseconds: a tenth of a second to a day. With one reading a day,
-/// a window is 30 days long, and a baseline needs 130 days of stored readings.
+/// a window is 30 days long, and a baseline, which needs at least 100 windows, needs 130 days of stored readings.
 pub const INTERVAL_RANGE_MS: RangeInclusive<i64> = 100..=86_400_000;
 
-/// The longest `settle_s`, in seconds: one hour, or 30 intervals if they are longer.
+/// The longest `settle_s` (how long a pump must run after a start before it is scored), in seconds: one hour, or 30
+/// intervals if they are longer.
 const MAX_SETTLE_S: i64 = 3_600;
 const MAX_SETTLE_STEPS: i64 = 30;
 

@@ -111,7 +111,8 @@ impl Reading {
         Reading { samples: (0..channels).map(sample).collect(), ..self.clone() }
     }
 
-    /// Returns the samples of which this reading has no value; all others are missing.
+    /// Returns the samples for those channels of which this reading has no value. All other channels are
+    /// [`Sample::Missing`].
     pub fn new_samples(&self, samples: &[Sample]) -> Arc<[Sample]> {
         let known = |channel: usize| self.samples.get(channel).and_then(|sample| sample.value()).is_some();
         let added = |(channel, sample): (usize, &Sample)| match sample.value() {

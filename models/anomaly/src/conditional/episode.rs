@@ -1,5 +1,7 @@
 //! When an episode begins and ends.
 //!
+//! An *output* is a channel that is predicted. A *scale* is the time over which its residuals are averaged (`averages.rs`).
+//!
 //! An episode begins when the anomaly score is above 1. It ends in one of two ways:
 //!
 //! - The score is below 0.5.
@@ -9,17 +11,17 @@
 //! How this is measured depends on the scale that raised the episode:
 //!
 //! - One of the two shortest: less than 10 % of the change is left in the shortest average, for two readings.
-//! - A longer one: less than 25 % is left in the mean of the last readings (`recent.rs`). They are those of half the time of
-//!   the shortest scale at which the change is anomalous too, and at least of half the time of the scale that raised it,
-//!   divided by the square of the peak score: the larger a change, the fewer readings show that it is gone. The average that
-//!   raised the episode would remember a large change for hours. Over less time than that, noise would end a slow fault and
-//!   begin it again many times. A score below 0.5 must last as long. If the levels are not learned, the same channel begins an
-//!   episode above 0.7 for the time of that scale: an intermittent fault comes back.
+//! - A longer one: less than 25 % is left in the mean of the last readings (`recent.rs`). These readings cover half the time of
+//!   the shortest scale at which the change is anomalous too, and at least half the time of the scale that raised it, divided
+//!   by the square of the peak score: the larger a change, the fewer readings show that it is gone. The average that raised the
+//!   episode would remember a large change for hours. A mean over less time is noisier: it would end the episode of a slow
+//!   fault and begin another one many times. A score below 0.5 must last as long. If the levels are not learned, the same
+//!   channel begins an episode above 0.7 for the time of that scale: an intermittent fault comes back.
 //!
 //! No episode ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is
-//! missing: nothing is known of the fault then. Readings without speed are not counted, so that a few do not put the end off.
-//! For some time after the pump is back at a known speed it is judged less strictly; an episode ends then only if the score
-//! without this allowance is below 0.5.
+//! missing: nothing is known of the fault then. Readings without speed are not counted: a few of them do not begin the count of
+//! readings anew. For some time after the pump is back at a known speed it is judged less strictly; an episode ends then only
+//! if the score without this allowance is below 0.5.
 //!
 //! Example at one reading per second: flow falls by 10 % for five minutes.
 //!
@@ -110,14 +112,14 @@ pub(super) struct JudgedReading<'a> {
     pub elapsed_s: f64,
 }
 
-/// What a judged reading does to the phase.
+/// What the detector learns from a judged reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing is learned.
     Hold,
     /// The pump is normal: learn from the reading.
     Learn,
-    /// Relearn the offsets, of which this is the `nth` reading. `done`: the last.
+    /// Relearn the levels after an episode. This is the `nth` reading to relearn from. `done`: the last one.
     Relearn { nth: u32, done: bool },
     /// The averages of the residuals begin anew with this reading: an episode has ended, and there are too few readings to
     /// relearn from.
@@ -130,7 +132,7 @@ impl Phase {
         matches!(self, Phase::Episode(_))
     }
 
-    /// Passes a judged reading.
+    /// Takes a judged reading: begins, continues or ends an episode. Returns what the detector learns from the reading.
     pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> Step {
         let JudgedReading { averages, judgement, known, elapsed_s, .. } = *reading;
         if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
@@ -171,7 +173,7 @@ impl Phase {
                 *self = Phase::Relearning { readings: 0, elapsed_s: 0.0 };
                 return Step::Hold;
             }
-            // Otherwise the memory of the longer scales would begin it again.
+            // The averages of the longer scales still hold the fault, and would begin another episode.
             if !is_quiet {
                 return Step::Forget;
             }
@@ -229,12 +231,12 @@ impl Episode {
         }
     }
 
-    /// Takes a new greatest change.
+    /// Makes this reading's change the episode's greatest.
     fn set_peak(&mut self, baseline: &ConditionalBaseline, averages: &Averages, judgement: &Judgement) {
         self.peak = judgement.score;
         self.output = judgement.output;
         let spans_s = &baseline.scales.spans_s;
-        // The two shortest scales are one, and the change is measured at the second.
+        // The two shortest scales are treated as one: the greatest change is measured at the second.
         let second = 1.min(spans_s.len() - 1);
         self.scale = judgement.shortest.max(second);
         self.raised_s = spans_s[judgement.scale];

@@ -3,7 +3,8 @@
 //! Example: the matrix with the rows (4, 2) and (2, 5) is stored as 4, 2, 5. Its Cholesky factor is 2, 1, 2, for 4 = 2²,
 //! 2 = 1 · 2 and 5 = 1² + 2². The inverse of that is 1/2, -1/4, 1/2, and the inverse of the matrix is 5/16, -2/16, 4/16.
 //!
-//! Does not pivot: the matrices here are sums of outer products and a positive diagonal.
+//! Does not exchange rows for accuracy (pivoting). The matrices here are sums of outer products and a positive diagonal, for
+//! which it is not needed.
 
 use serde::{Deserialize, Serialize};
 
@@ -125,8 +126,8 @@ impl Symmetric {
         factor.invert_factor().then_some(factor.lower)
     }
 
-    /// Puts the inverse of its factor in its place, row by row and without new memory. Returns whether the matrix is positive
-    /// definite.
+    /// Replaces the matrix by the inverse of its Cholesky factor, row by row and without new memory. Returns whether the
+    /// matrix is positive definite.
     pub(super) fn invert_factor(&mut self) -> bool {
         if !self.factorize() {
             return false;
@@ -141,13 +142,14 @@ impl Symmetric {
         true
     }
 
-    /// Returns a row of what the lower triangle holds now.
+    /// Returns a row of the lower triangle: of the matrix, or after [`Self::invert_factor`] of the inverse of its factor.
     pub(super) fn row(&self, row: usize) -> &[f64] {
         &self.lower[start(row)..start(row + 1)]
     }
 
-    /// Puts the lower triangular factor L with L L' equal to the matrix in its place, but on its diagonal the inverse of
-    /// L's: division is slow. Returns whether the matrix is positive definite.
+    /// Replaces the matrix by its Cholesky factor, the lower triangular L with L L' equal to the matrix. The diagonal holds
+    /// the reciprocals of L's, because later steps divide by them, and multiplying is faster. Returns whether the matrix is
+    /// positive definite.
     fn factorize(&mut self) -> bool {
         for row in 0..self.size {
             let (above, own) = split(&mut self.lower, row);
@@ -157,11 +159,11 @@ impl Symmetric {
                 own[column] = (own[column] - known) * other[column];
             }
             let known: f64 = own[..row].iter().map(|a| a * a).sum();
-            let left = own[row] - known;
-            if !(left > 0.0 && left.is_finite()) {
+            let remainder = own[row] - known;
+            if !(remainder > 0.0 && remainder.is_finite()) {
                 return false;
             }
-            own[row] = 1.0 / left.sqrt();
+            own[row] = 1.0 / remainder.sqrt();
         }
         true
     }

@@ -133,8 +133,9 @@ fn is_between_steps(times: &[i64], width: i64, found: i64, interval_ms: i64) -> 
     if 8 * width >= CLEAR_PAUSE * interval_ms {
         return true;
     }
-    // A device of another interval has its offsets at n places of the circle, with pauses of 1/n of the interval, and
-    // about one reading in n is a violation. Half as many violations plus one are accepted.
+    // The offsets of a device of another interval are at n places of the circle, for some n. Its pauses are then 1/n of
+    // the interval, and one reading in n is a violation: about 32 / n of the last [`RHYTHM_READINGS`]. At most half as
+    // many and one more, 16 / n + 1, are accepted.
     if found * interval_ms <= interval_ms + 16 * width {
         return true;
     }
