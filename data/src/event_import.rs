@@ -297,8 +297,8 @@ impl EventReader<'_> {
 
     fn severity(&mut self, line: u64, text: &str) -> Option<Severity> {
         let word = text.to_ascii_lowercase();
-        let further = self.mapping.severities.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        let severity = match further.map_or(word.as_str(), |(_, severity)| severity.as_str()) {
+        let user_defined = self.mapping.severities.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let severity = match user_defined.map_or(word.as_str(), |(_, severity)| severity.as_str()) {
             "low" | "info" | "minor" => Some(Severity::Low),
             "medium" | "moderate" | "warning" => Some(Severity::Medium),
             "high" | "major" | "severe" => Some(Severity::High),

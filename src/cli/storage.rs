@@ -1,5 +1,5 @@
 //! The flags of the commands on a node's data: `backup`, `restore`, `export`, `import`, `confirm-clock`, `pumps`,
-//! `profiles`.
+//! `profiles`. In the help, a key in brackets, such as `[store.dir]`, is the configuration key that the flag sets.
 
 use std::path::PathBuf;
 
@@ -108,6 +108,7 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// Returns the given flags with the configuration keys that they set.
     pub(super) fn flags(&self) -> Vec<Flag> {
         let flag = |value: &String| Flag { name: "--data-dir", key: "store.dir", value: value.clone() };
         self.data_dir.iter().map(flag).collect()
@@ -265,6 +266,7 @@ pub enum PumpsCommand {
     /// Remove a pump with everything that is stored of it.
     Remove {
         /// The pump's id.
+        // Also an id that only earlier versions allowed: such a pump can still be removed.
         #[arg(value_name = "ID", value_parser = PumpId::from_stored)]
         pump: PumpId,
         /// The node's data directory.

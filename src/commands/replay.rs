@@ -7,8 +7,8 @@
 //! the start. If the response to the second post is 429 with `Retry-After: 2`, that post is sent again at 2.5 s, and
 //! the third one follows at once.
 //!
-//! Does not retry after a lost response, because it is not known what the node has accepted. A second replay is
-//! harmless.
+//! Does not retry after a lost response, because it is not known what the node has accepted. The whole recording
+//! can be replayed again: what was accepted before is reported as duplicate.
 
 mod node;
 mod tally;

@@ -1,4 +1,5 @@
-//! Extractors of handlers, beside query parameters (`query.rs`): the pump in the path, and a JSON body.
+//! What handlers take from a request as typed parameters (actix calls these extractors): the pump in the path, and a JSON body.
+//! Query parameters are in `query.rs`.
 
 use std::future::{Ready, ready};
 

@@ -58,28 +58,29 @@ impl Store {
             let head = self.0.head();
             let flushed_until = head.flushed_until(pump);
             for at in at {
-                let here = head.readings(pump, at.millis(), at.millis() + 1)?;
-                // Otherwise the database may have another part of it.
-                let all =
-                    here.first().is_some_and(|reading| has_all_channels(reading) || Some(reading.at) > flushed_until);
-                if !all {
+                let in_head = head.readings(pump, at.millis(), at.millis() + 1)?;
+                // If the reading is not complete, the database may have another part of it.
+                let is_complete = in_head
+                    .first()
+                    .is_some_and(|reading| has_all_channels(reading) || Some(reading.at) > flushed_until);
+                if !is_complete {
                     minutes.push((pump.clone(), minute_start(at.millis())));
                 }
-                found.extend(here);
+                found.extend(in_head);
             }
         }
         minutes.sort_unstable();
         minutes.dedup();
         let mut completeness = Completeness::Complete;
-        match blocks(&state, &minutes).await {
-            Ok(mut blocks) => {
-                blocks.retain(|reading| at.contains(&reading.at));
-                // The bound may be too low after a start with a clock that was set back while the node was off.
-                if let Some(latest) = blocks.iter().map(|reading| reading.at).max() {
+        match stored_readings(&state, &minutes).await {
+            Ok(mut stored) => {
+                stored.retain(|reading| at.contains(&reading.at));
+                // `flushed_until` may be too low if the node's clock was set back while the node was off.
+                if let Some(latest) = stored.iter().map(|reading| reading.at).max() {
                     self.0.head().record_flushed(pump, latest);
                 }
                 // The parts in the database arrived first.
-                drop(found.splice(0..0, blocks));
+                drop(found.splice(0..0, stored));
             }
             Err(error) => completeness = Completeness::Partial { from: None, reason: error.into_outage_reason()? },
         }
@@ -95,7 +96,7 @@ impl Store {
         loop {
             let (start_ms, end_ms) = (minute_start(from.millis()), minute_start(from.millis()) + MINUTE_MS);
             let waiting = self.0.head().readings(pump, from.millis(), end_ms)?;
-            let stored = match blocks(&state, &[(pump.clone(), start_ms)]).await {
+            let stored = match stored_readings(&state, &[(pump.clone(), start_ms)]).await {
                 Err(error) if Some(from) > self.flushed_until(pump) => {
                     error.into_outage_reason().map(|_| Vec::new())?
                 }
@@ -106,6 +107,7 @@ impl Store {
             while taken.contains(&from) {
                 from = from.plus_ms(1);
             }
+            // At the last valid time `plus_ms` no longer advances: the search ends there.
             if from.millis() < end_ms || from.plus_ms(1) == from {
                 return Ok(from);
             }
@@ -125,7 +127,7 @@ pub(crate) fn has_all_channels(reading: &Reading) -> bool {
 }
 
 /// Returns the readings in the blocks of these minutes.
-async fn blocks(state: &DatabaseState, minutes: &[(PumpId, i64)]) -> Result<Vec<Reading>, StoreError> {
+async fn stored_readings(state: &DatabaseState, minutes: &[(PumpId, i64)]) -> Result<Vec<Reading>, StoreError> {
     if minutes.is_empty() {
         return Ok(Vec::new());
     }

@@ -7,14 +7,15 @@
 //! record 17   readings of P      in the head
 //! record 18   removal of P       P's rows leave the head; rows and registrations of P are refused
 //! flush       pump_removal:P {seq: 18, purged: false}; P's registration, baselines, checkpoint and documents are deleted
-//! purge       P's readings, detections and rollups are deleted, slice by slice
+//! purge       P's readings, detections and rollups are deleted, one slice (a time span) after another
 //! purge       pump_removal:P {seq: 18, purged: true}; the id P can be used again
 //! record 40   registration of P  a new pump
 //! ```
 //!
-//! A replay starts at the low-water mark, which may be below 18. Then record 18 drops the rows of record 17 again.
-//! Because of the row `pump_removal:P`, record 18 deletes nothing of the new pump. Until a pump is purged, no row with
-//! its id is written to the database or read from it. Does not change the audit log or backups.
+//! A replay starts at the low-water mark, which may be below 18. Then record 18 drops the rows of record 17 again. The
+//! row `pump_removal:P` shows that the removal of record 18 is done, so nothing of the new pump is deleted. Until a
+//! pump is purged, no row with its id is written to the database or read from it. Does not change the audit log or
+//! backups.
 
 use std::collections::BTreeMap;
 
@@ -33,18 +34,18 @@ const SERIES: [(&str, i64); 5] = [
     ("anomaly_detections", DAY_MS),
     ("rollup_minute", DAY_MS),
     ("rollup_hour", 60 * DAY_MS),
-    // Its numbers are hours.
+    // Its rows are numbered by hours, those of the other series by milliseconds.
     ("recorded_hour", 60 * 24),
 ];
 const DAY_MS: i64 = 86_400_000;
 
 /// Deletes everything of the pump except its series, and writes the state of its removal.
-const STORE: &str = "
+const WRITE_REMOVAL: &str = "
     BEGIN;
     FOR $id IN $ids { DELETE $id RETURN NONE };
     DELETE $versions RETURN NONE;
     FOR $table IN $tables { DELETE type::table($table) WHERE pump = $pump RETURN NONE };
-    DELETE pump_removal WHERE purged AND seq < $mark RETURN NONE;
+    DELETE pump_removal WHERE purged AND seq < $low_water RETURN NONE;
     UPSERT $row.id CONTENT $row RETURN NONE;
     COMMIT;
 ";
@@ -127,28 +128,34 @@ impl StoreInner {
 pub(super) async fn write_all(
     engine: &DatabaseEngine,
     removals: &[(Seq, PumpId)],
-    mark: Seq,
+    low_water: Seq,
 ) -> Result<(), StoreError> {
     for (seq, pump) in removals {
-        write(engine, *seq, pump, false, mark).await?;
+        write(engine, *seq, pump, false, low_water).await?;
     }
     Ok(())
 }
 
-async fn write(engine: &DatabaseEngine, seq: Seq, pump: &PumpId, purged: bool, mark: Seq) -> Result<(), StoreError> {
+async fn write(
+    engine: &DatabaseEngine,
+    seq: Seq,
+    pump: &PumpId,
+    purged: bool,
+    low_water: Seq,
+) -> Result<(), StoreError> {
     let number = |seq: Seq| i64::try_from(seq.get()).unwrap_or(i64::MAX);
     let row = RemovalRow { id: RecordId::new("pump_removal", pump.as_str()), seq: number(seq), purged };
-    let by_name = ["pump", "pump_state", "active_baseline", "commissioning", "pump_setting", "pump_name"];
+    let tables_by_id = ["pump", "pump_state", "active_baseline", "commissioning", "pump_setting", "pump_name"];
     let of_documents = DOCUMENT_KINDS.iter().filter(|kind| kind.belongs_to_pump).map(|kind| kind.table.to_owned());
     let vars = [
         ("tables", of_documents.collect::<Vec<String>>().into_value()),
-        ("ids", by_name.map(|table| RecordId::new(table, pump.as_str())).to_vec().into_value()),
+        ("ids", tables_by_id.map(|table| RecordId::new(table, pump.as_str())).to_vec().into_value()),
         ("versions", versions(pump)),
         ("pump", pump.to_string().into_value()),
-        ("mark", number(mark).into_value()),
+        ("low_water", number(low_water).into_value()),
         ("row", row.into_value()),
     ];
-    engine.execute(STORE, vars).await
+    engine.execute(WRITE_REMOVAL, vars).await
 }
 
 /// Reads the removals in the database.

@@ -95,12 +95,12 @@ pub(crate) async fn name(
 ) -> Result<web::Json<NamedPump>, ApiError> {
     let name = parse(&body).map_err(ApiError::Invalid)?;
     let detail = name.as_ref().map_or_else(|| "no name".to_owned(), |name| format!("name {:?}", name.as_str()));
-    let (engine, of, new_name) = (node.engine.clone(), pump.clone(), name.clone());
+    let (engine, named_pump, new_name) = (node.engine.clone(), pump.clone(), name.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::NamePump, pump.as_str()).detail(&detail);
     let naming = async move {
-        match engine.name_pump(&of, new_name).await? {
+        match engine.name_pump(&named_pump, new_name).await? {
             true => Ok(()),
-            false => Err(ApiError::UnknownPump(of)),
+            false => Err(ApiError::UnknownPump(named_pump)),
         }
     };
     command.execute(naming).await?;
