@@ -159,6 +159,10 @@ mod tests {
     #[test]
     fn other_texts_are_no_credentials() {
         let valid = Credential::random(CredentialKind::PumpToken).expect("random").reveal();
+        let id = Credential::parse(&valid).expect("a credential").id().to_string();
+        for wrong in ["", "00", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0"] {
+            assert!(Credential::parse(&valid.replace(&id, wrong)).is_none(), "the id {wrong:?}");
+        }
         let (cut, upper) = (&valid[..valid.len() - 1], valid.to_uppercase());
         for bad in
             ["", "vpt", "vpt_", "vpt__", "Bearer", cut, &upper, &format!("{valid}A"), &valid.replace("vpt", "xyz")]

@@ -347,6 +347,12 @@ fn users_are_added_while_the_node_is_stopped() {
     let changed = with_cookie_of(&node, &changed);
     assert_eq!((ada.status("GET", "/api/pumps", None), changed.status("GET", "/api/pumps", None)), (401, 200));
     assert_eq!(plant.volute(&["user", "list"]), "ada  admin  active\n");
+    let log = changed.request("GET", "/api/audit-log?action=set-password", None).body;
+    let entries = serde_json::from_str::<Value>(&log).expect("JSON")["items"].clone();
+    let of = |entry: &Value| ["who", "object", "outcome"].map(|field| entry[field].as_str().expect("text").to_owned());
+    let [change, again, set_up] = [&entries[0], &entries[2], &entries[3]].map(of);
+    assert_eq!(change, ["user ada", "ada", "done"], "{log}");
+    assert!(set_up[1..] == ["ada", "done"] && again[2].contains("used already"), "{log}");
 }
 
 #[test]

@@ -257,8 +257,9 @@ pub(crate) async fn set_up(
     let SetUpSchema { token, password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let link = Credential::parse(&token).ok_or(volute_access::AccessError::InvalidLink).map_err(ChangeError::from)?;
     let address = request.peer_addr().map(|peer| peer.ip());
-    let object = link.id().to_string();
     let (setting, now_ms) = (access.clone(), node.engine.now().millis());
+    let user = access.directory()?.user_of_link(&link, now_ms);
+    let object = user.map_or_else(|_| link.id().to_string(), |user| user.to_string());
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPassword, &object).detail("by a set-up link");
     let (name, session) =
         command.execute(async move { Ok(setting.set_up(link, password, address, now_ms).await?) }).await?;
