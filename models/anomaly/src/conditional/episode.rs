@@ -238,7 +238,9 @@ impl Episode {
         let spans_s = &baseline.scales.spans_s;
         // The two shortest scales are treated as one: the greatest change is measured at the second.
         let second = 1.min(spans_s.len() - 1);
-        self.scale = judgement.shortest.max(second);
+        // After a start the second scale has no average yet.
+        let longer = judgement.shortest.max(second);
+        self.scale = if averages.mean(longer, self.output).is_some() { longer } else { judgement.scale };
         self.raised_s = spans_s[judgement.scale];
         self.needed_s = match judgement.scale > second {
             true => (spans_s[self.scale] / 2.0).max(spans_s[judgement.scale] / 2.0 / self.peak.powi(2)),
@@ -390,6 +392,21 @@ mod tests {
             assert_eq!(bench.advance(5.0, 0), Step::Relearn { nth, done: nth == 90 });
         }
         assert_eq!(bench.phase, Phase::Normal);
+    }
+
+    /// Soon after a start only the shortest scale has an average.
+    #[test]
+    fn an_episode_soon_after_a_start_ends_too() {
+        let mut bench = Bench::new(true);
+        bench.set_residual(10.0);
+        while bench.averages.mean(0, OUTPUT).is_none() {
+            bench.averages.add(&bench.baseline.scales, &bench.residuals, 0.0, 1.0);
+        }
+        assert_eq!(bench.averages.mean(1, OUTPUT), None);
+        bench.advance(9.0, 0);
+        bench.settle(0.0);
+        (0..2).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold));
+        assert!(!bench.phase.in_episode());
     }
 
     #[test]
