@@ -5,7 +5,7 @@ use std::{io::Write, net::TcpStream, thread};
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{normal, train_on_normal},
+    engine::{normal, train_for, train_on_normal},
     support::{Node, NodeConfig, wait_until},
 };
 
@@ -41,6 +41,23 @@ fn assert_limits_evaluated_without_scores(node: &Node) {
     let events = "/api/maintenance-events?pump_id=P-1&status=active";
     let events = node.wait_until(events, |events| events["items"].as_array().is_some_and(|events| !events.is_empty()));
     assert_eq!(events["items"][0]["peak_loss"], json!(null), "by the limit alone");
+}
+
+/// The detector `conditional` needs no score for a level that is off.
+#[test]
+fn levels_are_judged_if_every_window_fails_to_score() {
+    let data = tempfile::tempdir().expect("a directory");
+    let model = train_for(&data, "conditional");
+    let node =
+        NodeConfig::new(&data, "centrifugal").with_model(&model).with_env("FAILPOINTS", "score=panic(poison)").node();
+    post(&node, (0..40).map(|second| of("P-1", second)).collect());
+    node.wait_until("/api/live-data?pump_id=P-1", |live| live["status"] == "NORMAL");
+    post(&node, (40..80).map(|second| hot("P-1", second)).collect());
+    let live = node.wait_until("/api/live-data?pump_id=P-1", |live| live["status"] == "ANOMALY");
+    assert_eq!(live["top_channel"], "Bearing_Temperature_C", "{live}");
+    let events = "/api/maintenance-events?pump_id=P-1&status=active";
+    node.wait_until(events, |events| events["items"].as_array().is_some_and(|events| !events.is_empty()));
+    assert!(node.terminate().success(), "a clean exit");
 }
 
 #[test]

@@ -21,7 +21,14 @@ pub fn normal(second: u32) -> Value {
     item
 }
 
+///
+/// With the detector `fused`: it has one detection per whole window, which these tests count.
 pub fn train_on_normal(data: &TempDir) -> std::path::PathBuf {
+    train_for(data, "fused")
+}
+
+/// The same with another detector.
+pub fn train_for(data: &TempDir, detector: &str) -> std::path::PathBuf {
     let channels: Vec<String> = ten_values().as_object().expect("an object").keys().cloned().collect();
     let mut csv = format!("timestamp,{},machine_status\n", channels.join(","));
     for second in 0..600 {
@@ -33,7 +40,7 @@ pub fn train_on_normal(data: &TempDir) -> std::path::PathBuf {
     let (path, model) = (data.path().join("normal.csv"), data.path().join("model"));
     std::fs::write(&path, csv).expect("written");
     let (path, out) = (path.to_str().expect("text"), model.to_str().expect("text"));
-    run(&["train", "--csv", path, "--epochs", "10", "--out", out]);
+    run(&["train", "--csv", path, "--epochs", "10", "--detector", detector, "--out", out]);
     model
 }
 

@@ -138,6 +138,11 @@ fn add(store: &Path, profile: &str, model: Option<&str>) -> (bool, String) {
     (printed.status.success(), String::from_utf8_lossy(&[printed.stdout, printed.stderr].concat()).into_owned())
 }
 
+/// Whether the last reading was judged.
+fn is_judged(live: &Value) -> bool {
+    live["totals"]["pump"]["scored"].as_u64() > Some(0) && live["judged_at"] == live["timestamp"]
+}
+
 #[test]
 fn three_profiles_on_one_node_each_with_its_model_live_and_after_a_kill() {
     let data = tempfile::tempdir().expect("a directory");
@@ -169,7 +174,7 @@ fn three_profiles_on_one_node_each_with_its_model_live_and_after_a_kill() {
 
     for kind in [centrifugal, skab, bearing] {
         kind.post(&node, 0..40);
-        let live = node.wait_until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 11);
+        let live = node.wait_until(&kind.live(), is_judged);
         assert_eq!(live["status"], json!("NORMAL"), "{}: {live}", kind.profile);
         assert_eq!(live["channels"].as_object().map_or(0, serde_json::Map::len), kind.channels.len(), "{live}");
     }
@@ -199,7 +204,7 @@ fn three_profiles_on_one_node_each_with_its_model_live_and_after_a_kill() {
         // The profile of a known pump is optional in an item.
         items[0]["profile"] = json!(kind.profile);
         assert_eq!(node.post(&json!(items)).body["accepted"], json!(5), "{}", kind.profile);
-        node.wait_until(&kind.live(), |live| live["totals"]["pump"]["scored"] == 5 && live["status"] == "NORMAL");
+        node.wait_until(&kind.live(), |live| is_judged(live) && live["status"] == "NORMAL");
     }
 
     // Rules are those of the profile.
@@ -455,12 +460,12 @@ fn profile_is_added_over_http_and_its_pump_is_scored_also_after_a_kill() {
     let judged = |live: &Value| {
         live["status"] == "NORMAL" && live["model"].as_str().is_some_and(|detector| detector.contains(network))
     };
-    node.wait_until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 11 && judged(live));
+    node.wait_until(&bearing.live(), |live| is_judged(live) && judged(live));
     node.kill();
     let node = start.node();
     assert_eq!(&node.get_ok("/api/profiles/bearing")["model"], model);
     bearing.post(&node, 40..45);
-    node.wait_until(&bearing.live(), |live| live["totals"]["pump"]["scored"] == 5 && judged(live));
+    node.wait_until(&bearing.live(), |live| is_judged(live) && judged(live));
 }
 
 #[test]
