@@ -1,9 +1,9 @@
 //! Assigns a role to each column of a recording by its name.
 //!
 //! Names are compared in lower case, with `_` for anything that is not a letter or digit. A unit in brackets is
-//! optional: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`. The unit
-//! itself is checked by [`super::units`], a zone in the time's name by [`zones`]. Columns without a role are listed and
-//! not used.
+//! optional: `Motor RPM [1/min]` is `Motor_RPM`, and `Bearing Temperature [°C]` is `Bearing_Temperature_C`.
+//! [`super::units`] checks the unit, and [`zones`] the time zone in the name of the time's column. Columns without a
+//! role are listed and not used.
 
 use std::collections::BTreeMap;
 
@@ -229,7 +229,7 @@ fn column(profile: &Profile, cell: &str, heading: &Heading<'_>) -> Column {
     }
 }
 
-/// Removes a zone at the end of a time's name: `timestamp_cet` becomes `timestamp`.
+/// Removes a time zone at the end of the name of the time's column: `timestamp_cet` becomes `timestamp`.
 fn without_zone(base: &str) -> &str {
     base.rsplit_once('_').filter(|(_, word)| zones::is_zone_word(word)).map_or(base, |(name, _)| name)
 }

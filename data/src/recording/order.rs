@@ -169,8 +169,8 @@ pub(super) fn merge(row: &mut Row, other: &Row) {
     row.anomaly = [row.anomaly, other.anomaly].into_iter().flatten().reduce(|one, other| one || other);
 }
 
-/// Splits a recording wherever time goes back by more than `slack_ms` against the newest row so far. No window spans
-/// two segments.
+/// Splits a recording wherever a row is more than `slack_ms` earlier than the latest row before it. No window spans two
+/// segments.
 pub fn ordered_segments(rows: &[Row], slack_ms: i64) -> Vec<&[Row]> {
     let mut segments = Vec::new();
     let (mut start, mut newest) = (0, None);

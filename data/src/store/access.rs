@@ -1,8 +1,8 @@
 //! Users, sessions and pump tokens as documents, and reading all of them.
 //!
-//! All of them are in memory of the running node, so they are read at the start, and after that only written. A copy of
-//! them in the file `access` is read where the database cannot be opened at the start: the node must neither be open to
-//! everybody then, nor refuse its pumps. What the journal has is newer than the copy.
+//! A running node holds all of them in memory: it reads them at the start, and after that only writes them. If the
+//! database cannot be opened at the start, the node reads a copy from the file `access`. Without the copy, it would
+//! have to admit everybody or to refuse its own pumps. Records in the journal are newer than the copy.
 //!
 //! The records themselves are in [`volute_access`]. They contain hashes of passwords and secrets, and are not exported.
 
@@ -63,15 +63,15 @@ impl Document {
     }
 }
 
-/// The file `access`.
+/// The content of the file `access`.
 #[derive(Deserialize)]
 struct AccessCopy {
     records: Vec<Record>,
 }
 
 impl Store {
-    /// Returns all users, sessions and tokens. Without the database: from the copy and the journal; fails if there is
-    /// no copy.
+    /// Returns all users, sessions and tokens. While the database is unavailable, reads them from the copy and the
+    /// head; fails if there is no copy.
     pub async fn access_records(&self) -> Result<Vec<Record>, StoreError> {
         let stored = async {
             let users = self.access_kind::<User>().await?.into_iter().map(Record::User);

@@ -50,8 +50,8 @@ struct BaselineRow {
     id: RecordId,
     created_ms: i64,
     network: String,
-    /// The id of the baseline; the baseline itself is `document`. The names of stored columns stay as they are: `why`
-    /// is the reason.
+    /// The id of the baseline; the baseline itself is `document`. A stored column keeps its name: `why` holds the
+    /// reason.
     baseline: String,
     from_ms: i64,
     to_ms: i64,

@@ -37,7 +37,7 @@ impl Store {
     }
 
     /// Like [`Store::commit`], but returns at once and calls `on_done` with the outcome: on the journal's thread, or on
-    /// this one if nothing is written. The next record waits for `on_done`, so it should not take long.
+    /// the caller's if nothing is written. The next record waits for `on_done`, so it should not take long.
     pub fn commit_then(&self, batch: Batch, on_done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
         let record = match self.encode_checked(&batch) {
             Ok(record) => record,

@@ -238,7 +238,7 @@ impl StoreInner {
         }
     }
 
-    /// Removes rows from the head that the replay of the journal read and the database already has.
+    /// Removes rows from the head that came from the replay of the journal and that the database has already.
     pub(crate) async fn discard_stored_rows(&self, engine: &DatabaseEngine) -> Result<(), StoreError> {
         fail_point("head-forget").map_err(|error| StoreError::Database(error.into()))?;
         let (with_readings, with_detections) = {

@@ -50,11 +50,11 @@ pub(crate) struct StoreInner {
     pub(super) flushed_until_file: FlushedUntilFile,
     /// The newest rows of the database, as far as flushes know them. The running flush holds the lock.
     pub(super) flush_cache: tokio::sync::Mutex<FlushCache>,
-    /// Lower bounds of the oldest rows, for retention.
+    /// Lower bounds of the times of the oldest rows, for retention.
     pub(super) oldest_rows: OldestRows,
     /// The progress of the current retention pass. The running sweep holds the lock.
     pub(super) sweep_pass: tokio::sync::Mutex<SweepPass>,
-    /// The low-water mark that the database holds: it has every journal record below this one.
+    /// The low-water mark that the database holds: the database has every journal record below it.
     pub(super) low_water: AtomicU64,
     /// What was found damaged in the journal at the start, for display.
     pub(super) damage: Vec<String>,

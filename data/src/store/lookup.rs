@@ -20,15 +20,15 @@ use super::{
 };
 
 impl Store {
-    /// Returns what is stored at a lookup's times. While the database is unavailable, times that only the database
-    /// could decide are unknown.
+    /// Returns the readings that are stored at the times of a lookup. While the database is unavailable, a time is
+    /// unknown if the database may have a reading at it, or a part of one.
     pub async fn look_up(&self, pump: &PumpId, lookup: &Lookup) -> Result<LookupResult, StoreError> {
         let QueryResult { rows: readings, completeness } = self.readings_at(pump, &lookup.at).await?;
         let unknown = match completeness {
             Completeness::Complete => BTreeSet::new(),
             Completeness::Partial { .. } => {
-                let whole = readings.iter().filter(|reading| has_all_channels(reading));
-                let known: BTreeSet<Timestamp> = whole.map(|reading| reading.at).collect();
+                let complete = readings.iter().filter(|reading| has_all_channels(reading));
+                let known: BTreeSet<Timestamp> = complete.map(|reading| reading.at).collect();
                 let flushed_until = self.flushed_until(pump);
                 let unread = lookup.at.iter().filter(|at| !known.contains(at) && Some(**at) <= flushed_until);
                 unread.copied().collect()
@@ -79,7 +79,8 @@ impl Store {
                 if let Some(latest) = stored.iter().map(|reading| reading.at).max() {
                     self.0.head().record_flushed(pump, latest);
                 }
-                // The parts in the database arrived first.
+                // The parts in the database arrived first. Of different values at one time, `merge_parts` keeps the
+                // first.
                 drop(found.splice(0..0, stored));
             }
             Err(error) => completeness = Completeness::Partial { from: None, reason: error.into_outage_reason()? },
@@ -89,13 +90,15 @@ impl Store {
         Ok(QueryResult { rows: found, completeness })
     }
 
-    /// Returns the first time that no stored reading has and that the request does not exclude.
+    /// Returns the first time from `free.from` on at which no reading is stored and which `free.excluded` does not
+    /// contain.
     async fn unique_timestamp(&self, pump: &PumpId, free: &FreeTimeSearch) -> Result<Timestamp, StoreError> {
         let state = self.0.database.read().await;
         let mut from = free.from;
         loop {
             let (start_ms, end_ms) = (minute_start(from.millis()), minute_start(from.millis()) + MINUTE_MS);
-            let waiting = self.0.head().readings(pump, from.millis(), end_ms)?;
+            let in_head = self.0.head().readings(pump, from.millis(), end_ms)?;
+            // The database holds no reading after `flushed_until`, so its failure does not matter there.
             let stored = match stored_readings(&state, &[(pump.clone(), start_ms)]).await {
                 Err(error) if Some(from) > self.flushed_until(pump) => {
                     error.into_outage_reason().map(|_| Vec::new())?
@@ -103,7 +106,7 @@ impl Store {
                 stored => stored?,
             };
             let taken: BTreeSet<Timestamp> =
-                waiting.iter().chain(&stored).map(|reading| reading.at).chain(free.excluded.iter().copied()).collect();
+                in_head.iter().chain(&stored).map(|reading| reading.at).chain(free.excluded.iter().copied()).collect();
             while taken.contains(&from) {
                 from = from.plus_ms(1);
             }

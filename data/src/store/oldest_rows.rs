@@ -1,4 +1,5 @@
-//! Lower bounds of the oldest rows in the tables that retention deletes from, and the progress of its pass.
+//! Lower bounds of the times of the oldest rows in the tables that retention deletes from, and the progress of its
+//! pass.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -32,7 +33,8 @@ impl RetainedTable {
     }
 }
 
-/// A lower bound for each owner and table: no row starts earlier. `i64::MAX`: there is no row. `None`: not known.
+/// For each owner (a pump or the node) and table, a lower bound of the starts of its rows. The bound is `i64::MAX` if
+/// there is no row, and `None` if it is not known.
 #[derive(Default)]
 pub(crate) struct OldestRows(Mutex<HashMap<String, [Option<i64>; TABLES]>>);
 

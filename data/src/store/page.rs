@@ -28,7 +28,7 @@ use super::{
 pub(crate) const SCAN: &str = "SELECT * FROM (|$range| $range)($range) LIMIT $limit";
 const NUMBERS: &str = "SELECT VALUE id[1] FROM (|$range| $range)($range) LIMIT $limit";
 
-/// The number of rows in one read going forward: the blocks of an hour.
+/// The number of rows in one read going forward: at least the blocks of an hour (60).
 const FORWARD_ROWS_PER_READ: usize = 64;
 /// The maximum number of hours in one read going backward.
 const MAX_HOURS_PER_READ: usize = 24;

@@ -12,10 +12,10 @@
 //! record 40   registration of P  a new pump
 //! ```
 //!
-//! A replay starts at the low-water mark, which may be below 18. Then record 18 drops the rows of record 17 again. The
-//! row `pump_removal:P` shows that the removal of record 18 is done, so nothing of the new pump is deleted. Until a
-//! pump is purged, no row with its id is written to the database or read from it. Does not change the audit log or
-//! backups.
+//! At a start the journal is replayed from the low-water mark, which may be below 18. The replay brings the rows of
+//! record 17 back into the head, and record 18 drops them again. The row `pump_removal:P` shows that the removal of
+//! record 18 is complete, so the replay deletes nothing of the new pump. Until a pump is purged, no row with its id is
+//! written to the database or read from it. Does not change the audit log or backups.
 
 use std::collections::BTreeMap;
 
@@ -28,18 +28,20 @@ use super::{
     ids::unreadable, page::oldest_number, pending_removals::StoredRemoval, series::Series, types::PurgeReport,
 };
 
-/// The series of a pump, and the time span of each that one statement deletes: about 1,500 rows at most.
+/// The tables with a pump's time series. With each table the length of a slice, in the unit of the numbers in the ids
+/// of its rows. A slice has at most about 1,500 rows.
 const SERIES: [(&str, i64); 5] = [
     ("sensor_readings", DAY_MS),
     ("anomaly_detections", DAY_MS),
     ("rollup_minute", DAY_MS),
     ("rollup_hour", 60 * DAY_MS),
-    // Its rows are numbered by hours, those of the other series by milliseconds.
+    // The rows of this table are numbered by hours, those of the others by milliseconds.
     ("recorded_hour", 60 * 24),
 ];
 const DAY_MS: i64 = 86_400_000;
 
-/// Deletes everything of the pump except its series, and writes the state of its removal.
+/// Deletes everything of the pump except its time series, and writes the state of its removal. Also deletes the states
+/// of completed removals below the low-water mark: no replay reads their records again.
 const WRITE_REMOVAL: &str = "
     BEGIN;
     FOR $id IN $ids { DELETE $id RETURN NONE };
@@ -50,12 +52,14 @@ const WRITE_REMOVAL: &str = "
     COMMIT;
 ";
 
-/// `pump_removal:pump`
+/// The state of a removal in the database: the row `pump_removal:` with the pump's id.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 struct RemovalRow {
     id: RecordId,
+    /// The journal record of the removal.
     seq: i64,
+    /// Whether everything of the pump is deleted.
     purged: bool,
 }
 
@@ -75,7 +79,8 @@ impl Store {
         self.0.head().removals().pumps()
     }
 
-    /// Deletes at most `max_slices` slices of the rows of removed pumps. Each takes some tens of milliseconds.
+    /// Deletes rows of removed pumps, at most `max_slices` slices. A slice is a time span of one series, and takes some
+    /// tens of milliseconds.
     pub async fn purge(&self, max_slices: usize) -> Result<PurgeReport, StoreError> {
         #[cfg(feature = "failpoints")]
         fail::fail_point!("purge", |_| Ok(PurgeReport::default()));
@@ -100,7 +105,7 @@ impl Store {
         Ok(purged)
     }
 
-    /// Deletes everything of removed pumps.
+    /// Completes all removals: flushes the head, and deletes all rows of removed pumps.
     pub async fn finish_removals(&self) -> Result<(), StoreError> {
         self.flush_all().await?;
         while self.purge(usize::MAX).await?.more {}
@@ -109,8 +114,8 @@ impl Store {
 }
 
 impl StoreInner {
-    /// Ends a removal whose series are deleted, and clears the pump's entries in memory, so that a new pump of the same
-    /// id starts empty.
+    /// Ends a removal once the pump's time series are deleted. Clears the pump's entries in memory, so that a new pump
+    /// with the same id starts empty.
     async fn finish_removal(&self, engine: &DatabaseEngine, seq: Seq, pump: &PumpId) -> Result<(), StoreError> {
         let mut flush_cache = self.flush_cache.lock().await;
         // Deletes again what the pump's actor may have been writing to the database when it ended.
@@ -124,7 +129,7 @@ impl StoreInner {
     }
 }
 
-/// Writes removals to the database, and deletes everything of their pumps except the series.
+/// Writes removals to the database, and deletes everything of their pumps except the time series.
 pub(super) async fn write_all(
     engine: &DatabaseEngine,
     removals: &[(Seq, PumpId)],
@@ -136,6 +141,7 @@ pub(super) async fn write_all(
     Ok(())
 }
 
+/// Executes [`WRITE_REMOVAL`] for one removal.
 async fn write(
     engine: &DatabaseEngine,
     seq: Seq,
@@ -161,11 +167,11 @@ async fn write(
 /// Reads the removals in the database.
 pub(super) async fn read(engine: &DatabaseEngine) -> Result<BTreeMap<PumpId, StoredRemoval>, StoreError> {
     let rows: Vec<RemovalRow> = engine.rows("SELECT * FROM pump_removal", []).await?;
-    let removal = |row: RemovalRow| {
+    let parse = |row: RemovalRow| {
         let RecordIdKey::String(name) = &row.id.key else { return Err(unreadable(&row.id, "its id is not a text")) };
         let pump = PumpId::from_stored(name).map_err(|error| unreadable(&row.id, error))?;
         let seq = u64::try_from(row.seq).map_err(|error| unreadable(&row.id, error))?;
         Ok((pump, StoredRemoval { seq: Seq::new(seq), purged: row.purged }))
     };
-    rows.into_iter().map(removal).collect()
+    rows.into_iter().map(parse).collect()
 }
