@@ -122,16 +122,16 @@ pub enum TokenCommand {
         /// The name of the device or gateway.
         #[arg(value_name = "NAME")]
         name: Name,
-        /// A pump whose readings it may post; may be given several times.
+        /// A pump whose readings the token may post; may be given several times.
         #[arg(long = "pump", value_name = "ID", required_unless_present = "pumps_file")]
         pumps: Vec<PumpId>,
         /// A file with the ids of further pumps, one per line.
         #[arg(long, value_name = "FILE")]
         pumps_file: Option<PathBuf>,
-        /// It may register those of its pumps that are new.
+        /// Allow the token to register those of its pumps that are new.
         #[arg(long)]
         register: bool,
-        /// It expires after so many days; without the flag never.
+        /// The number of days after which the token expires; by default it never expires.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
         expires_days: Option<u32>,
         /// The node's data directory.
@@ -140,7 +140,7 @@ pub enum TokenCommand {
     },
     /// Revoke a token.
     Revoke {
-        /// The token's id, as in the list.
+        /// The token's id, as `volute token list` prints it.
         #[arg(value_name = "ID")]
         id: String,
         /// The node's data directory.

@@ -158,7 +158,7 @@ pub struct ExportArgs {
     /// csv: the values as sent, readable as a recording; parquet: everything that is stored of each reading.
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     pub format: ExportFormat,
-    /// The file to write, which must not exist; or a folder, in which the file is named by the pump's id.
+    /// The file to write, which must not exist; or a folder, in which the file is named after the pump's id.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// The node's data directory.
@@ -307,7 +307,7 @@ pub enum ProfilesCommand {
         /// [model.profile].
         #[arg(long, value_name = "NAME")]
         profile: Option<String>,
-        /// The folder of its model [model.dir].
+        /// The folder of that profile's model [model.dir].
         #[arg(long, value_name = "DIR")]
         model: Option<String>,
         /// The node's data directory.
@@ -365,7 +365,8 @@ pub struct ImportArgs {
     /// The recording (CSV).
     #[arg(value_name = "FILE", required_unless_present = "original")]
     pub file: Option<PathBuf>,
-    /// The original system's history: a folder with recordings, sensor_readings.csv and maintenance_events.csv.
+    /// The history of the original system (docs/upgrade.md): a folder with recordings, sensor_readings.csv and
+    /// maintenance_events.csv.
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     pub original: Option<PathBuf>,
     /// The mapping of the original's columns (TOML); see docs/upgrade.md.
@@ -384,8 +385,8 @@ pub struct ImportArgs {
     /// interval that fits the rows.
     #[arg(long, value_name = "MS", value_parser = super::train::interval_ms, conflicts_with = "original")]
     pub interval_ms: Option<i64>,
-    /// If there are two values for one time, keep the first one, or the stored one; without it, nothing is stored in
-    /// that case.
+    /// If a channel has two values at one time, keep the first one in the file, or the one that is stored already.
+    /// Without this flag, nothing is stored in that case.
     #[arg(long)]
     pub keep_first: bool,
     /// Report everything, and store nothing.

@@ -13,8 +13,7 @@ use crate::config::Config;
 /// How often times of last use are stored.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Refuses an address that other machines reach if nobody needs to log in. Also the place for the rule that such an address needs
-/// TLS, or a proxy that has it.
+/// Refuses an address that other machines reach if nobody needs to log in. Does not require TLS.
 pub(super) fn check_exposure(local_address: SocketAddr, secured: bool) -> Result<()> {
     if !local_address.ip().is_loopback() && !secured {
         bail!(
@@ -25,7 +24,8 @@ pub(super) fn check_exposure(local_address: SocketAddr, secured: bool) -> Result
     Ok(())
 }
 
-/// Returns the settings of access. There is no TLS yet, so browsers would not send a cookie that is restricted to it.
+/// Returns the settings of access. There is no TLS yet, so browsers would not send a cookie that is restricted to TLS
+/// connections.
 pub(crate) fn access_settings(config: &Config) -> AccessSettings {
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     AccessSettings {

@@ -35,7 +35,7 @@ pub struct Trial {
 pub struct Snapshot {
     /// The pump.
     pub pump: Pump,
-    /// Readings from here to the onset.
+    /// The number of readings from this state to the onset.
     pub warm_up: usize,
     interval_s: f64,
 }
