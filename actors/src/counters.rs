@@ -16,7 +16,7 @@ pub(crate) struct Latencies {
     pub reading_commit: Histogram,
     /// From putting a window into the pool until a worker takes it.
     pub pool_wait: Histogram,
-    /// From a worker's taking a window until it is scored.
+    /// From the time a worker takes a window until the window is scored.
     pub scoring: Histogram,
     /// From sending a detection to the recorder until it is durable in the journal.
     pub detection_commit: Histogram,

@@ -1,4 +1,4 @@
-//! A forecast of the disk: how full it is, how fast the data grows, and in how many days the disk is full. Pure.
+//! A forecast of the disk: how full it is, how fast the data grows, and in how many days the disk is full. Does no I/O.
 //!
 //! An example: the data took 8 GiB 24 hours ago and takes 10 GiB now, with 80 GiB free. It grows by 2 GiB a day, so the
 //! disk is full in 40 days.

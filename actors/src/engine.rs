@@ -1,9 +1,9 @@
 //! Starts the engine's actors, and drains them stage by stage when the node stops.
 //!
 //! A drain refuses new posts, then waits for four stages in this order: the ingress with pumps and inference,
-//! maintenance, the recorder, and the flusher. So each stage has received all messages of the stages before it when it
-//! is waited for. With a limit of 16 s, the first stage may take 8 s, each later stage half of the time that is left,
-//! and the last stage all of it.
+//! maintenance, the recorder, and the flusher. So when the drain waits for a stage, that stage has received all
+//! messages of the stages before it. With a limit of 16 s, the first stage may take 8 s, each later stage half of the
+//! time that is left, and the last stage all of it.
 
 mod builder;
 pub(crate) mod handle;

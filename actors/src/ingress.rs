@@ -331,7 +331,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
         let DetachPump { pump, why, reply } = message.into_inner();
         let mut pumps = self.pumps();
         let taken = match pumps.active.remove(&pump) {
-            // The drain that is running must find all pumps.
+            // While the node stops, the running drain must find all pumps.
             Some(handle) if self.flags.closing.load(Ordering::Relaxed) => {
                 pumps.active.insert(pump, handle);
                 Err(DetachError::Stopping)
@@ -370,7 +370,8 @@ impl Handler<Envelope<RemoveKind>> for IngressActor {
     fn handle(&mut self, message: Envelope<RemoveKind>, _: &mut Self::Context) {
         let RemoveKind { profile: name, reply } = message.into_inner();
         if !self.context.store.has_complete_pump_list() {
-            // A pump that is not known yet may be of this kind.
+            // Neither the database nor the copy of its list of pumps could be read, so an unknown pump may be of this
+            // kind.
             let _ = reply.send(Err(RemoveKindError::Unavailable));
             return;
         }

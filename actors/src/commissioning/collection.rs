@@ -1,4 +1,5 @@
-//! Counts a pump's normal running, and selects the windows of normal running from which its baseline is learned. Pure.
+//! Counts a pump's normal running, and selects the windows of normal running from which its baseline is learned. Does
+//! no I/O.
 //!
 //! A window is normal if all its values are within their alarm limits. (A pump only has windows while it runs and has
 //! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress
@@ -126,8 +127,9 @@ impl BaselineCollection {
         self.record.from.zip(self.record.to)
     }
 
-    /// Returns whether less normal running was counted than one window is long, or none of it in a whole window: the steps of
-    /// readings that are too far apart are counted, and have no window.
+    /// Returns whether the pump has not run normally for a whole window. That is so if less normal running was counted
+    /// than one window is long. It is also so if no window was complete: steps of readings that are too far apart are
+    /// counted, but have no window.
     pub(crate) fn is_below_one_window(&self, profile: &Profile) -> bool {
         !self.has_window || self.record.running_ms < WindowConfig::LEN as i64 * profile.interval_ms()
     }

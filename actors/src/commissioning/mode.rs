@@ -1,4 +1,5 @@
-//! Selects the mode of a pump when its actor starts: whether its windows are judged, and by which baseline. Pure.
+//! Selects the mode of a pump when its actor starts: whether its windows are judged, and by which baseline. Does no
+//! I/O.
 //!
 //! The pump's own baseline is preferred, if it was learned for the node's model and the pump's interval. Without one,
 //! the baseline that comes with the model is used. Without either, the pump is commissioned. A commissioning that was

@@ -2,7 +2,7 @@
 //! per second.
 //!
 //! Larger batches gain little, and each window waits for the others of its batch. For example, if batches of 4, 8, 16
-//! and 32 windows take 100, 150, 202 and 400 us, 16 is the best size: it reaches 79,200 windows/s, and 32 reaches
+//! and 32 windows take 100, 150, 202 and 400 µs, 16 is the best size: it reaches 79,200 windows/s, and 32 reaches
 //! 80,000. The size is measured once at the start, with empty windows. Does not decide when a worker takes a batch; see
 //! [`super::dispatch`].
 

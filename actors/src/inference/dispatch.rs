@@ -1,4 +1,4 @@
-//! Decides which worker scores which windows, and when. Pure: time is passed in.
+//! Decides which worker scores which windows, and when. Does no I/O: the caller passes the time.
 //!
 //! A free worker takes up to a batch of waiting windows, one of each pump in turn (round-robin). If windows arrive at
 //! 2,000 per second or more, it first lingers for up to 4 ms until a batch is full, because a window costs about half

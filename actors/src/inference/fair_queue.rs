@@ -9,6 +9,7 @@ use volute_plant::PumpId;
 /// A fair queue.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
+    /// The waiting items of each pump (its lane), oldest first.
     lanes: HashMap<PumpId, VecDeque<T>>,
     /// The pumps that have a lane, each once, in the order of their turns.
     turns: VecDeque<PumpId>,

@@ -33,7 +33,7 @@ pub(crate) struct Job {
     seq: u64,
     pub inputs: JobInputs,
     reply_to: ReplyTo<ScoreResult>,
-    /// When it entered the pool. After a worker has taken it, when that was.
+    /// When the window entered the pool. Once a worker has taken the window: when the worker took it.
     since: Instant,
     replied: bool,
 }

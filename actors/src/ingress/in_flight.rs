@@ -1,9 +1,9 @@
 //! Limits on readings in flight: of all pumps together ([`InFlightLimit`]), and of each pump ([`PumpInFlight`]).
 //!
-//! While the node's limit is not reached, a post is admitted as a whole, even if it exceeds the limit. Otherwise a
-//! large post would have to wait until no other is in flight. A pump's limit is never exceeded. A post with more
-//! readings of one pump than its limit is a backlog: it takes half of the pump's limit and is admitted in parts
-//! (`pump/backlog.rs`). The readings of all backlogs that wait for their part have a limit of their own.
+//! While the node's limit is not reached, a post is admitted as a whole, even if it exceeds the limit. If a large post
+//! had to fit into the limit, it would have to wait until no other post is in flight. A pump's limit is never exceeded.
+//! A post with more readings of one pump than its limit is a backlog: it takes half of the pump's limit and is admitted
+//! in parts (`pump/backlog.rs`). The readings of all backlogs that wait for their part have a limit of their own.
 //!
 //! An example with a limit of 1,000 readings for each pump: a post of 3,600 takes 500 permits of the pump and of the
 //! node, and 3,100 of the limit for backlogs. 500 permits of the pump are left for further posts. A second backlog of

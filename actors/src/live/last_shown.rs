@@ -1,5 +1,5 @@
 //! The state of a pump that has sent nothing since the node's start, derived from its stored readings: which reading
-//! was shown last, and how long the pump may be silent before it is stale. Pure.
+//! was shown last, and how long the pump may be silent before it is stale. Does no I/O.
 
 use volute_plant::{CadenceMeter, Reading, TimestampLimits};
 

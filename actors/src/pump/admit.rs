@@ -1,5 +1,5 @@
-//! Turns submitted items into durable readings: the first of a pump's three state machines. Pure: the caller passes the
-//! time.
+//! Turns submitted items into durable readings: the first of a pump's three state machines. Does no I/O: the caller
+//! passes the time.
 //!
 //! An example with two posts for one pump:
 //!
@@ -52,7 +52,7 @@ pub(super) struct Admit {
     backlog: Option<Backlog>,
     /// Submitted items in order of arrival. Bounded by the permits that they hold.
     waiting: VecDeque<SubmitReadings>,
-    /// The number of batches so far, which is the number of the last one.
+    /// The number of batches so far. It is also the number of the last batch.
     batches: u64,
     /// Batches up to this number may contain duplicates of readings whose write failed.
     unreliable_duplicates_until: u64,
@@ -186,7 +186,8 @@ impl Admit {
         self.part_ended(self.batches + 1, false);
     }
 
-    /// Ends the last batch, which is completed without the pump ([`Batch::complete_without_pump`]).
+    /// Marks the last batch as ended. Its part of the response is completed without the pump
+    /// ([`Batch::complete_without_pump`]).
     pub(super) fn abandon_last(&mut self) {
         self.part_ended(self.batches, false);
     }

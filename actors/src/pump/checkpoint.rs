@@ -1,4 +1,4 @@
-//! Decides when the state of a pump's decider is stored, and which windows to repeat after a restart. Pure.
+//! Decides when the state of a pump's decider is stored, and which windows to repeat after a restart. Does no I/O.
 //!
 //! A checkpoint holds the decider's state after one window. It is stored once per minute of window time, when an
 //! episode begins or ends, and when the node stops. After a restart the windows since the checkpoint are rebuilt from

@@ -1,5 +1,5 @@
 //! Decides what a pump does next in its commissioning, until it has a baseline: the third of a pump's three state
-//! machines. Pure.
+//! machines. Does no I/O.
 //!
 //! | state | event | next action |
 //! | --- | --- | --- |

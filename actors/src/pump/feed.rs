@@ -1,4 +1,4 @@
-//! Measures how often a pump's readings and posts arrive, and derives what to show and advise. Pure.
+//! Measures how often a pump's readings and posts arrive, and derives what to show and advise. Does no I/O.
 //!
 //! Two cadences (usual times between two events) are measured. The cadence of the readings' timestamps decides whether
 //! windows can be built: a pump with an interval of 1 s that sends a reading every 10 s never completes a window. The
@@ -25,7 +25,7 @@ use crate::live::{
     snapshot::{LiveAdvice, LiveFeedState},
 };
 
-/// The number of consecutive runs too short to settle after which the pump gets advice about them.
+/// After this many consecutive runs that were too short to settle, the pump gets advice about them.
 const MIN_SHORT_RUNS: u32 = 3;
 /// A feed of more than 64 readings is evaluated with every eighth reading only.
 const EVALUATE_EVERY_READINGS: u64 = 8;

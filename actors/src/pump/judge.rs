@@ -1,5 +1,5 @@
-//! Turns durable readings into decisions: the second of a pump's three state machines. Pure: the caller passes the
-//! time, and carries out the returned [`Effect`]s in order.
+//! Turns durable readings into decisions: the second of a pump's three state machines. Does no I/O: the caller passes
+//! the time, and carries out the returned [`Effect`]s in order.
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:
 //!
@@ -10,7 +10,7 @@
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
 //!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last
-//!    detection if that is near.
+//!    detection if their times are near (`detection_near`).
 //!
 //! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in item 1, when the reading is placed in
 //! its step. If the step has no whole window, because a channel is missing, or if the score of its window does not

@@ -1,5 +1,5 @@
 //! The note that pages show beside NORMAL or ANOMALY when a pump is judged with less information than usual: without
-//! some channels, at a speed that was not seen before, or by a baseline of a few hours. Pure.
+//! some channels, at a speed that was not seen before, or by a baseline of a few hours. Does no I/O.
 //!
 //! | situation | note |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! A queue that puts scored windows back into the order of their readings. Pure.
+//! A queue that puts scored windows back into the order of their readings. Does no I/O.
 //!
 //! Workers return scores in any order, but decisions are made in the order of the readings: a window is ready when it
 //! is the first of the queue and its score has arrived. An example, with windows numbered from 7:

@@ -1,5 +1,5 @@
 //! Decides which readings of a plan are due by the node's clock. They are readings of simulated pumps, or of a
-//! recording. Pure.
+//! recording. Does no I/O.
 
 use volute_data::Row;
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
