@@ -73,8 +73,8 @@ pub(super) fn find(profile: &Profile, headings: &[(&str, Heading<'_>)], columns:
             Column::Channel(channel) => Some(*channel),
             _ => None,
         });
-        let of = left.filter(|_| without_channel.len() > 1).map_or(QualityTarget::Row, QualityTarget::Channel);
-        columns[index] = Column::Quality(of);
+        let target = left.filter(|_| without_channel.len() > 1).map_or(QualityTarget::Row, QualityTarget::Channel);
+        columns[index] = Column::Quality(target);
     }
 }
 
@@ -223,14 +223,14 @@ mod tests {
             ("status", &["OK", "I/O Timeout", "No Data"], &["OK"], &["I/O Timeout", "No Data"]),
         ] {
             let meanings = classify(name, words, &[]).expect("known").expect("a quality");
-            let of =
+            let words_that_mean =
                 |wanted| meanings.iter().filter(|(_, v)| **v == wanted).map(|(w, _)| w.as_str()).collect::<Vec<_>>();
             let sorted = |words: &[&'static str]| {
                 let mut words = words.to_vec();
                 words.sort_unstable();
                 words
             };
-            assert_eq!((of(true), of(false)), (sorted(good), sorted(bad)), "{name}");
+            assert_eq!((words_that_mean(true), words_that_mean(false)), (sorted(good), sorted(bad)), "{name}");
         }
         for (name, words) in [
             ("Quality", &["0"][..]),

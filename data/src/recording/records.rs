@@ -20,7 +20,8 @@ pub(super) enum Line {
     /// The last row of a file, without a line end. Its last cell may be cut off, such as `6` of `61.5`. The record does
     /// not have this cell; the second field is the cell's text.
     Unterminated(Record, String),
-    /// The file ends within the line: before its last cell, or in a cell that the row needs.
+    /// The file ends within the line: before its last cell, or in a cell that the row needs. `cells` is the number of
+    /// cells that are reported as whole.
     Truncated { cells: usize },
     /// The header again, as in files that were concatenated.
     RepeatedHeader,

@@ -95,6 +95,7 @@ fn write(run: &mut Vec<StoredRow>) -> io::Result<File> {
 /// A row in a temporary file.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredRow {
+    /// The time in milliseconds since 1970.
     at: i64,
     line: u64,
     values: Vec<Option<f64>>,

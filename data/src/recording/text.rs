@@ -32,7 +32,7 @@ fn guess_encoding(sample: &[u8]) -> Option<&'static Encoding> {
     if sample.starts_with(&[0xff, 0xfe]) || sample.starts_with(&[0xfe, 0xff]) {
         return None;
     }
-    // A header is mostly ASCII, so in UTF-16 every other byte of it is zero. In a block of zero bytes all are.
+    // A header is mostly ASCII, so in UTF-16 every other byte is zero. In a block of zero bytes, every byte is zero.
     let start = &sample[..sample.len().min(64)];
     let zeros = |first: usize| start.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
     let threshold = start.len() / 2 * 3 / 4;

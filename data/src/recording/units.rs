@@ -162,9 +162,9 @@ fn canonical_name(unit: &str) -> Option<&'static str> {
 /// Whether the second unit has the same quantity as the first. Also true if the first has no particular quantity, such
 /// as `%`.
 pub(super) fn is_same_quantity(one: &str, other: &str) -> bool {
-    let of =
+    let quantity_of =
         |unit: &str| canonical_name(unit).and_then(|name| QUANTITIES.iter().position(|units| units.contains(&name)));
-    of(one).is_none_or(|quantity| of(other) == Some(quantity))
+    quantity_of(one).is_none_or(|quantity| quantity_of(other) == Some(quantity))
 }
 
 /// Returns the unit with this spelling after [`fold`](super::column::fold): `l_min` is `l/min`.

@@ -1,7 +1,8 @@
 //! Loading history from other sources directly into blocks: imports, and the data for benchmarks.
 //!
-//! Loaded rows do not pass through the journal. A transaction is durable when it is done, and the caller knows which
-//! rows it has loaded. Does not validate the readings beyond what the schema needs.
+//! Loaded rows do not pass through the journal: each transaction is durable when it is done. After a failure the caller
+//! loads the rows again, and those that are stored already are skipped. Does not validate the readings beyond what the
+//! schema needs.
 
 use std::collections::BTreeMap;
 

@@ -61,7 +61,7 @@ pub(crate) const fn kind_of<K: DocumentKind>() -> &'static KindInfo {
 
 /// Checks that a document can be read back from the database.
 pub(crate) fn check(document: &Document) -> Result<(), StoreError> {
-    let wrong = || -> Result<(), String> {
+    let check_fields = || -> Result<(), String> {
         let kind = DOCUMENT_KINDS.iter().find(|kind| kind.table == document.table()).ok_or("there is no such kind")?;
         if document.json().len() > MAX_DOCUMENT_BYTES {
             return Err(format!(
@@ -76,7 +76,7 @@ pub(crate) fn check(document: &Document) -> Result<(), StoreError> {
         }
         (kind.validate)(fields)
     };
-    wrong().map_err(|reason| StoreError::InvalidRow { row: document.name(), reason })
+    check_fields().map_err(|reason| StoreError::InvalidRow { row: document.name(), reason })
 }
 
 /// Converts fields to a row's. A field that is null is left out.

@@ -67,10 +67,10 @@ impl Store {
         let (range, pump) = (&filter.range, filter.pump.as_ref().map(|pump| pump.as_str()));
         let (from_ms, to_ms) = range.bounds_ms();
         let is_wanted = |at: Timestamp, fields: &Fields| {
-            let of = fields.get(document::PUMP).and_then(serde_json::Value::as_str);
+            let owner = fields.get(document::PUMP).and_then(serde_json::Value::as_str);
             (from_ms..to_ms).contains(&at.millis())
-                && pump.is_none_or(|pump| of == Some(pump))
-                && !of.is_some_and(|of| K::BELONGS_TO_PUMP && removed.iter().any(|removed| removed == of))
+                && pump.is_none_or(|pump| owner == Some(pump))
+                && !owner.is_some_and(|owner| K::BELONGS_TO_PUMP && removed.iter().any(|removed| removed == owner))
         };
         let mut found: Vec<FoundDocument<K>> = Vec::new();
         let mut take = |key: DocumentKey, fields: Fields| -> Result<(), String> {

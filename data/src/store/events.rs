@@ -10,7 +10,8 @@ use super::{
 impl Store {
     /// Returns a page of maintenance events, sorted by opening time and then by pump and rule.
     pub async fn events(&self, filter: &EventFilter) -> Result<QueryResult<MaintenanceEvent>, StoreError> {
-        let of = DocumentFilter { pump: filter.pump.clone(), range: filter.range.clone() };
-        self.documents(&of, |event: &MaintenanceEvent| filter.state.is_none_or(|state| state == event.state())).await
+        let documents = DocumentFilter { pump: filter.pump.clone(), range: filter.range.clone() };
+        self.documents(&documents, |event: &MaintenanceEvent| filter.state.is_none_or(|state| state == event.state()))
+            .await
     }
 }

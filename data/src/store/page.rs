@@ -134,6 +134,7 @@ async fn backward<T: Row>(
     (from, mut to): (i64, i64),
     take: &mut impl FnMut(T) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
+    // The number of hours doubles with each read: a small page needs few blocks, and a large one few reads.
     let mut hours_at_once = 1;
     while from < to {
         let ids = directory(series.owner).between(-hour(to - 1), 1 - hour(from));

@@ -106,8 +106,8 @@ impl PumpRegistry {
             }
             for Detection { pump, at, loss, threshold, contributions, .. } in &batch.detections {
                 let figures = [&[*loss, *threshold], &contributions[..]].concat();
-                let wrong = invalid_reason(channels(pump), contributions.len(), &figures);
-                if let Some(reason) = wrong.or_else(|| (*loss < 0.0).then(|| "its loss is below zero".into())) {
+                let invalid = invalid_reason(channels(pump), contributions.len(), &figures);
+                if let Some(reason) = invalid.or_else(|| (*loss < 0.0).then(|| "its loss is below zero".into())) {
                     return Err(StoreError::InvalidRow { row: format!("the detection of {pump} at {at}"), reason });
                 }
             }

@@ -8,10 +8,10 @@
 //! 2. The flusher calls sweep again, which continues with pump 33, until the pass is complete.
 //! 3. A series with more than a day of rows to delete loses one day and is visited again at the end of the pass.
 //!
-//! A series is queried only if it may have rows to delete: a lower bound of its oldest row is kept in memory
-//! ([`OldestRows`](super::oldest_rows::OldestRows)), and every write of an older row (late, imported or replayed)
-//! lowers it. Rows are deleted in steps of up to an hour ([`step_ms`]). So a row may outlive its age by a step,
-//! the length of its block and one pass.
+//! A series is queried only if it may have rows to delete: a lower bound of the time of its oldest row is kept in
+//! memory ([`OldestRows`](super::oldest_rows::OldestRows)), and every write of an older row (late, imported or
+//! replayed) lowers it. Rows are deleted in steps of up to an hour ([`step_ms`]). So a row may outlive its age by a
+//! step, the length of its block and one pass.
 //!
 //! | Table | Age |
 //! | --- | --- |
@@ -21,8 +21,9 @@
 //!
 //! Documents are kept as long as their kind declares
 //! ([`DocumentKind::RETENTION`](super::document::DocumentKind::RETENTION)); a pass checks them once an hour.
-//! `maintenance_events` and `audit_log` are kept for ever. No age applies to `pump`, `pump_state`, `pump_setting`,
-//! `active_baseline` and `commissioning` (one row per pump), `baseline`, `journal_mark` and `migration`.
+//! `maintenance_events` and `audit_log` are kept for ever. No age applies to `pump`, `pump_name`, `pump_state`,
+//! `pump_setting`, `pump_removal`, `active_baseline` and `commissioning` (at most one row per pump), `baseline`,
+//! `journal_mark` and `migration`.
 //!
 //! Does not delete removed pumps (see `removal.rs`). Does not decide when to sweep, or whether the clock can be
 //! trusted; see the flusher in the `actors` crate.

@@ -217,14 +217,14 @@ impl Buckets {
     /// 2).
     pub fn of(span_ms: i64, points: usize) -> Self {
         // A time span that does not start at a bucket's start touches one more bucket.
-        let whole = u64::try_from(points).unwrap_or(u64::MAX).max(2) - 1;
-        let least_ms = u64::try_from(span_ms).unwrap_or_default().div_ceil(whole).max(1);
-        let (unit_ms, resolution) = match least_ms {
+        let whole_buckets = u64::try_from(points).unwrap_or(u64::MAX).max(2) - 1;
+        let min_bucket_ms = u64::try_from(span_ms).unwrap_or_default().div_ceil(whole_buckets).max(1);
+        let (unit_ms, resolution) = match min_bucket_ms {
             0..60_000 => (1, Resolution::Raw),
             60_000..3_600_000 => (60_000, Resolution::Minute),
             _ => (3_600_000, Resolution::Hour),
         };
-        let bucket_ms = i64::try_from(least_ms.next_multiple_of(unit_ms)).unwrap_or(i64::MAX);
+        let bucket_ms = i64::try_from(min_bucket_ms.next_multiple_of(unit_ms)).unwrap_or(i64::MAX);
         Self { bucket_ms, resolution }
     }
 }

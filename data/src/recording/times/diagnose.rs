@@ -42,8 +42,8 @@ pub(in crate::recording) fn diagnose(text: &str) -> Option<TimeDefect> {
     }
     if let Some(zone) = text.split_whitespace().next_back().filter(|word| zones::is_abbreviation(word)) {
         let why = format!(
-            "it ends in {zone}, which is the name of several zones or of half a year's time: say it with --time-format, as \
-             '%Y-%m-%d %H:%M:%S {zone}', and --time-zone"
+            "it ends in {zone}, an abbreviation that may mean several zones, or only summer or winter time: give it with \
+             --time-format, as '%Y-%m-%d %H:%M:%S {zone}', and --time-zone"
         );
         return Some(TimeDefect::new("zone", why));
     }

@@ -17,9 +17,9 @@ use crate::{
     store::StoreError,
 };
 
-/// The number of rows from which a minute is packed. With fewer rows the frame of a block outweighs what packing saves.
-/// Each pump has a fixed number in this range; otherwise pumps that started together would all be packed at the same
-/// time.
+/// The number of rows from which a minute is packed. With fewer rows the fixed overhead of a block outweighs what
+/// packing saves. Each pump has a fixed number in this range; otherwise pumps that started together would all be packed
+/// at the same time.
 pub(super) const PACK_AFTER_ROWS: RangeInclusive<u16> = 6..=14;
 
 /// About how many bytes a minute takes besides its rows: the minute itself, and the spare capacity of a vector that
@@ -57,6 +57,7 @@ pub(super) enum AddOutcome {
 /// Rows in compressed form.
 pub(crate) struct Packed {
     readings: Box<[u8]>,
+    /// The number of readings.
     count: usize,
     detections: Box<[u8]>,
 }
@@ -134,9 +135,9 @@ impl Minute {
         self.packed.push(Arc::new(packed));
     }
 
-    /// Returns whether it must be flushed now. A minute is flushed only after its end has passed by the node's clock,
-    /// except under [`DuePolicy::All`] and if the clock was set back. [`super::Head::set_flushed_before_start`] relies
-    /// on that.
+    /// Returns whether it must be flushed now. `past_pressure`: there are so many past minutes that they are due
+    /// without a delay. A minute is flushed only after its end has passed by the node's clock, except under
+    /// [`DuePolicy::All`] and if the clock was set back. [`super::Head::set_flushed_before_start`] relies on that.
     pub(super) fn is_due(
         &self,
         pump: &PumpId,

@@ -64,7 +64,7 @@ impl Remaining {
 }
 
 impl OtherRows {
-    /// Creates it with one pump.
+    /// Creates the rows with one pump to register.
     pub(crate) fn with_pump(seq: Seq, pump: PumpRecord) -> Self {
         Self { bytes: pump_bytes(&pump), pumps: vec![(seq, pump)], ..Self::default() }
     }
