@@ -13,7 +13,7 @@ use crate::config::Flag;
 pub(super) const BACKUP_EXAMPLES: &str = "\
 Examples:
   volute backup /mnt/backups/line-3
-      Of the node on this machine, running or stopped.
+      Makes a backup of the node on this machine, running or stopped.
   volute backup /mnt/backups/line-3 --config /etc/volute.toml
 
 A running node makes the backup itself, as its own user, and continues to accept readings. Each backup is a folder named by
@@ -45,10 +45,10 @@ Examples:
   volute import logger.csv --pump line-3 --time-format '%d.%m.%Y %H:%M:%S' --time-zone Europe/Berlin --dry-run
       Reports on the file and what would be stored, and stores nothing.
   volute import minutes.csv --pump line-3 --interval-ms 60000
-      For one row per minute, where the profile has one per second: sets the pump's interval to one minute. Without the flag
-      the command prints the interval that fits the rows.
+      Also sets the pump's interval to one minute: the file has a row per minute, and the profile's interval is a second.
+      Without the flag the command prints the interval that fits the rows.
   volute import --original ./old --pump line-3
-      The original system's recordings, readings and maintenance events; see docs/upgrade.md.
+      Imports the original system's recordings, readings and maintenance events; see docs/upgrade.md.
 
 The node must be stopped. Rows become history: they raise no alarms. Rows that are stored already are left out, so an
 interrupted import can be repeated. If two rows, or a row and a stored reading, of one time have different values, nothing is
@@ -72,16 +72,17 @@ Examples:
   volute profiles add skab --model ./models/skab
   volute profiles add ./bearing.toml
   volute profiles remove bearing
-      Only if no pump has it.";
+      Removes the profile bearing, unless a pump has it.";
 
 pub(super) const PUMPS_EXAMPLES: &str = "\
 Examples:
   volute pumps list
   volute pumps settings line-3
   volute pumps set-interval line-3 60000
-      For a pump that is measured once per minute. Its baseline is learned again, for windows of one-minute steps.
+      Sets the interval of a pump that is measured once per minute. Its baseline is learned again, for windows of one-minute
+      steps.
   volute pumps set-hold line-3 600 --channel Vibration_mm_s
-      For a channel that is reported only when it changes: its last value holds for at most 10 minutes.
+      Sets how long the last value of a channel remains valid: 10 minutes. For a channel that is reported only when it changes.
   volute pumps rename 'P-101A/B' 'Feed pump 3'
   volute pumps remove line-3 --config /etc/volute.toml
 
@@ -207,7 +208,7 @@ pub enum PumpsCommand {
         /// The pump.
         #[arg(value_name = "ID")]
         pump: PumpId,
-        /// The interval in milliseconds, 100 to 86400000; without it, the profile's applies again.
+        /// The interval in milliseconds, 100 to 86400000; without it, the interval of the profile applies again.
         #[arg(value_name = "MS", value_parser = super::train::interval_ms)]
         interval_ms: Option<i64>,
         /// The node's data directory.
@@ -244,7 +245,7 @@ pub enum PumpsCommand {
         /// The pump.
         #[arg(value_name = "ID")]
         pump: PumpId,
-        /// The hold time in seconds, 0 to 86400; without it, the profile's applies again.
+        /// The hold time in seconds, 0 to 86400; without it, the hold time of the profile applies again.
         #[arg(value_name = "S", value_parser = hold_s)]
         hold_s: Option<i64>,
         /// The channel; by default all channels.

@@ -27,11 +27,11 @@ pub fn run(args: &IngestArgs, output: &mut dyn Write) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut all = Vec::new();
     for &rate in &args.rate {
-        let own = match args.url {
+        let own_node = match args.url {
             Some(_) => None,
             None => Some(OwnNode::start(args.pumps.get()).context("the node cannot be started")?),
         };
-        let measurement = runtime.block_on(measure(args, rate, own.as_ref()))?;
+        let measurement = runtime.block_on(measure(args, rate, own_node.as_ref()))?;
         let figures = Figures::of(args, rate, measurement);
         if args.format == Format::Text {
             write!(output, "{figures}")?;
