@@ -200,10 +200,10 @@ impl Engine {
     /// left. The store stays open.
     pub async fn drain(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let left = || deadline.saturating_duration_since(Instant::now());
+        let remaining = || deadline.saturating_duration_since(Instant::now());
         let Inner { ingress, recorder, supervisor, .. } = &*self.handle.0;
-        let mut in_time = stage("ingress, pumps and inference", left() / 2, barrier(ingress, DrainIngress)).await;
-        in_time &= stage("maintenance", left() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
+        let mut in_time = stage("ingress, pumps and inference", remaining() / 2, barrier(ingress, DrainIngress)).await;
+        in_time &= stage("maintenance", remaining() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
         let recorded = async {
             // The counted refusals are written now, since no more orders arrive.
             let counted_refusals = self.handle.0.refusals.lock().drain();
@@ -212,8 +212,8 @@ impl Engine {
             }
             barrier(&recorder.results, DrainRecorder).await;
         };
-        in_time &= stage("recorder", left() / 2, recorded).await;
-        in_time &= stage("flusher", left(), barrier(&self.flusher, WaitForFlusherCycle)).await;
+        in_time &= stage("recorder", remaining() / 2, recorded).await;
+        in_time &= stage("flusher", remaining(), barrier(&self.flusher, WaitForFlusherCycle)).await;
         supervisor.stop();
         in_time
     }

@@ -71,17 +71,17 @@ pub(super) async fn versions(
         let usable = model_baseline(model, profile).is_some();
         versions.push(describe(&model_record(model, baseline), baseline, usable));
     }
-    let own = model_baseline(model, profile).map(|_| 0);
+    let model_version = model_baseline(model, profile).map(|_| 0);
     let in_use = match baseline_status {
         BaselineStatus::Active(record) if usable_baseline(model, profile, &record).is_ok() => Some(record.version),
         BaselineStatus::Commissioning(record) if record.requested => None,
-        _ => own,
+        _ => model_version,
     };
     Ok(Baselines { network: model.network_id().to_owned(), in_use, versions })
 }
 
 fn model_record(model: &Model, baseline: &Baseline) -> BaselineRecord {
-    let what = NewBaseline {
+    let from_model = NewBaseline {
         created_at: model.manifest().provenance.trained_at,
         network: baseline.network.clone(),
         baseline_id: baseline.id.clone(),
@@ -90,7 +90,7 @@ fn model_record(model: &Model, baseline: &Baseline) -> BaselineRecord {
         reason: "learned with the model".into(),
         document: String::new(),
     };
-    BaselineRecord { version: 0, baseline: what }
+    BaselineRecord { version: 0, baseline: from_model }
 }
 
 fn describe(record: &BaselineRecord, baseline: &Baseline, usable: bool) -> BaselineVersion {
