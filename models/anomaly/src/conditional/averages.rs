@@ -1,10 +1,12 @@
-//! The scales: exponential averages of the residuals over several times, with missing values.
+//! Exponential averages of the residuals over several times (the *scales*), with missing values.
 //!
-//! A short scale sees a step at once; a long one sees a small change, because noise averages away. Each channel has an
-//! average and its weight, the share of the average's memory that is filled. A missing value keeps the average, and lets
-//! its weight fade slowly.
+//! A *residual* is an output's value less its prediction, an *output* a channel that is predicted. A *scale* is the time
+//! constant of an average, in seconds. A short scale shows a step at once; a long one shows a small change, because noise
+//! averages away. The *weight* of an average says how much of it comes from readings: 0 before the first, near 1 after some
+//! time constants without a missing value. A missing value leaves the average as it is, and reduces its weight slowly.
 //!
-//! An example at one reading per second, scale 5 s, so a reading replaces the share a = 0.181:
+//! An example at one reading per second and the scale 5 s. A reading replaces the share a = 1 - e^(-1/5) = 0.181. The average
+//! is the weighted sum divided by the weight, and is judged while the weight is above 0.65:
 //!
 //! | residual | weighted sum | weight | average | judged |
 //! | --- | --- | --- | --- | --- |
@@ -13,7 +15,7 @@
 //! | missing | 1.35 | 0.67 | 2 | yes |
 //! | missing, twice more | 1.25 | 0.63 | | no |
 //!
-//! Silence counts as missing values.
+//! Time without readings counts as missing values.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,33 +25,34 @@ use super::{features::share, packed, tuning::TUNING};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Scales {
-    /// The time constants, ascending.
+    /// The time constants in seconds, ascending.
     pub spans_s: Vec<f64>,
-    /// The usual time between two readings.
+    /// The usual time between two readings, in seconds.
     pub interval_s: f64,
 }
 
 impl Scales {
-    /// Returns the scales for readings with this interval, after a commissioning of `learned_s` of running.
+    /// Returns the scales for readings with this interval, after a commissioning with `learned_s` seconds of running. A scale
+    /// is left out if it is shorter than half an interval, or if commissioning was less than 25 times as long.
     pub(super) fn new(interval_s: f64, learned_s: f64) -> Scales {
         let usable = |span_s: &f64| *span_s >= interval_s / 2.0 && TUNING.scale_periods * span_s <= learned_s;
         let mut spans_s: Vec<f64> = TUNING.scales_s.into_iter().filter(usable).collect();
         if interval_s >= TUNING.scales_s[0] {
-            // The shortest scale is a single reading.
+            // The shortest average is a single reading.
             spans_s.retain(|span_s| *span_s > 1.5 * interval_s);
             spans_s.insert(0, interval_s);
         }
         Scales { spans_s, interval_s }
     }
 
-    /// Returns the share of an average that one usual reading replaces.
+    /// Returns the share of an average that a reading replaces if it comes one interval after the one before.
     pub(super) fn share(&self, scale: usize) -> f64 {
         self.share_of(scale, self.interval_s)
     }
 
     fn share_of(&self, scale: usize, elapsed_s: f64) -> f64 {
         let span_s = self.spans_s[scale];
-        // A reading after silence speaks for itself, not for the silence.
+        // A reading after a pause replaces no more than any other: it is one value, not the average of the pause.
         if span_s <= self.interval_s { 1.0 } else { share(elapsed_s.min(self.interval_s), span_s) }
     }
 }
@@ -64,11 +67,12 @@ pub(super) struct Averages {
     sums: Vec<f64>,
     #[serde(with = "packed::f64s")]
     weights: Vec<f64>,
-    /// By scale: the average of the squared speed changes.
+    /// By scale: the average of the squared speed changes ([`super::features::InputFilter::squared_change`]).
     #[serde(with = "packed::f64s")]
     ramps: Vec<f64>,
-    /// By scale: the average of the squared guards. An average of readings is uncertain for as long as it holds those of
-    /// speeds that were not seen before.
+    /// By scale: the average of the squared guards. The guard is the allowance for a speed outside of those of commissioning
+    /// (`uncertainty.rs`): the share of its mean by which a channel may be off. An average needs the allowance as long as it
+    /// contains readings at such speeds.
     #[serde(with = "packed::f64s")]
     guards: Vec<f64>,
     #[serde(with = "packed::f64s")]
@@ -84,14 +88,14 @@ impl Averages {
         Averages { outputs, sums, weights, ramps, guards, guard_weights }
     }
 
-    /// Forgets the residuals, as after a gap or a stop.
+    /// Forgets the residuals and the guards, as after a gap or a stop. The speed changes are kept.
     pub(super) fn clear(&mut self) {
         for numbers in [&mut self.sums, &mut self.weights, &mut self.guards, &mut self.guard_weights] {
             numbers.fill(0.0);
         }
     }
 
-    /// Follows the squared speed change, of a running or standing pump.
+    /// Adds a reading's squared speed change to the averages, also while the pump stands.
     pub(super) fn follow_ramp(&mut self, scales: &Scales, squared_change: f64, elapsed_s: f64) {
         for (scale, ramp) in self.ramps.iter_mut().enumerate() {
             *ramp += scales.share_of(scale, elapsed_s) * (squared_change - *ramp);
@@ -99,6 +103,7 @@ impl Averages {
     }
 
     /// Adds the residuals of a reading, NaN where missing. `guard`: the share of its mean by which a channel may be off.
+    /// `elapsed_s`: the seconds since the reading before.
     pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], guard: f64, elapsed_s: f64) {
         let silence_s = elapsed_s - scales.interval_s;
         for (scale, span_s) in scales.spans_s.iter().enumerate() {
@@ -120,7 +125,7 @@ impl Averages {
         }
     }
 
-    /// Returns a channel's average at a scale, or `None` while it cannot be judged.
+    /// Returns an output's average at a scale, or `None` while its weight is too small to judge it.
     pub(super) fn mean(&self, scale: usize, output: usize) -> Option<f64> {
         let cell = scale * self.outputs + output;
         let weight = self.weights[cell];
@@ -137,7 +142,7 @@ impl Averages {
         self.ramps[scale].clamp(0.0, TUNING.max_squared_change)
     }
 
-    /// Whether it has this shape, and finite numbers only.
+    /// Whether there are averages for these numbers of scales and outputs, and all their numbers are finite.
     pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
         let cells = scales * outputs;
         let by_scale = self.ramps.iter().chain(&self.guards).chain(&self.guard_weights);

@@ -1,6 +1,10 @@
-//! The conditional baseline of one pump: what each channel is, given the operating point, and how far it may be off.
+//! The conditional baseline of one pump: how each channel is predicted from the operating point, and how far it may be off.
 //!
-//! Does not learn it (`fit.rs`). Does not decide (`detector.rs`).
+//! A prediction is a weighted sum of *terms*, functions of the *inputs* (speed, ambient temperature, flow). An *output* is a
+//! channel that is predicted. Its *residual* is the value less the prediction. A *scale* is a time over which residuals are
+//! averaged. *z* is an average's distance from what the other outputs' averages predict for it, in standard deviations.
+//!
+//! Does not learn the baseline (`fit.rs`). Does not judge readings (`detector.rs`).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,25 +29,28 @@ pub const CONDITIONAL_VERSION: u32 = 2;
 #[serde(deny_unknown_fields)]
 pub struct ConditionalBaseline {
     pub(super) version: u32,
-    /// The first 12 hex digits of a SHA-256 over the rest.
+    /// The first 12 hex digits of a SHA-256 over the other fields, except `learned`.
     pub(super) id: String,
     pub(super) channels: Channels,
+    /// The speeds, loads and ambient temperatures of commissioning.
     pub(super) range: OperatingRange,
     pub(super) terms: Vec<Term>,
-    /// The variance of each term.
+    /// The variance of each term in commissioning.
     #[serde(with = "packed::f64s")]
     pub(super) term_variances: Vec<f64>,
     /// One per output.
     pub(super) outputs: Vec<OutputBaseline>,
-    /// The covariances of their weights.
+    /// The covariances of the outputs' weights: how uncertain the weights are.
     pub(super) factors: Factors,
     pub(super) scales: Scales,
     /// One per scale.
     pub(super) by_scale: Vec<ScaleBaseline>,
-    /// The information of one reading.
+    /// How much one reading counts in the fit, as a share of an independent one: 1/60 at one reading per second, because the
+    /// readings of a minute repeat each other.
     pub(super) information: f64,
     pub(super) learned: ConditionalLearnedFrom,
-    /// The same pump by its current, for when the speed is lost; `None` if it has no such channels, or if this is it.
+    /// The baseline that is used while the speed is missing: with the current as the operating point, or with none for a pump
+    /// without current. `None` if the pump has no speed, or if this baseline is itself the one without speed.
     pub(super) without_speed: Option<Box<ConditionalBaseline>>,
 }
 
@@ -65,18 +72,18 @@ pub struct ConditionalLearnedFrom {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OutputBaseline {
-    /// The weights of the first terms, in the channel's unit.
+    /// The weight of each term that the output depends on (the first ones), in the channel's unit.
     #[serde(with = "packed::f64s")]
     pub weights: Vec<f64>,
-    /// The time in which there is one independent residual, in seconds.
+    /// For how long residuals repeat each other: one of them per this many seconds is independent.
     pub persistence_s: f64,
-    /// The standard deviation of a reading's residual.
+    /// The standard deviation of the residuals of single readings, in the channel's unit.
     pub spread: f64,
-    /// The mean of its absolute values.
+    /// The mean of the output's absolute values, in the channel's unit.
     pub magnitude: f64,
-    /// Half the mean squared change of the residual between readings.
+    /// The variance of the noise: half the mean squared change of the residual from one reading to the next.
     pub noise: f64,
-    /// The variance that commissioning was too short to see.
+    /// The variance of slow changes for which commissioning was too short. 0 if the output is no temperature.
     pub unknown: f64,
 }
 
@@ -84,12 +91,12 @@ pub(super) struct OutputBaseline {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScaleBaseline {
-    /// Of the averages of the outputs' residuals.
+    /// The covariance of the averages of the outputs' residuals.
     pub covariance: Symmetric,
-    /// How much an output's variance grows with the squared speed change.
+    /// For each output: how much its variance grows with the squared speed change.
     #[serde(with = "packed::f64s")]
     pub ramp_factors: Vec<f64>,
-    /// The z of each output above which it is anomalous.
+    /// For each output: the absolute z above which it is anomalous.
     #[serde(with = "packed::f64s")]
     pub thresholds: Vec<f64>,
 }
@@ -111,7 +118,7 @@ pub enum ConditionalMemoryError {
         /// The id that it should have.
         expected: String,
     },
-    /// It does not fit.
+    /// It does not fit the profile or the baseline, or its parts do not fit together.
     #[error("{0}")]
     Shape(&'static str),
 }
@@ -127,25 +134,25 @@ impl ConditionalBaseline {
         &self.learned
     }
 
-    /// Returns the usual time between two readings, in milliseconds. It is valid for readings of that interval only.
+    /// Returns the usual time between two readings, in milliseconds. The baseline is valid for readings of that interval only.
     pub fn interval_ms(&self) -> i64 {
         (self.scales.interval_s * 1e3).round() as i64
     }
 
-    /// Whether a channel of the profile, by its index, is judged.
+    /// Whether the channel with this index in the profile is judged.
     pub fn judges(&self, channel: usize) -> bool {
         self.channels.outputs.iter().any(|output| output.channel == channel)
     }
 
-    /// Whether a channel of the profile, by its index, is the speed of a pump that runs at several speeds. An inverter holds it
-    /// exactly, so that it does not change is no sign of a frozen sensor.
+    /// Whether the channel with this index in the profile is the speed of a pump that runs at several speeds. An inverter holds
+    /// such a speed exactly, so a constant value is no sign of a frozen sensor.
     pub(crate) fn is_set_speed(&self, channel: usize) -> bool {
         self.channels.operating_point == OperatingPoint::Speed
             && self.channels.speed == Some(channel)
             && self.range.speed.is_some_and(|range| !range.is_narrow())
     }
 
-    /// Returns the lowest and highest speed that it knows; `None` if the pump's speed is not measured.
+    /// Returns the lowest and highest speed of commissioning; `None` if the pump's speed is not measured.
     pub fn speed_range(&self) -> Option<[f64; 2]> {
         let range = self.range.speed.filter(|_| self.channels.operating_point == OperatingPoint::Speed);
         range.map(|range| [range.low, range.high])
@@ -169,7 +176,7 @@ impl ConditionalBaseline {
             return Err(ConditionalMemoryError::Shape("its parts do not fit together"));
         }
         match &self.without_speed {
-            // Not one within another without end.
+            // Baselines are nested at most once.
             Some(other) if other.without_speed.is_none() => other.check(profile),
             Some(_) => Err(ConditionalMemoryError::Shape("its baseline without speed has another one")),
             None => Ok(()),

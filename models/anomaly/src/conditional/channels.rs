@@ -1,14 +1,16 @@
 //! Which channels of a profile are inputs, and which are judged. Chosen by [`Quantity`], so that any profile fits.
 //!
-//! Example: of a profile with speed, flow, current, bearing and ambient temperature, speed and ambient are inputs. Flow,
-//! current and bearing are outputs: the bearing is a temperature, the current depends on the load, and the load is the flow.
-//! A profile without speed or ambient temperature has no such input, and all its channels are outputs.
+//! *Inputs* say under which conditions the pump runs. *Outputs* are predicted from the inputs, and judged.
 //!
-//! The operating point is the speed. If that is missing for good it is the current, which is an input then; and without a
-//! current there is none.
+//! Example: a profile has speed, flow, current, bearing temperature and ambient temperature. Speed and ambient temperature
+//! are inputs. Flow, current and bearing temperature are outputs. The flow is also an input of the current: it is the load
+//! that the current depends on. In a profile without speed and ambient temperature all channels are outputs.
 //!
-//! Inputs are never suspects: they say under which conditions the pump runs. Further channels of an input's quantity are not
-//! used.
+//! The operating point is the speed. While the speed is missing, the current takes its place and is not judged; a pump
+//! without current has no operating point then.
+//!
+//! Of several channels of an input's quantity (two ambient temperatures, for example) the first is used; the others are
+//! neither inputs nor outputs.
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Profile, Quantity, Sample};
@@ -20,13 +22,13 @@ pub(super) struct Channels {
     /// The number of channels of the profile.
     pub count: usize,
     pub operating_point: OperatingPoint,
-    /// The channel of the operating point: the speed, or the current in its place.
+    /// The channel of the operating point: the speed, or the current in the speed's place.
     pub speed: Option<usize>,
     pub ambient: Option<usize>,
     /// The flow: an output, and an input of the channels that depend on the load.
     pub flow: Option<usize>,
     pub outputs: Vec<Output>,
-    /// What shows that the pump runs, if there is no speed: a channel and the value above which it runs.
+    /// For a pump without a speed: a channel, and the value of it above which the pump runs.
     pub running: Option<(usize, f64)>,
 }
 
@@ -36,7 +38,7 @@ pub(super) struct Channels {
 pub(super) enum OperatingPoint {
     Speed,
     Current,
-    /// Nothing: the channels are judged by their levels.
+    /// No channel shows it: the channels are judged by their values, given the other channels.
     Unmeasured,
 }
 
@@ -47,9 +49,10 @@ pub(super) struct Output {
     /// Its index in the profile.
     pub channel: usize,
     pub group: Group,
-    /// Its lowest plausible value: a drifted zero counts as 0.
+    /// Its lowest plausible value, in its unit. A lower value counts as this one: -0.01 L/min of a sensor whose zero has
+    /// drifted is 0 L/min.
     pub lowest: f64,
-    /// The smallest meaningful change.
+    /// The smallest meaningful change, in its unit.
     pub resolution: f64,
 }
 
@@ -57,9 +60,9 @@ pub(super) struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Group {
-    /// A temperature: it lags, and follows the ambient.
+    /// A temperature: it follows the load with a delay, and follows the ambient temperature.
     Thermal,
-    /// It depends on the load at the same speed.
+    /// Current, power and torque: at one speed they depend on the flow, which is the load.
     Loaded,
     Flow,
     Other,
@@ -133,13 +136,13 @@ impl Channels {
         Inputs { speed: value(self.speed), ambient: value(self.ambient), flow: value(self.flow) }
     }
 
-    /// Whether there is an operating point, and a reading lacks it.
+    /// Whether the pump has a channel for its operating point, and this reading has no value of it.
     pub(super) fn lacks_operating_point(&self, samples: &[Sample]) -> bool {
         self.speed.is_some_and(|channel| good(samples, channel).is_none())
     }
 
-    /// Writes the outputs of a reading to `values`, one per output; NaN if missing. All are missing if the operating point
-    /// is: nothing is known of what they should be.
+    /// Writes the outputs of a reading to `values`, one per output; NaN if missing. If the operating point is missing, all
+    /// outputs count as missing, because they cannot be predicted.
     pub(super) fn outputs(&self, samples: &[Sample], values: &mut Vec<f64>) {
         values.clear();
         if self.lacks_operating_point(samples) {
@@ -152,7 +155,7 @@ impl Channels {
         }));
     }
 
-    /// Whether the pump runs, as far as channels other than the speed show it. Without a value it does.
+    /// Whether the pump runs, as far as channels other than the speed show it. True if there is no such channel or no value.
     pub(super) fn is_on(&self, samples: &[Sample]) -> bool {
         self.running.is_none_or(|(channel, above)| good(samples, channel).is_none_or(|value| value > above))
     }

@@ -1,16 +1,22 @@
-//! Learns the scales: at each one the covariance of the averages of the outputs' residuals, how much they vary more while the
-//! speed changes, and the thresholds.
+//! Learns what is normal at each scale: the covariance of the averages of the outputs' residuals, how much more they vary
+//! while the speed changes, and the thresholds.
 //!
-//! The residuals are of the fits without their blocks. They vary more where such a fit is uncertain, which a live pump
-//! adds to the variance again; so they are reduced here by that part before the covariance is taken.
+//! A *scale* is a time over which residuals are averaged. A *residual* is an output's value less its prediction. Here it is
+//! predicted by a fit that was made without the reading's *block* (one eighth of commissioning, `outputs.rs`), so it is as
+//! large as on days that the fit has not seen. Where such a fit is uncertain, the residuals vary more. A live pump adds this
+//! uncertainty to the variance, so it is taken out of the residuals here before the covariance is computed.
 //!
-//! Example: at one reading per second, a day of running, 7 outputs, scale 60 s. Correlations are reduced by 0.01 + 0.5 · 7 · 2 ·
-//! 60 / 86400 = 0.015. The largest z to expect by chance is √(2 ln(86400 / 120)) = 3.6; a threshold is 1.9 times that. A
-//! flow that wanders, with one independent residual per half an hour, has 48 in the day: its threshold is √(1 + 6/48) = 1.06
-//! times as wide. If 2.3 times the largest z of the day is more than that, it is the threshold. The flow's is 0.8 times
-//! this, the others' 1.08 times.
+//! Example: one reading per second, a day of running (86,400 s), 7 outputs, scale 60 s.
 //!
-//! A scale at which the pump never ran for long enough is left out.
+//! 1. Correlations are reduced by the share 0.01 + 0.5 · 7 · 2 · 60 / 86400 = 0.015, because few averages are independent.
+//! 2. *z* is an average's distance from what the other outputs predict for it, in standard deviations. The largest z to expect
+//!    by chance is √(2 ln(86400 / 120)) = 3.6, and a threshold is at least 1.9 times that, 6.9.
+//! 3. A flow that wanders, with one independent residual per half an hour, has only 48 of them in the day: the 6.9 is
+//!    multiplied by √(1 + 6/48) = 1.06.
+//! 4. If 2.3 times the largest z of the day is more than that, it is used instead.
+//! 5. The flow's threshold is 0.8 times the result, that of another output 1.08 times.
+//!
+//! A scale is left out if the pump never ran for long enough to have averages at it.
 
 use super::{
     averages::{Averages, Scales},
@@ -22,17 +28,17 @@ use super::{
     tuning::TUNING,
 };
 
-/// What the fits without its block say of each row.
+/// For each row: the residual from the fit without the row's block, and how uncertain that fit is.
 pub(super) struct LeftOut {
-    /// NaN where there is none.
+    /// In the output's unit; NaN if the value is missing or the pump does not run.
     pub residuals: Vec<f64>,
-    /// The variances of the fits.
+    /// The variance of the fit's prediction in that row.
     pub variances: Vec<f64>,
 }
 
-/// The averages of one scale in the rows in which all channels have one.
+/// The averages at one scale, in those rows in which all outputs have an average.
 struct ScaleRows {
-    /// The average and the variance of the fits, row by row.
+    /// The average of the residuals, and the variance of the prediction: row by row, one per output.
     means: Vec<f64>,
     variances: Vec<f64>,
     /// One per row: the average squared speed change.
@@ -43,8 +49,8 @@ struct ScaleRows {
 /// The fewest rows from which a scale is learned.
 const MIN_SCALE_ROWS: usize = 16;
 
-/// Learns all scales. Removes those from `scales` that the pump never ran long enough for. `None` if the numbers are too far
-/// apart for arithmetic.
+/// Learns what is normal at each scale. Removes from `scales` those that the pump never ran long enough for. `None` if the
+/// values are too far apart for arithmetic.
 pub(super) fn learn_scales(
     table: &Table,
     groups: &[Group],
@@ -89,7 +95,8 @@ impl ScaleRows {
             }
             averages.add(scale, &residuals, 0.0, row.elapsed_s);
             let means: Vec<f64> = (0..outputs).filter_map(|output| averages.mean(0, output)).collect();
-            // The first averages are of lags that are not known yet. Later starts count: a live pump starts too.
+            // At the beginning of commissioning the averages of the inputs are not known yet, so these averages are left out.
+            // Those after a later start count: a live pump starts too.
             if means.len() == outputs && passed_s > 2.0 * scale.spans_s[0] {
                 rows.means.extend(means);
                 rows.variances.extend(left_out.iter().map(|of_output| of_output.variances[index]));
@@ -115,8 +122,8 @@ impl ScaleRows {
         (0..self.count()).map(value).sum::<f64>() / self.count() as f64
     }
 
-    /// Learns how much an output's variance grows with the squared speed change: the slope of one on the other. Returns it
-    /// with the variance of steady running.
+    /// Learns how much an output's variance grows with the squared speed change. Returns the slope of a line through squared
+    /// averages over squared speed changes, and the variance at constant speed.
     fn ramp_factor(&self, output: usize) -> (f64, f64) {
         let total = self.mean_of(|row| self.mean(row, output).powi(2)).max(1e-30);
         let reduced = |row: usize| self.mean(row, output).powi(2) / (1.0 + self.variance(row, output) / total);
@@ -170,7 +177,8 @@ fn learn_scale(
     Some(ScaleBaseline { covariance, ramp_factors, thresholds })
 }
 
-/// Reduces the correlations, and raises the standard deviations to their floors.
+/// Reduces the correlations by the share `shrinkage`, and raises each standard deviation to at least 15 % of the output's
+/// spread.
 fn with_floor(covariance: &Symmetric, outputs: &[OutputBaseline], shrinkage: f64) -> Symmetric {
     let count = outputs.len();
     let sd: Vec<f64> = (0..count).map(|output| covariance.get(output, output).sqrt()).collect();

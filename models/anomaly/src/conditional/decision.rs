@@ -1,23 +1,23 @@
 //! How unlikely each channel's average is, given the averages of the other channels.
 //!
-//! With the averages m and their covariance V, the leave-one-out z of channel c is (V⁻¹ m)_c / √((V⁻¹)_cc): the distance of m_c
-//! from what the other channels predict for it, in standard deviations of that prediction.
+//! Let m be the averages of the channels' residuals (value less prediction) and V their covariance in commissioning. The
+//! *leave-one-out z* of channel c is (V⁻¹ m)_c / √((V⁻¹)_cc): the distance of m_c from what the other channels predict for it,
+//! in standard deviations of that prediction.
 //!
-//! Example: two channels with standard deviation 1 and correlation 0.9. If both are at 2, each has z = 0.46: together they did
-//! what they always do. If the first is at 2 and the second at 0, the first has z = 4.6 and the second z = -4.1: the first
-//! has left the second, and is named.
+//! Example: two channels with standard deviation 1 and correlation 0.9. If both averages are 2, each channel has z = 0.46:
+//! they have moved together, as they usually do. If the first is 2 and the second 0, the first has z = 4.6 and the second
+//! z = -4.1: the first has moved alone, and is named.
 //!
-//! A channel that is missing is left out of m and V; the rest is judged without it.
-
+//! A channel that is missing is left out of m and V; the other channels are judged without it.
 //!
-//! With W the inverse of V's lower triangular factor, V⁻¹ is W' W: so V⁻¹ m is W' (W m), and (V⁻¹)_cc the sum of the squares of W's
-//! column c. Judging allocates nothing but the result.
+//! How it is computed: let L be V's Cholesky factor (V = L L') and W = L⁻¹. Then V⁻¹ = W' W, so V⁻¹ m is W' (W m), and
+//! (V⁻¹)_cc is the sum of the squares of W's column c. The buffers are reused from one call to the next.
 
 use super::symmetric::Symmetric;
 
-/// Judges averages; holds the memory for it.
+/// Judges averages; holds the buffers for that.
 pub(super) struct LeaveOneOut {
-    /// The covariance of the present channels, then the inverse of its factor.
+    /// The covariance of the present channels; after judging, the inverse of its Cholesky factor.
     matrix: Symmetric,
     present: Vec<usize>,
     values: Vec<f64>,
@@ -80,8 +80,8 @@ impl LeaveOneOut {
         self.solved.iter().zip(&self.values).map(|(solved, value)| solved * value).sum()
     }
 
-    /// Returns by how much that would be smaller if the averages could be moved along a direction d, one number per channel:
-    /// (d' V⁻¹ m)² / (d' V⁻¹ d).
+    /// Returns by how much [`Self::squared_distance`] would be smaller if the averages were moved along a direction d as far
+    /// as is best: (d' V⁻¹ m)² / (d' V⁻¹ d). `direction` has one number per channel.
     pub(super) fn explained_along(&self, direction: &[f64]) -> f64 {
         let direction: Vec<f64> = self.present.iter().map(|channel| direction[*channel]).collect();
         let along: f64 = direction.iter().zip(&self.solved).map(|(direction, solved)| direction * solved).sum();

@@ -1,17 +1,19 @@
-//! The detector of one pump at one operating point, live: takes its readings in order and judges each.
+//! The live detector of one pump: takes the pump's readings in order and judges each. It has one baseline, so one kind of
+//! operating point (speed, current or none); `state.rs` changes between two of them when the speed is lost.
 //!
 //! One reading's way through [`Detector::step`]:
 //!
-//! 1. The inputs enter their averages (`features.rs`), and what is not known of these is counted (`unknown.rs`). After a gap they
-//!    are unknown again.
-//! 2. A standing pump is not judged. Its residuals are forgotten; an open episode stays open.
-//! 3. Each output is predicted, and its residual enters the averages of all scales (`averages.rs`).
-//! 4. The averages are judged (`judgement.rs`): the anomaly score, and the channel that it is of.
-//! 5. The phase follows (`episode.rs`).
-//! 6. If the pump is normal, the regressions learn (`regression.rs`).
+//! 1. The *inputs* (speed, ambient temperature, flow) enter their averages (`features.rs`). How uncertain these averages are is
+//!    updated (`unknown.rs`): after a gap they are as uncertain as at the first reading.
+//! 2. A standing pump is not judged. The averages of its residuals begin anew; an open episode stays open.
+//! 3. Each *output* (a channel that is judged) is predicted. Its *residual*, the value less the prediction, enters the averages
+//!    of all *scales*, times of 5 s to 1 h (`averages.rs`).
+//! 4. The averages are judged (`judgement.rs`): the result is the anomaly score, and the output and the scale that have it.
+//! 5. An episode begins, continues or ends (`episode.rs`).
+//! 6. If the pump is normal, the predictions learn from the reading (`regression.rs`).
 //!
-//! Time is the readings' own, so there is no clock. The same readings give the same results, bit for bit, also if the
-//! state is stored and restored between them.
+//! The only time is that of the readings; there is no clock. The same readings give the same results, bit for bit, also if
+//! the state is stored and restored between them.
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Sample, Timestamp};
@@ -36,6 +38,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Detector {
+    /// The time of the last reading.
     last: Option<Timestamp>,
     inputs: InputFilter,
     unknown: UnknownTerms,
@@ -43,24 +46,27 @@ pub(super) struct Detector {
     regressions: Regressions,
     /// One per output.
     noises: Vec<Noise>,
+    /// The allowance for speeds outside of those of commissioning.
     guard: Guard,
     phase: Phase,
 }
 
 /// A reading of a running pump, before it is judged.
 struct FollowedReading {
+    /// Seconds since the reading before.
     elapsed_s: f64,
     projections: Projections,
-    /// One of each per output.
+    /// The prediction of each output.
     expected: Vec<f64>,
+    /// The value of each output less its prediction; NaN if missing.
     residuals: Vec<f64>,
-    /// The variance by unknown terms.
+    /// For each output: the variance of its prediction because averages of the inputs are not known yet.
     unknown: Vec<f64>,
-    /// What the reading is uncertain by, in all.
+    /// For each output: the whole variance of its prediction, see [`variances`].
     variances: Vec<f64>,
 }
 
-/// What a normal reading changes.
+/// What learns from a normal reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Learn {
     All,
@@ -68,7 +74,7 @@ enum Learn {
 }
 
 impl Detector {
-    /// Nothing was seen yet.
+    /// Creates the detector of a pump without any reading yet.
     pub(super) fn new(baseline: &ConditionalBaseline) -> Detector {
         Detector {
             last: None,
@@ -110,8 +116,9 @@ impl Detector {
         self.last
     }
 
-    /// Follows the readings that the baseline was learned from. Offsets follow; weights do not learn a second time. Passes
-    /// the residuals of each reading to `observe`; none of a pump that does not run, or that runs outside of its known range.
+    /// Takes the readings that the baseline was learned from. The offsets learn from them; the weights do not, because they
+    /// were fitted to these readings. Calls `observe` for each reading with its residuals, or with `None` if the pump does not
+    /// run or runs at a speed outside of its known range.
     pub(super) fn follow_learned(
         &mut self,
         baseline: &ConditionalBaseline,
@@ -185,7 +192,8 @@ impl Detector {
         explains
     }
 
-    /// Returns how the outputs move with an input: the difference of what is expected of each.
+    /// Returns how the outputs move with an input: how much each prediction changes with a small change of the input (1 % of the
+    /// highest speed, or 1 unit).
     fn moves_with(&self, baseline: &ConditionalBaseline, source: Source) -> Vec<f64> {
         let difference = match (source, baseline.range.speed) {
             (Source::Speed, Some(range)) => 0.01 * range.high,
@@ -198,10 +206,10 @@ impl Detector {
         regressions.map(|regression| regression.expected(&here) - regression.expected(&there)).collect()
     }
 
-    /// Follows the inputs of a reading; see [`super::ConditionalState::observe`].
+    /// Takes a reading of which only the inputs count; see [`super::ConditionalState::observe`].
     pub(super) fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
         if let Some(elapsed_s) = self.pass_time(baseline, at) {
-            // The speeds of a start say nothing about the range in which it will run.
+            // The pump only passes through the speeds of a start, so they do not count as outside of the known range.
             self.follow_inputs(baseline, samples, elapsed_s, false);
             self.interrupt();
         }
@@ -225,14 +233,14 @@ impl Detector {
         }
     }
 
-    /// Forgets the residuals, as after a gap, a start or a stop.
+    /// Begins the averages of the residuals anew, as after a gap, a start or a stop.
     fn interrupt(&mut self) {
         self.averages.clear();
         self.noises.iter_mut().for_each(Noise::interrupt);
     }
 
-    /// Follows a reading up to the averages of its residuals. `None` if it is not later than the one before, or if the pump
-    /// does not run.
+    /// Takes a reading up to step 3 of the module: its residuals enter the averages. `None` if the reading is not later than
+    /// the one before, or if the pump does not run.
     fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
         let elapsed_s = self.pass_time(baseline, at)?;
         let is_running = self.runs(baseline, samples);
@@ -250,7 +258,8 @@ impl Detector {
         for (residual, expected) in residuals.iter_mut().zip(&expected) {
             *residual -= expected;
         }
-        // Without an operating point there are no residuals now, but the averages of those before.
+        // Without an operating point this reading has no residuals. The averages of earlier ones are judged, for which the
+        // current speed does not matter.
         let what = if baseline.channels.lacks_operating_point(samples) { Of::History } else { Of::All };
         let unknown: Vec<f64> = regressions
             .iter()
@@ -287,7 +296,7 @@ impl Detector {
         baseline.channels.is_on(samples) && speed.is_none_or(is_running)
     }
 
-    /// Follows the inputs. `counts`: whether the speed is one that the pump runs at.
+    /// Takes the inputs of a reading. `counts`: whether the pump runs, so that a speed outside of the known range counts.
     fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
         let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
         let inputs = channels.inputs(samples);
@@ -328,7 +337,7 @@ impl Detector {
         let mut information = Vec::with_capacity(baseline.outputs.len());
         for (index, regression) in self.regressions.outputs_mut().iter_mut().enumerate() {
             let (residual, output) = (reading.residuals[index], &baseline.outputs[index]);
-            // As in the fit: what is not known of the inputs says nothing about the weights.
+            // As in the fit: the less is known of the inputs, the less a reading says about the weights.
             let certainty = 1.0 / (1.0 + reading.unknown[index] / output.spread.powi(2));
             information.push(baseline.information * certainty);
             if !residual.is_nan() {
@@ -381,7 +390,7 @@ impl Detector {
     fn standardized(&self, baseline: &ConditionalBaseline, reading: &FollowedReading) -> Vec<Option<f64>> {
         let mut residuals = vec![None; baseline.channels.count];
         for (index, output) in baseline.outputs.iter().enumerate() {
-            // Within the free excess a guard would only make residuals smaller than they are.
+            // While the guard is too small to count as outside, it would only make the residuals smaller.
             let guard = if self.guard.is_outside() { self.guard.level() * output.magnitude } else { 0.0 };
             let sd = (output.spread.powi(2) + reading.variances[index] + guard.powi(2)).sqrt();
             let residual = reading.residuals[index] / sd;
@@ -392,7 +401,9 @@ impl Detector {
     }
 }
 
-/// Returns what each output's reading is uncertain by, apart from noise, ramps and guard. `unknown`: by unknown terms.
+/// Returns the variance of each output's prediction: that of the weights, that of the unknown inputs (`unknown`), and that of
+/// slow changes that commissioning was too short to show. Excess noise, speed changes and the guard are added elsewhere
+/// (`judgement.rs`).
 fn variances(baseline: &ConditionalBaseline, projections: &Projections, unknown: &[f64]) -> Vec<f64> {
     let variance = |(index, output): (usize, &OutputBaseline)| {
         projections.variance(baseline.channels.outputs[index].group, output) + unknown[index] + output.unknown

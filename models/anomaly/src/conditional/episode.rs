@@ -1,12 +1,16 @@
 //! When an episode begins and ends.
 //!
-//! An *output* is a channel that is predicted. A *scale* is the time over which its residuals are averaged (`averages.rs`).
+//! An *output* is a channel that is predicted; its *residual* is the value less the prediction. A *scale* is the time over which
+//! residuals are averaged (`averages.rs`), 5 s to 1 h. The *anomaly score* is the largest deviation of an average from normal,
+//! over its threshold (`judgement.rs`). The *change* of an episode is the average residual of each output at the peak of the
+//! score.
 //!
 //! An episode begins when the anomaly score is above 1. It ends in one of two ways:
 //!
 //! - The score is below 0.5.
-//! - Little of the episode's greatest change is left, in its own direction. The pump has come back to near where it was, but
-//!   not exactly; its levels are then learned for 90 s, or, if these are too few readings, only the averages begin anew.
+//! - Little of the episode's greatest change is left, measured in the direction of that change. The pump has come back to near
+//!   where it was, but not exactly. Its new levels are then learned for 90 s. If 90 s has fewer than 3 readings, only the
+//!   averages begin anew.
 //!
 //! How this is measured depends on the scale that raised the episode:
 //!
@@ -18,10 +22,10 @@
 //!   fault and begin another one many times. A score below 0.5 must last as long. If the levels are not learned, the same
 //!   channel begins an episode above 0.7 for the time of that scale: an intermittent fault comes back.
 //!
-//! No episode ends while the pump runs where it was not seen before, or while the speed or the channel that raised it is
-//! missing: nothing is known of the fault then. Readings without speed are not counted: a few of them do not begin the count of
-//! readings anew. For some time after the pump is back at a known speed it is judged less strictly; an episode ends then only
-//! if the score without this allowance is below 0.5.
+//! No episode ends while the pump runs at a speed outside of those of commissioning, or while the speed or the channel that
+//! raised the episode is missing: nothing is known of the fault then. Readings without speed are ignored: they do not begin the
+//! count of quiet readings anew. For some minutes after the pump is back at a known speed it is judged less strictly; an episode
+//! ends then only if the score without this allowance is below 0.5.
 //!
 //! Example at one reading per second: flow falls by 10 % for five minutes.
 //!
@@ -72,16 +76,17 @@ pub(super) struct Episode {
     peak: f64,
     /// The output with that score.
     output: usize,
-    /// The scale at which what is left of the change is measured.
+    /// The scale at which the greatest change was measured.
     scale: usize,
-    /// The time of the scale that raised it.
+    /// The time of the scale that has the highest score, in seconds.
     raised_s: f64,
-    /// For how long the pump must be back. 0 in an episode that one of the two shortest scales raised.
+    /// For how many seconds the pump must be back at its levels. 0 in an episode that one of the two shortest scales raised.
     needed_s: f64,
     /// The greatest change: each output's average, in standard deviations.
     change: Vec<f64>,
-    /// What is left of it.
+    /// The means of the last residuals, which show how much of the change is left.
     recent: RecentMeans,
+    /// For how many readings, and seconds, the pump has been back.
     quiet_readings: u32,
     quiet_s: f64,
 }
@@ -92,9 +97,10 @@ pub(super) enum OperatingPointKnown {
     Yes,
     /// The speed is missing in this reading.
     Missing,
-    /// The pump runs where it was not seen before.
+    /// The pump runs at a speed outside of those of commissioning.
     Outside,
-    /// It did recently, and no longer does: heat remembers. `score`: the anomaly score without any allowance for that.
+    /// It did so minutes ago. The pump is still warmer or colder than usual, so it is judged less strictly. `score`: the anomaly
+    /// score without this allowance.
     WasOutside {
         score: f64,
     },
@@ -108,7 +114,7 @@ pub(super) struct JudgedReading<'a> {
     pub residuals: &'a [f64],
     pub judgement: &'a Judgement,
     pub known: OperatingPointKnown,
-    /// Since the reading before.
+    /// Seconds since the reading before.
     pub elapsed_s: f64,
 }
 
@@ -209,7 +215,7 @@ impl Phase {
                     && episode.recent.is_valid(outputs)
                     && numbers.copied().all(f64::is_finite)
             }
-            // Relearning beyond its end would last for ever.
+            // A stored time at or after the end of relearning is invalid.
             Phase::Relearning { elapsed_s, .. } => (0.0..TUNING.relearn_s).contains(elapsed_s),
         }
     }

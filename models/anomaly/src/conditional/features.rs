@@ -1,8 +1,11 @@
-//! Follows the inputs of a pump, and computes the terms of the regression from them. The fit and a live pump use the same
-//! code, so they agree.
+//! Averages the inputs of a pump over time, and computes the terms of the regression from them (`terms.rs`). The fit and a
+//! live pump use the same code, so they agree.
 //!
-//! Averages are of real time: with Δ seconds since the reading before, EWMA_T moves by the share 1 - e^(-Δ/T). An example of
-//! a speed of 1000, then 1200 rpm, read with some jitter; the range is 800 to 1200, so x is 0 and 1:
+//! *Inputs* are speed s, ambient temperature and flow. EWMA_T is an exponential average with the time constant T in seconds: a
+//! reading that comes Δ seconds after the one before moves the average by the share 1 - e^(-Δ/T) of its distance to the reading.
+//! x is the place of the speed in the range of commissioning, from -1 to 1.
+//!
+//! Example: a speed of 1000 rpm, then 1200 rpm, read with some jitter. The range is 800 to 1200 rpm, so x is 0, then 1:
 //!
 //! | at | speed | EWMA_60 | its change term, (s - EWMA_60) / 200 |
 //! | --- | --- | --- | --- |
@@ -10,8 +13,8 @@
 //! | 1.1 s | 1200 | 1003.6 | 0.98 |
 //! | 60.4 s | missing: 1200 is held | 1126.9 | 0.37 |
 //!
-//! A missing input keeps its last value; that it is less and less known is counted in `unknown.rs`. An input that was never
-//! seen has its mean of commissioning.
+//! A missing input keeps its last value; `unknown.rs` computes how uncertain it becomes. The terms of an input without any
+//! value yet are those of its mean in commissioning, and of the middle of the speed range.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,10 +29,10 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(super) struct OperatingRange {
     pub speed: Option<SpeedRange>,
-    /// Its mean.
+    /// The mean ambient temperature.
     pub ambient: Option<f64>,
     pub load: Option<LoadRange>,
-    /// After how many seconds without a value the last one says nothing: of speed, ambient and flow.
+    /// For speed, ambient temperature and flow: after how many seconds without a value the last one says nothing anymore.
     pub forgotten_s: [f64; 3],
 }
 
@@ -51,7 +54,7 @@ pub(super) struct LoadRange {
 }
 
 impl SpeedRange {
-    /// Returns the scale of shares of speed.
+    /// Returns the highest speed, of which other speeds are shares.
     fn scale(self) -> f64 {
         self.high.abs().max(1e-9)
     }
@@ -64,7 +67,7 @@ impl SpeedRange {
         ((self.high - self.low) / 2.0).max(TUNING.min_half_range * self.scale())
     }
 
-    /// Whether every law of a pump is a line over this range.
+    /// Whether the range is so narrow that all quantities of a pump change with the speed as along a straight line.
     pub(super) fn is_narrow(self) -> bool {
         self.high - self.low < 2.0 * TUNING.narrow_half_range * self.scale()
     }
@@ -74,8 +77,9 @@ impl SpeedRange {
         speed >= TUNING.running_share * self.scale()
     }
 
-    /// Returns where a speed is in the range, from -1 to 1. Beyond the range and what is free of the guard it stays: a
-    /// polynomial that is continued is worse than none, and the guard counts on a constant.
+    /// Returns the place of a speed in the range: -1 at the lowest, 1 at the highest. A speed beyond the range counts as the
+    /// end of the range, plus 1 % of the highest speed: a polynomial must not be extrapolated. The guard (`uncertainty.rs`)
+    /// allows for the error.
     fn position(self, speed: f64) -> f64 {
         let free = TUNING.guard_free * self.scale();
         (speed.clamp(self.low - free, self.high + free) - self.middle()) / self.half()
@@ -86,13 +90,13 @@ impl SpeedRange {
         (self.low - speed).max(speed - self.high).max(0.0) / self.scale()
     }
 
-    /// Returns how much of its highest speed the pump runs at.
+    /// Returns a speed as a share of the highest.
     pub(super) fn share(self, speed: f64) -> f64 {
         speed / self.scale()
     }
 }
 
-/// The followed inputs of one pump.
+/// The last values and the averages of a pump's inputs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InputFilter {
@@ -107,7 +111,7 @@ struct SpeedFilter {
     last: f64,
     /// Averages of the speed.
     averages: [f64; 3],
-    /// Averages of its squared share of the highest.
+    /// Averages of the square of the speed as a share of the highest: the heat that the load makes.
     heat: [f64; 3],
 }
 
@@ -118,7 +122,7 @@ struct AmbientFilter {
     averages: [f64; 4],
 }
 
-/// Returns the share by which an average of time constant `span_s` moves in `elapsed_s`.
+/// Returns the share of its distance to a new value by which an average of time constant `span_s` moves in `elapsed_s`.
 pub(super) fn share(elapsed_s: f64, span_s: f64) -> f64 {
     -(-elapsed_s / span_s).exp_m1()
 }
@@ -130,7 +134,7 @@ fn follow(averages: &mut [f64], spans_s: &[f64], value: f64, elapsed_s: f64) {
 }
 
 impl InputFilter {
-    /// Follows the inputs of a reading that is `elapsed_s` later than the one before.
+    /// Takes the inputs of a reading that is `elapsed_s` later than the one before.
     pub(super) fn advance(&mut self, range: &OperatingRange, inputs: &Inputs, elapsed_s: f64) {
         if let Some(speed_range) = range.speed {
             let heat = |speed: f64| speed_range.share(speed).powi(2);
@@ -194,7 +198,7 @@ impl InputFilter {
         self.speed.as_ref().map(|filter| filter.last)
     }
 
-    /// Returns the square of the slowest speed change, which shows ramps.
+    /// Returns the square of the speed's distance from its average over 60 s, in half ranges: how fast the speed changes.
     pub(super) fn squared_change(&self, range: &OperatingRange) -> f64 {
         match (&self.speed, range.speed) {
             (Some(filter), Some(range)) => ((filter.last - filter.averages[2]) / range.half()).powi(2),
@@ -258,7 +262,7 @@ impl InputFilter {
 }
 
 impl AmbientFilter {
-    /// Returns the average that levels are compared with.
+    /// Returns the average over 1200 s: the main one, from which the others are measured.
     fn main(&self) -> f64 {
         let index = TUNING.ambient_spans_s.iter().position(|span_s| *span_s == TUNING.ambient_main_s);
         self.averages[index.unwrap_or_default()]

@@ -1,18 +1,21 @@
-//! What makes a live reading less certain than those of commissioning: a speed that was not seen, and a sensor that has
-//! become noisy. Together with the leverage (`ridge.rs`), unknown terms (`unknown.rs`), unknown thermal levels and ramps it
-//! is added to the variance of the averages, so that a pump is judged less strictly where less is known.
+//! Allowances for readings that are less certain than those of commissioning: the *guard* for a speed outside of those of
+//! commissioning, and the *noise* of a sensor that has become noisier. Both are added to the variance of the averages of the
+//! residuals (value less prediction), so that a pump is judged less strictly where less is known. `judgement.rs` adds them,
+//! together with the other uncertainties (of the weights, of the inputs, of fast speed changes).
 //!
-//! **Guard**: powers and bumps do not extrapolate, so they are constant beyond the known speeds. A value may be off there by
-//! three times the excess, as the cube of the speed is, which is the steepest law of a pump. Example: a pump that
-//! was commissioned at 800 to 1200 rpm runs at 1260 rpm, 5 % of its highest speed beyond. Of these 1 % is free; each channel
-//! may be off by 3 · 4 % = 12 % of its mean, and nothing is learned. Back at 1200 rpm, an hour later, the guard falls with a
-//! time constant of 600 s, because heat remembers; an average over an hour remembers it for an hour. Flow and load follow the
-//! speed: against its direction they may be off by a third of that. So a motor whose speed falls while its current rises is
-//! seen at once.
+//! **Guard.** The prediction is not extrapolated: beyond the known speeds it is that of the nearest known speed. So a value may
+//! be off. The power of a pump, its steepest law, grows with the cube of the speed: 1 % more speed is 3 % more power. The guard
+//! is therefore three times the excess of the speed. Example: a pump that was commissioned at 800 to 1200 rpm runs at 1260 rpm.
+//! The excess is 5 % of the highest speed. Of it 1 % is free; for the other 4 % each channel may be off by 3 · 4 % = 12 % of its
+//! mean, and nothing is learned. An hour later the pump is back at 1200 rpm. The pump cools slowly, so the guard falls with a
+//! time constant of 600 s; an average over an hour needs the guard as long as it contains those readings. Flow and load rise
+//! and fall with the speed, so in the other direction they may be off by a third of the guard only: a pump that runs too slow
+//! and draws too much current is seen at once.
 //!
-//! **Noise**: example of a flow sensor with a noise of 1 L/min (variance 1) whose noise grows to 3 (variance 9). The
-//! excess over 1.3 is 7.7; an average whose readings weigh a = 0.18 gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. One
-//! step of the level is limited to 6 times the noise so far, and is therefore seen.
+//! **Noise.** Example: the noise of a flow sensor grows from 1 L/min (variance 1) to 3 L/min (variance 9). Noise of up to 1.3
+//! times the usual variance changes nothing; the excess is 9 - 1.3 = 7.7. An average in which a reading has the share a = 0.18
+//! gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. A sudden step of the value is not noise: one change counts at most 6 times
+//! the noise so far, so the step is still seen.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,14 +29,16 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Guard {
+    /// The guard of the last reading: three times the excess, as a share of a channel's mean.
     now: f64,
+    /// Its average over 600 s.
     remembered: f64,
-    /// Whether the last speed that was not seen is below the known ones.
+    /// Whether the last speed outside of the known ones was below them.
     is_below: bool,
 }
 
 impl Guard {
-    /// Passes a reading. `speed`: of a running pump; `None` if it stands or the speed is missing.
+    /// Takes a reading. `speed`: of a running pump; `None` if it stands or the speed is missing.
     pub(super) fn advance(&mut self, range: Option<SpeedRange>, speed: Option<f64>, elapsed_s: f64) {
         self.now = match (range, speed) {
             (Some(range), Some(speed)) => TUNING.guard * (range.excess(speed) - TUNING.guard_free).max(0.0),
@@ -45,12 +50,12 @@ impl Guard {
         self.remembered += share(elapsed_s, TUNING.guard_span_s) * (self.now - self.remembered);
     }
 
-    /// Returns by which share of its mean a channel may be off.
+    /// Returns the share of its mean by which a channel may be off.
     pub(super) fn level(self) -> f64 {
         self.now.max(self.remembered)
     }
 
-    /// Returns the share of the level that applies to an output whose average is off by `mean`.
+    /// Returns the part of the guard, 1/3 or 1, that applies to an output whose average residual is `mean`.
     pub(super) fn share(self, group: Group, mean: f64) -> f64 {
         match group {
             Group::Flow | Group::Loaded if (mean < 0.0) != self.is_below => TUNING.guard_against_speed,
@@ -58,12 +63,12 @@ impl Guard {
         }
     }
 
-    /// Whether the pump runs where it was not seen before, in this reading.
+    /// Whether the speed of this reading is outside of the known ones.
     pub(super) fn is_outside_now(self) -> bool {
         self.now > TUNING.max_guard
     }
 
-    /// Whether the pump runs where it was not seen before, or did recently.
+    /// Whether the speed is outside of the known ones, or was minutes ago.
     pub(super) fn is_outside(self) -> bool {
         self.level() > TUNING.max_guard
     }
@@ -92,7 +97,7 @@ impl Noise {
         self.last = None;
     }
 
-    /// Adds the residuals of a reading, NaN if missing.
+    /// Adds the residuals of a reading, one per output; NaN if missing.
     pub(super) fn add_all(noises: &mut [Noise], residuals: &[f64], interval_s: f64) {
         let share = share(interval_s, TUNING.noise_span_s.max(TUNING.noise_readings * interval_s));
         for (noise, residual) in noises.iter_mut().zip(residuals) {
@@ -111,7 +116,7 @@ impl Noise {
         self.last = Some(residual);
     }
 
-    /// Returns the variance that excess noise adds to an average in which a reading weighs `share`. `usual`: the noise of
+    /// Returns the variance that excess noise adds to an average in which a reading has this share. `usual`: the noise of
     /// commissioning.
     pub(super) fn excess(self, usual: f64, share: f64) -> f64 {
         TUNING.noise_factor * share / (2.0 - share) * (self.variance - TUNING.noise_free * usual).max(0.0)

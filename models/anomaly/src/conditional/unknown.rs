@@ -1,15 +1,20 @@
-//! What is not known of the terms: averages whose history was not seen, and inputs that are missing.
+//! How uncertain the terms are: because the history of an average is not known yet, or because an input is missing.
 //!
-//! After a start of data or a gap, an average of time constant T is unknown by its variance in commissioning, and becomes
-//! known with e^(-2t/T).
+//! A *term* is a function of the inputs (speed, ambient temperature, flow); the prediction of a channel is a weighted sum of
+//! terms. Some terms are exponential averages with a time constant T.
 //!
-//! A missing input keeps its last value, which becomes wrong, within a time that is learned (`table.rs`): half a minute to half an
-//! hour. It is then off by up to two standard deviations of commissioning. A term without history is off by as much; an
-//! average by the average of that error. A channel with the weight w on a term is uncertain by w times the error.
+//! - At the first reading, and after a gap, an average may have any value that it had in commissioning: the variance of its
+//!   error is the term's variance in commissioning. The variance falls as e^(-2t/T).
+//! - A missing input keeps its last value. How long that value stays useful is learned per input (`table.rs`): half a minute to
+//!   half an hour. The error grows in this time, up to two standard deviations of the term in commissioning. A term that is no
+//!   average has this error at once; an average has the average of this error.
 //!
-//! Example: a bearing has the weight 5 K on a heat term with variance 0.04 and T = 1200 s. At the start its value is
-//! uncertain by 5 · √0.04 = 1 K, after 20 minutes by 0.37 K, and after an hour by 0.05 K. If the speed, which changes within a
-//! minute, is then missing for one, the average has taken in 5 % of an error of 2 K: 0.14 K; if it is missing for 20 minutes, 1.3 K.
+//! The prediction of a channel that has the weight w on a term is uncertain by w times the term's error.
+//!
+//! Example: a bearing has the weight 5 K on a heat term with variance 0.04 and T = 1200 s. At the start the prediction is
+//! uncertain by 5 · √0.04 = 1 K, after 20 minutes by 0.37 K, and after an hour by 0.05 K. Then the speed is missing, of which a
+//! last value is useful for a minute. An error of 2 K enters the average: 5 % of it in one minute, so that the prediction is
+//! uncertain by 0.14 K, and after 20 minutes by 1.3 K.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +25,7 @@ use super::{
     tuning::TUNING,
 };
 
-/// An average whose error is below this share of its standard deviation is known: it needs no more arithmetic.
+/// A smaller error, as a share of the term's standard deviation, counts as 0, which saves arithmetic.
 const KNOWN: f64 = 1e-5;
 
 /// How much each term may be off.
@@ -42,11 +47,11 @@ pub(super) struct MissingInputs {
     flow: bool,
 }
 
-/// Which terms count.
+/// Which terms to include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     All,
-    /// The averages.
+    /// Only those that are averages.
     History,
 }
 
@@ -58,14 +63,14 @@ impl MissingInputs {
 }
 
 impl UnknownTerms {
-    /// At the start of data: the averages are not known. `term_variances`: of each term in commissioning.
+    /// Returns the errors at the first reading: the averages are not known. `term_variances`: of each term in commissioning.
     pub(super) fn new(terms: &[Term], term_variances: &[f64]) -> UnknownTerms {
         let pairs = terms.iter().zip(term_variances);
         let errors = pairs.map(|(term, variance)| if term.span_s().is_some() { variance.sqrt() } else { 0.0 });
         UnknownTerms { errors: errors.collect(), missing_s: [0.0; 3] }
     }
 
-    /// Passes `elapsed_s`, up to a reading that lacks these inputs.
+    /// Takes a reading that lacks these inputs and comes `elapsed_s` after the one before.
     pub(super) fn advance(
         &mut self,
         terms: &[Term],
@@ -83,7 +88,7 @@ impl UnknownTerms {
             if *error == 0.0 && wrong == 0.0 {
                 continue;
             }
-            // What is without history is as wrong as its input, at once.
+            // A term that is no average has the error of its input at once.
             let kept = term.span_s().map_or(0.0, |span_s| (-elapsed_s / span_s).exp());
             *error = kept * *error + (1.0 - kept) * TUNING.missing_spreads * (wrong * variance).sqrt();
             if *error < KNOWN * variance.sqrt() {
@@ -92,7 +97,7 @@ impl UnknownTerms {
         }
     }
 
-    /// Returns the variance of a sum of the first terms with these weights.
+    /// Returns the variance of a prediction with these weights, one per term from the first.
     pub(super) fn variance(&self, terms: &[Term], weights: &[f64], of: Of) -> f64 {
         let counts = |term: &Term| of == Of::All || term.span_s().is_some();
         let terms = weights.iter().zip(&self.errors).zip(terms).filter(|(_, term)| counts(term));
@@ -105,7 +110,7 @@ impl UnknownTerms {
     }
 }
 
-/// Returns the share of its variance by which an input is wrong.
+/// Returns how wrong the last value of an input is: 0 while the input is there, 1 once the last value says nothing anymore.
 fn wrong(missing_s: &[f64; 3], forgotten_s: &[f64; 3], source: Source) -> f64 {
     let input = match source {
         Source::Nothing => return 0.0,
