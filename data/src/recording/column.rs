@@ -18,6 +18,7 @@ pub(super) enum Column {
     Ignored,
     /// A row number, or the empty column after a trailing delimiter.
     Unnamed,
+    /// A column whose name is not known. It is not read, and the user is told so.
     Unknown,
 }
 

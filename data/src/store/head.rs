@@ -67,7 +67,7 @@ pub(crate) struct Head {
     /// Minutes with enough rows to be packed, in the order in which they reached that number.
     pack_queue: VecDeque<(PumpId, i64)>,
     other_rows: OtherRows,
-    /// Removals of pumps that are not finished. Nothing of these pumps is flushed until they are.
+    /// Removals that are not finished. Until a removal is finished, nothing of its pump is flushed.
     removals: PendingRemovals,
     /// Lower bounds of the sequence numbers of records that are being appended to the journal, with the number of
     /// records for each.

@@ -114,7 +114,7 @@ impl Store {
         let to_ms = to.millis() + (-to.millis()).rem_euclid(unit_ms);
         let mut buckets = BucketBuilder { bucket_ms, rows: Default::default() };
         let read = loop {
-            // The lock is held for both, so that no row moves from one to the other meanwhile.
+            // Held while database and head are read, so that no row moves from the head to the database meanwhile.
             let state = self.0.database.read().await;
             let read = match state.engine() {
                 Ok(engine) => add_stored(engine, pump, resolution, (from_ms, to_ms), &mut buckets).await,
@@ -206,8 +206,9 @@ impl Store {
         waiting: &[Reading],
     ) -> Result<BTreeMap<Timestamp, Reading>, StoreError> {
         let flushed_until = self.flushed_until(pump);
-        let may_be = |reading: &&Reading| Some(reading.at) <= flushed_until && !has_all_channels(reading);
-        let times: BTreeSet<Timestamp> = waiting.iter().filter(may_be).map(|reading| reading.at).collect();
+        let may_have_stored_part = |reading: &&Reading| Some(reading.at) <= flushed_until && !has_all_channels(reading);
+        let times: BTreeSet<Timestamp> =
+            waiting.iter().filter(may_have_stored_part).map(|reading| reading.at).collect();
         let minutes: BTreeSet<i64> = times.iter().map(|at| minute_start(at.millis())).collect();
         let minutes: Vec<(PumpId, i64)> = minutes.into_iter().map(|start_ms| (pump.clone(), start_ms)).collect();
         let stored = blocks_of_minutes::<Reading>(engine, &minutes).await?.into_values().flatten();
@@ -216,7 +217,7 @@ impl Store {
 
     async fn page<T: HeadSeries>(&self, pump: &PumpId, range: &PageRange) -> Result<QueryResult<T>, StoreError> {
         let (from_ms, to_ms) = range.bounds_ms();
-        // The lock is held for both, so that no row moves from one to the other meanwhile.
+        // Held while head and database are read, so that no row moves from the head to the database meanwhile.
         let state = self.0.database.read().await;
         let waiting = T::read_head(&self.0.head(), pump, from_ms, to_ms)?;
         let mut rows = Vec::new();
@@ -276,6 +277,7 @@ async fn stored_page<T: BlockSeries>(
 /// Buckets that are being filled.
 struct BucketBuilder {
     bucket_ms: i64,
+    /// The number of readings and their aggregates, by the number of the bucket since 1970.
     rows: std::collections::BTreeMap<i64, (u64, Aggregates)>,
 }
 
