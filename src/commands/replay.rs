@@ -78,7 +78,7 @@ fn token(args: &ReplayArgs) -> anyhow::Result<Option<String>> {
     Ok(Some(text.trim().to_owned()))
 }
 
-/// Returns how many readings will be posted, and how long that takes.
+/// Returns a text that says how many readings will be posted, and how long that takes.
 fn announcement(rows: &[Row], speed: Speed) -> String {
     let posted: Vec<&Row> = rows.iter().filter(|row| has_value(row)).collect();
     let count = match posted.len() {

@@ -58,7 +58,7 @@ pub(super) struct ControlServer {
 }
 
 impl ControlServer {
-    /// Creates it. `access` comes with the node's own URL, to which set-up links lead.
+    /// Creates the server. `access` comes with the node's own URL, with which set-up links begin.
     pub(super) fn new(
         engine: EngineHandle,
         simulation: Option<Simulation>,
