@@ -9,7 +9,7 @@
 //!
 //! No other part waits for the flusher: readings are durable, scored and shown without it. When the database fails, the
 //! flusher retries after a pause that doubles from 1 s to 60 s, with jitter, and packs waiting minutes in the meantime.
-//! While the node's clock is not trusted, it deletes no expired rows.
+//! While the node's clock is not trusted, the flusher deletes no expired rows.
 //!
 //! Its actor id in the API is `keeper`. Does not decide which minutes are due or how they are stored; see the store.
 
@@ -35,7 +35,7 @@ use crate::{
 const MAX_CYCLE_PAUSE: Duration = Duration::from_secs(1);
 /// The shortest pause between two cycles.
 const MIN_CYCLE_PAUSE: Duration = Duration::from_millis(100);
-/// How many pump minutes a cycle should flush. So few do not delay other work.
+/// How many pump minutes a cycle should flush. A cycle of this size does not delay other work.
 const TARGET_MINUTES_PER_CYCLE: usize = 32;
 /// How often pump minutes with many rows are compressed in memory (packed).
 const PACK_INTERVAL: Duration = Duration::from_millis(100);

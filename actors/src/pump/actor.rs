@@ -47,8 +47,8 @@ use crate::{
     },
 };
 
-/// Windows and modes are numbered from the incarnation's generation shifted left by this many bits, so replies to an
-/// earlier incarnation are recognized and ignored.
+/// An incarnation numbers its windows and modes from its generation on, shifted left by this many bits. So it
+/// recognizes and ignores replies to an earlier incarnation.
 const GENERATION_SHIFT_BITS: u32 = 40;
 
 /// The actor of one pump.
