@@ -39,23 +39,24 @@ struct Pump {
 }
 
 impl Pump {
-    fn new(profile: &'static str, csv: &Path, learned_rows: &str) -> Self {
+    fn new(profile: &'static str, csv: &Path, learned_rows: &str, detector: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let model = dir.path().join("model");
         let (csv, out) = (csv.to_str().expect("text"), model.to_str().expect("text"));
-        run(&["train", "--profile", profile, "--csv", csv, "--rows", learned_rows, "--epochs", "25", "--out", out]);
+        let words = ["--rows", learned_rows, "--epochs", "25", "--detector", detector];
+        run(&[&["train", "--profile", profile, "--csv", csv, "--out", out], &words[..]].concat());
         let text = std::fs::read_to_string(csv).expect("the recording");
         let mut lines = text.lines().map(str::to_owned);
         Self { dir, profile, header: lines.next().expect("a header"), rows: lines.collect(), model }
     }
 
-    /// A simulated healthy pump.
+    /// A simulated healthy pump, with the detector whose episodes end by a fixed deadband.
     fn simulated() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let csv = dir.path().join("pump.csv");
         let out = csv.to_str().expect("text");
         run(&["simulate", "--seed", "1", "--rows", "1200", "--load", "steady", "--out", out]);
-        Self::new("centrifugal", &csv, "600")
+        Self::new("centrifugal", &csv, "600", "fused")
     }
 
     fn start(&self, name: &str) -> NodeConfig {
@@ -134,7 +135,7 @@ impl Pump {
 #[test]
 fn real_pump_has_the_same_detections_over_kills() {
     let Some(skab) = skab() else { return };
-    let pump = Pump::new("skab", &skab.join("other/12.csv"), "400");
+    let pump = Pump::new("skab", &skab.join("other/12.csv"), "400", "conditional");
     let cuts = [20, 137, 391, 405, 520, 655, 656, 702, 811, 903, 1000];
     pump.assert_same_detections_over(&cuts.map(|row| (row, End::Killed)));
 }
@@ -142,7 +143,7 @@ fn real_pump_has_the_same_detections_over_kills() {
 #[test]
 fn real_pump_has_the_same_detections_over_stops_and_kills() {
     let Some(skab) = skab() else { return };
-    let pump = Pump::new("skab", &skab.join("valve1/3.csv"), "400");
+    let pump = Pump::new("skab", &skab.join("valve1/3.csv"), "400", "conditional");
     let cuts = [300, 577, 640, 700, 845, 951, 990, 1100];
     let ends = [End::Stopped, End::Killed].into_iter().cycle();
     pump.assert_same_detections_over(&cuts.into_iter().zip(ends).collect::<Vec<_>>());

@@ -106,6 +106,9 @@ pub(super) struct ConditionalTuning {
     /// Noise above this many times that of commissioning widens the judgement, this many times over. Chosen.
     pub noise_free: f64,
     pub noise_factor: f64,
+    /// Noise counts up to this many times that of commissioning. A gross fault that comes and goes would widen the judgement until
+    /// it is hidden. Chosen.
+    pub noise_most: f64,
     /// One difference counts at most this many times the noise. Chosen: a step is not noise.
     pub noise_clip: f64,
     /// A speed that was missing for this much longer than it was there is lost, and the current takes its place. Chosen.
@@ -214,6 +217,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     noise_readings: 20.0,
     noise_free: 1.3,
     noise_factor: 1.5,
+    noise_most: 16.0,
     noise_clip: 6.0,
     speed_lost_s: 600.0,
     forgotten_s: [30.0, 1_800.0],

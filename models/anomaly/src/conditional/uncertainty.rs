@@ -119,7 +119,8 @@ impl Noise {
     /// Returns the variance that excess noise adds to an average in which a reading has this share. `usual`: the noise of
     /// commissioning.
     pub(super) fn excess(self, usual: f64, share: f64) -> f64 {
-        TUNING.noise_factor * share / (2.0 - share) * (self.variance - TUNING.noise_free * usual).max(0.0)
+        let variance = self.variance.min(TUNING.noise_most * usual);
+        TUNING.noise_factor * share / (2.0 - share) * (variance - TUNING.noise_free * usual).max(0.0)
     }
 
     pub(super) fn is_valid(self) -> bool {
@@ -176,6 +177,9 @@ mod tests {
         (0..600).for_each(|i| noise.add(if i % 2 == 0 { 3.0 } else { -3.0 }, share(1.0, 60.0)));
         let excess = noise.excess(1.0, 0.18);
         assert!((excess - 1.5 * 0.18 / 1.82 * 16.7).abs() < 0.1, "{excess}");
+        (0..600).for_each(|i| noise.add(if i % 2 == 0 { 90.0 } else { -90.0 }, share(1.0, 60.0)));
+        let most = 1.5 * 0.18 / 1.82 * (TUNING.noise_most - 1.3);
+        assert!((noise.excess(1.0, 0.18) - most).abs() < 1e-9, "a gross fault that comes and goes is not noise");
         let mut noise = Noise::new(1.0);
         (0..600).for_each(|i| noise.add(if i < 300 { 0.0 } else { 100.0 }, share(1.0, 60.0)));
         assert_eq!(noise.excess(1.0, 0.18), 0.0);
