@@ -1,7 +1,7 @@
 //! Merges rows with the same time, and finds rows whose time goes back.
 //!
 //! ```text
-//! 10:14:33  2950, -        one row per tag: rows with the same time are merged,
+//! 10:14:33  2950, -        one row per channel: rows with the same time are merged,
 //! 10:14:33  -,    61.5     here to 2950, 61.5
 //! 10:14:34  2950, 61.5
 //! 10:14:34  2950, 61.5     an exact repeat: skipped

@@ -61,12 +61,13 @@ impl FromStr for TimeFormat {
         }
         if StrftimeItems::new(text).any(|item| matches!(item, Item::Fixed(Fixed::TimezoneName))) {
             return Err(format!(
-                "{}: %Z reads the name of a zone and forgets it: write the name itself in its place and say the zone with \
-                 --time-zone; an offset as +01:00 is %z",
+                "{}: %Z reads the name of a zone and ignores it: write the name itself in its place, and give the zone with \
+                 --time-zone; for an offset such as +01:00 use %z",
                 wrong()
             ));
         }
-        // The format must hold a complete date and time: one that is formatted with it must be read as the same.
+        // The format must hold a complete date and time: a time that is formatted with it and read again must be the
+        // same.
         let sample = Utc.with_ymd_and_hms(2026, 3, 9, 10, 14, 0).single().ok_or_else(wrong)?;
         match parse_as(text, &sample.format(text).to_string()) {
             Some(parsed) if parsed.as_utc() == sample.naive_utc() => Ok(Self(text.to_owned())),
@@ -217,10 +218,11 @@ fn rounding_step_s(text: &str) -> Option<i64> {
     let exponent: i32 = exponent.parse().ok()?;
     let step = exponent.checked_sub(i32::try_from(decimals).ok()?)?;
     let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
-    // Seconds from 2000 to 2200 are of the magnitude 8 or 9, and each finer unit is three more.
-    let of_unit = (value.log10().floor() as i32).saturating_sub(8).max(0) / 3 * 3;
-    let of_second = u32::try_from(step.checked_sub(of_unit)?).ok()?;
-    (of_second > 0).then(|| 10_i64.checked_pow(of_second)).flatten()
+    // In seconds, times from 2000 to 2200 have the decimal exponent 8 or 9. In each finer unit the exponent is three
+    // more.
+    let unit_exponent = (value.log10().floor() as i32).saturating_sub(8).max(0) / 3 * 3;
+    let step_exponent = u32::try_from(step.checked_sub(unit_exponent)?).ok()?;
+    (step_exponent > 0).then(|| 10_i64.checked_pow(step_exponent)).flatten()
 }
 
 /// Parses `09-Mar-2026 10:14:33`, the form of the PI historian, and similar forms.
@@ -241,7 +243,7 @@ fn parse_as(format: &str, text: &str) -> Option<ParsedTime> {
     }
 }
 
-/// A local time in UTC.
+/// The time in UTC that a local time stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Localized {
     Single(NaiveDateTime),

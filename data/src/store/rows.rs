@@ -15,6 +15,7 @@ use super::{
 /// The owner of the node's own metrics in place of a pump's id. No pump can have this id.
 pub(crate) const NODE: &str = "*";
 
+/// A registered pump.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct PumpRow {
@@ -52,6 +53,7 @@ pub(crate) struct RollupRow {
     pub(crate) aggregates: Bytes,
 }
 
+/// The node's own metrics at one time.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct MetricsRow {
@@ -59,6 +61,7 @@ pub(crate) struct MetricsRow {
     figures: BTreeMap<String, f64>,
 }
 
+/// An entry of the directory of hours: the pump or the node has rows in this hour.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct HourRow {

@@ -1,4 +1,4 @@
-//! The time zone option: a fixed offset from UTC, or a region with its daylight saving rules.
+//! The time zone that `--time-zone` gives: a fixed offset from UTC, or a region with its daylight saving rules.
 
 use std::{fmt, str::FromStr};
 
@@ -29,7 +29,8 @@ impl FromStr for TimeZone {
         match parse_offset(if UTC.contains(&lower.as_str()) { "UTC" } else { text }) {
             Some(offset) => Ok(Self::Fixed(offset)),
             None => region().map(|zone| Self::Region(*zone)).ok_or_else(|| {
-                let (allowed, abbreviation) = (Self::ALLOWED, "abbreviations like CEST have no changes");
+                let (allowed, abbreviation) =
+                    (Self::ALLOWED, "an abbreviation such as CEST does not say when clocks change");
                 format!("not a time zone; allowed: {allowed} ({abbreviation})")
             }),
         }
