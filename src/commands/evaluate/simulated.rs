@@ -292,8 +292,8 @@ fn summaries(pumps: &[PumpResult]) -> Vec<FaultSummary> {
     summaries
 }
 
-fn percent((of, share): (usize, usize)) -> Option<f64> {
-    (of > 0).then(|| 100.0 * share as f64 / of as f64)
+fn percent((total, part): (usize, usize)) -> Option<f64> {
+    (total > 0).then(|| 100.0 * part as f64 / total as f64)
 }
 
 /// The sums over all pumps.

@@ -44,11 +44,11 @@ impl Snapshot {
     /// Runs the pump, and returns its state shortly before each of these readings, whose numbers are in ascending
     /// order.
     pub fn take(mut pump: Pump, onsets: &[usize], interval_s: f64) -> Vec<Self> {
-        let usual = WARM_UP_READINGS.max((WARM_UP_S / interval_s).ceil() as usize);
+        let warm_up = WARM_UP_READINGS.max((WARM_UP_S / interval_s).ceil() as usize);
         let mut number = 0;
         let mut snapshots = Vec::new();
         for &onset in onsets {
-            let begin = onset.saturating_sub(usual).max(number);
+            let begin = onset.saturating_sub(warm_up).max(number);
             for _ in number..begin {
                 pump.step(interval_s);
             }
