@@ -196,8 +196,8 @@ impl Engine {
     }
 
     /// Refuses new posts and finishes the readings, windows, events and records in flight. Returns whether all stages
-    /// finished within `limit`. A stage that does not finish is no longer waited for after half of the time that is
-    /// left. The store stays open.
+    /// finished within `limit`. The wait for a stage ends after half of the time that is left, and for the last stage
+    /// after all of it. The store stays open.
     pub async fn drain(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let remaining = || deadline.saturating_duration_since(Instant::now());

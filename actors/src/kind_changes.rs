@@ -38,9 +38,9 @@ use crate::{
 const CONCURRENT_REPLACEMENTS: usize = 16;
 
 impl EngineHandle {
-    /// Adds a kind of pump, or replaces the one with the same profile name. It must not be the default kind. Returns
-    /// when all pumps of the kind use it. A pump whose actor cannot be replaced uses it only after the next start of
-    /// the node; this is logged. Not cancel-safe: the future must be polled to its end.
+    /// Adds a kind of pump, or replaces the one with the same profile name. The kind must not be the default kind.
+    /// Returns when all pumps of the kind use it. A pump whose actor cannot be replaced uses it only after the next
+    /// start of the node; this is logged. Not cancel-safe: the future must be polled to its end.
     pub async fn add_kind(&self, parts: KindParts) {
         let inner = &self.0;
         let _guard = inner.kind_changes.lock().await;

@@ -22,7 +22,7 @@ pub(super) struct Player {
     speed: Speed,
     started: Timestamp,
     stopped: bool,
-    /// No reading is due before [`Player::begin`].
+    /// Whether the player waits for [`Player::begin`]. No reading is due while it waits.
     waiting: bool,
     content: Content,
 }
