@@ -128,6 +128,7 @@ impl Commissioner {
             if anomalies.contains(&at) {
                 return None;
             }
+            // A step soon after an anomaly is kept without its window, because the window includes the anomaly.
             let is_clear = anomalies.range(at.plus_ms(-window_ms)..at).next().is_none();
             Some(if is_clear { step } else { HealthyStep { window: None, ..step } })
         };

@@ -460,7 +460,7 @@ fn reject_repeated_unstamped(pump: &PumpId, drafts: &mut Vec<(usize, Draft)>, re
     drafts.retain(|(index, draft)| {
         let stamped = draft.timestamp != TimestampSource::Received;
         if !stamped {
-            let allowed = "items without a timestamp only where each has channels of its own; or a timestamp for each";
+            let allowed = "items without a timestamp only if no two have the same channel; or a timestamp for each";
             let rejection = Rejection::new("timestamp", None, allowed, &reason);
             receipt.rejected.push(RejectedItem { index: *index, rejection, retry_after_s: None });
         }

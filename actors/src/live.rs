@@ -370,8 +370,8 @@ impl NotScoredReason {
                 let missing: Vec<_> = channels.iter().map(|&c| profile.channels()[c].name.as_str()).collect();
                 Status::Unknown {
                     reason: format!(
-                        "no usable value in the window for {}; of what is reported only when it changes, say how long it holds \
-                         (volute pumps set-hold)",
+                        "no usable value in the window for {}; for a channel that is reported only when it changes, set how long a \
+                         value holds (volute pumps set-hold)",
                         missing.join(", ")
                     ),
                 }
@@ -461,8 +461,8 @@ mod tests {
             (
                 NoWindow::Missing { channels: vec![0, 7] }.into(),
                 unknown(
-                    "no usable value in the window for Motor_RPM, Motor_Current_A; of what is reported only when it changes, say \
-                     how long it holds (volute pumps set-hold)",
+                    "no usable value in the window for Motor_RPM, Motor_Current_A; for a channel that is reported only when it \
+                     changes, set how long a value holds (volute pumps set-hold)",
                 ),
             ),
             (NotScoredReason::Learning(commissioning()), Status::Learning(commissioning())),

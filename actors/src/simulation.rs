@@ -54,12 +54,12 @@ pub enum StartError {
         /// How long readings are kept.
         kept: String,
     },
-    /// The interval of the recording's rows is longer than a pump's may be.
+    /// The interval of the recording's rows is longer than the interval of a pump may be.
     #[error("the recording's rows come every {every}, and a pump's interval may be at most {most}")]
     TooSparse {
         /// The interval of the rows.
         every: String,
-        /// The longest that a pump may have.
+        /// The longest interval that a pump may have.
         most: String,
     },
     /// The pump's interval cannot be set.

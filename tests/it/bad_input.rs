@@ -74,7 +74,7 @@ fn future_times_and_indistinguishable_items_are_rejected() {
         let rejection = &response.body["rejected"][place];
         assert_eq!((&rejection["index"], &rejection["field"]), (&json!(index), &json!("timestamp")));
         let allowed = rejection["allowed"].as_str().expect("text");
-        assert!(allowed.contains("only where each has channels of its own"), "{allowed}");
+        assert!(allowed.contains("only if no two have the same channel"), "{allowed}");
     }
     assert_eq!(stored(&node), 1);
 }

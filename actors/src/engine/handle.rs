@@ -278,6 +278,7 @@ impl EngineHandle {
             return not_ready(&reason);
         }
         let (failed, stall) = (self.0.supervisor.failed_actors(), self.journal_stall());
+        // `gate` is the id of the ingress.
         let ready = stall.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
         let reason = stall.or_else(|| failed_actors_message(&failed)).or_else(|| clock.reason(now));
         Health { ready, reason: reason.or_else(|| self.damaged_profiles()) }
