@@ -248,8 +248,8 @@ async fn datastore(address: &str, settings: &StoreSettings) -> Result<Arc<Datast
     builder.build_with_path(address).await.map_err(|error| open_error(&error.to_string()))
 }
 
-/// If a conversion is under way, says so in an error of opening. Another attempt waits for the conversion or continues
-/// it.
+/// Returns an error of opening unchanged, or one that names the conversion if a conversion is under way. Another
+/// attempt to open the database waits for the conversion or continues it.
 fn explain_conversion(dir: &Path, error: StoreError) -> StoreError {
     match error {
         StoreError::Database(error) if dir.join(folder::DATABASE).join("MIGRATING").exists() => {

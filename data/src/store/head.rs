@@ -51,7 +51,7 @@ pub(crate) use other_rows::OtherRows;
 /// If a pump has more past minutes than this in the head, they are due without a delay, because a backlog opens many
 /// minutes at once. A past minute was opened at least [`PAST_AGE_MS`] after its end.
 const PAST_PRESSURE_MINUTES_PER_PUMP: usize = 60;
-/// The same for the past minutes of all pumps.
+/// If all pumps together have more past minutes than this in the head, all past minutes are due without a delay.
 const PAST_PRESSURE_MINUTES: usize = 2_000;
 /// From this size of the head, rows are packed before they are due. A packed row takes a fifth of the memory, and
 /// packing takes some microseconds for each.

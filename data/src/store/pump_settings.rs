@@ -24,7 +24,7 @@ pub struct PumpSettings {
     /// For all channels: how long the last value is used when nothing new is sent, in seconds, within
     /// [`volute_plant::HOLD_RANGE_S`]; none: as in the profile.
     pub hold_s: Option<i64>,
-    /// The same for single channels, by name. It takes precedence over `hold_s`.
+    /// The hold times of single channels in seconds, by the channel's name. They take precedence over `hold_s`.
     pub channel_hold_s: BTreeMap<String, i64>,
     /// Why they were set, for display.
     pub why: String,
