@@ -267,7 +267,7 @@ pub enum PumpsCommand {
     /// Remove a pump with everything that is stored of it.
     Remove {
         /// The pump's id.
-        // Also an id that only earlier versions allowed: such a pump can still be removed.
+        // Accepts an id that only earlier versions allowed, so that such a pump can still be removed.
         #[arg(value_name = "ID", value_parser = PumpId::from_stored)]
         pump: PumpId,
         /// The node's data directory.

@@ -168,8 +168,8 @@ fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Prof
     let default = &config.model.profile;
     let Some(name) = store.profile_of(pump).filter(|name| name != default.name()) else { return Ok(default.clone()) };
     let kinds = AddedKinds::of(&config.store.dir).load(&store.pumps())?;
-    let own = kinds.into_iter().map(|kind| kind.profile).find(|profile| profile.name() == name);
-    Ok(own.unwrap_or_else(|| default.clone()))
+    let added = kinds.into_iter().map(|kind| kind.profile).find(|profile| profile.name() == name);
+    Ok(added.unwrap_or_else(|| default.clone()))
 }
 
 /// Sets or removes the display name of a pump in the store of a stopped node.

@@ -99,7 +99,7 @@ pub fn run(training: &Training) -> Result<()> {
     Ok(())
 }
 
-/// Returns the steps with every nth window only, as it is trained on.
+/// Returns the steps with every nth of their windows. The other windows are removed, because they are not trained on.
 fn thinned(mut steps: Vec<HealthyStep>, every: NonZeroUsize) -> Vec<HealthyStep> {
     let windows = steps.iter_mut().map(|step| &mut step.window).filter(|window| window.is_some());
     windows.enumerate().filter(|(number, _)| number % every.get() != 0).for_each(|(_, window)| *window = None);

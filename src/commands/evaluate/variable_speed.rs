@@ -59,7 +59,7 @@ pub enum Network {
     Own,
     /// This many other pumps of the plant.
     OtherPumps(NonZeroUsize),
-    /// None: the model is given.
+    /// Nothing is trained: the model is given.
     Given(Box<Model>),
 }
 
@@ -245,12 +245,12 @@ impl VariableSpeed {
                 self.train(seed, &windows()?.step_by(every).collect::<Vec<_>>())?
             }
         };
-        let passes = || {
+        let healthy_steps = || {
             let steps = self.windows(pump.clone(), readings, "simulated").into_iter().flatten();
             steps.map(|step| step.into_healthy(&self.profile))
         };
         let settings = Commissioning { own_network, ..self.recipe.commissioning() };
-        DetectionTracker::commission(&model, &self.profile, &settings, "simulated".parse()?, passes).map(Some)
+        DetectionTracker::commission(&model, &self.profile, &settings, "simulated".parse()?, healthy_steps).map(Some)
     }
 
     /// Scores healthy steps, and counts their anomalous windows and episodes.

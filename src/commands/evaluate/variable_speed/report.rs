@@ -88,6 +88,7 @@ impl FaultSummary {
         self.delays_s.get(self.trials / 2).copied()
     }
 
+    /// Returns the longest delay; none if a trial did not find the fault.
     fn worst_s(&self) -> Option<f64> {
         self.delays_s.last().copied().filter(|_| self.delays_s.len() == self.trials)
     }
