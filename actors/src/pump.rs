@@ -6,6 +6,7 @@
 //! | `judge`, `pending`, `checkpoint` | build windows of durable readings and decide on their scores |
 //! | `commission` | decides what the pump does next to get its baseline |
 //! | `feed` | measures how often readings and posts arrive |
+//! | `note` | says with how little information the pump is judged |
 //! | `actor`, `orders` | the shell: queries the store, sends messages, runs timers |
 //! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its mailboxes |
 

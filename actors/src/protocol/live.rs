@@ -144,7 +144,7 @@ impl Message for LiveDetection {
 }
 
 impl Message for LivePumpRemoved {
-    /// Otherwise the removed pump would stay visible.
+    /// While the actor is down, the message waits, so that the removed pump does not stay visible.
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {

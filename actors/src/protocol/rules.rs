@@ -32,7 +32,7 @@ impl Message for ChangeRules {
 }
 
 impl Message for EvaluateLimits {
-    /// Otherwise alarms would be lost while the actor is down.
+    /// While the actor is down, the message waits, so that no alarm is lost.
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {
@@ -43,7 +43,7 @@ impl Message for EvaluateLimits {
 impl Message for DrainMaintenance {}
 
 impl Message for ForgetPump {
-    /// Otherwise a new pump of the same id would inherit the events.
+    /// While the actor is down, the message waits, so that a new pump of the same id does not inherit the events.
     const SURVIVES_FAILURE: bool = true;
 
     fn subject(&self) -> Option<Subject> {
