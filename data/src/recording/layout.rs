@@ -160,7 +160,7 @@ impl Layout {
         layout.remark_columns(profile);
         let units = layout.header_units(profile);
         layout.check_units(profile, units, dialect.ignore_units);
-        // Cells of a row of units that are not units are covered by the remark about the row.
+        // In a row of units, a cell that is not a unit needs no remark: there is one about the whole row.
         let units = layout
             .unit_rows(lines)
             .into_iter()

@@ -242,11 +242,12 @@ impl Survey<'_> {
                 finding.increment();
                 break;
             }
-            let names = self.layout.name(index).to_owned();
-            let names = time_of_day.map_or(names.clone(), |time| format!("{names} {}", self.layout.name(time)));
-            let used = self.layout.time_name();
+            let other_name = self.layout.name(index).to_owned();
+            let other_name =
+                time_of_day.map_or(other_name.clone(), |time| format!("{other_name} {}", self.layout.name(time)));
+            let used_name = self.layout.time_name();
             let what = format!(
-                "two times that are {apart_s} s apart: {used}: {}, {names}: {}",
+                "two times that are {apart_s} s apart: {used_name}: {}, {other_name}: {}",
                 quoted(text),
                 quoted(&other_text)
             );
@@ -254,21 +255,21 @@ impl Survey<'_> {
                 |index: Option<usize>| index.map(|index| printable(self.layout.name(index))).unwrap_or_default();
             let used_index = self.layout.columns.iter().position(|column| *column == Column::Time);
             let use_other = match time_of_day {
-                None => format!("--column '{}=timestamp'", printable(&names)),
+                None => format!("--column '{}=timestamp'", printable(&other_name)),
                 Some(_) => format!("--column '{}=ignore'", name_of(used_index)),
             };
             let why = match self.layout.columns.contains(&Column::TimeOfDay) {
                 false => format!(
                     ": --column '{}=timestamp' says that {} is the time, {use_other} that {} is",
                     name_of(used_index),
-                    quoted(&used),
-                    quoted(&names)
+                    quoted(&used_name),
+                    quoted(&other_name)
                 ),
                 true => format!(
                     ": --column '{}=ignore' says that {} is the time, {use_other} that {} is",
-                    printable(&names),
-                    quoted(&used),
-                    quoted(&names)
+                    printable(&other_name),
+                    quoted(&used_name),
+                    quoted(&other_name)
                 ),
             };
             self.time_mismatch = Some(Finding::new(number, what).why(why));
@@ -346,7 +347,10 @@ impl Survey<'_> {
         let wanted = self.dialect.pump.as_deref();
         let Some(index) = self.layout.pump_column() else {
             if let Some(wanted) = wanted {
-                let what = format!("no column is a pump's name, as pump_id, and --file-pump names {}", quoted(wanted));
+                let what = format!(
+                    "no column identifies the pump, as pump_id would, and --file-pump names {}",
+                    quoted(wanted)
+                );
                 self.errors.push(Finding::new(self.layout.header_line, what));
             }
             self.check_unknown_columns();

@@ -115,7 +115,7 @@ fn rows_of_other_pumps_are_rejected() {
         ("asset_id", &["A", "B", "C"], &Dialect::default(), "\"A\" in 1 row, \"B\" in 1 row, \"C\" in 1 row"),
         ("pump_id", &["A", ""], &Dialect::default(), "rows of several pumps"),
         ("pump_id", &["A", "B"], &only("C"), "no row is of \"C\"; there is \"A\" in 1 row, \"B\" in 1 row"),
-        ("where", &["A"], &only("A"), "no column is a pump's name, as pump_id"),
+        ("where", &["A"], &only("A"), "no column identifies the pump, as pump_id would"),
     ] {
         assert_rejected(&file(column, pumps), dialect, &[expected]);
     }
