@@ -1,16 +1,20 @@
-//! The covariance of the weights, which all outputs of a kind share.
+//! How uncertain the weights of the predictions are: their covariance, which several outputs share.
 //!
-//! Outputs that depend on the same terms, with about the same priors in their own spreads, know their weights equally well: what
-//! counts is at which operating points the pump ran. So there are two covariances, one of the temperatures and one of all
-//! others, whatever the number of channels. Each is the inverse of the mean of its outputs' precisions.
+//! An *output* is a channel that is predicted, as a weighted sum of *terms* (functions of speed, ambient temperature and flow).
+//! How well its weights are known depends on the operating points at which the pump ran, which are the same for all outputs. So
+//! there are two covariances only: one for the weights of temperatures, and one for those of all other outputs, whose priors
+//! differ from those of temperatures. Each is the inverse of the mean of its outputs' precisions (`ridge.rs`). All are in
+//! spreads: the weight of an output is divided by the standard deviation of its residuals.
 //!
-//! A covariance P is kept as U D U', with U upper triangular with ones on its diagonal, and D diagonal (Bierman 1977). Three
-//! things follow. It stays positive definite through any number of readings, also with `f32`. A reading costs two passes over the triangle.
-//! And the first n columns are the factor of the first n terms alone: the load's terms are last, so the flow without them
-//! and the current with them share one factor.
+//! A covariance P is kept as U D U', with U upper triangular with ones on its diagonal, and D diagonal (Bierman 1977). This has
+//! three advantages. P stays positive definite through any number of readings, also with `f32`. A reading costs two passes over
+//! the triangle. And the first n columns are the factor of the first n terms alone: the terms of the load are last, so the flow,
+//! which does not have them, and the current, which has them, share one factor.
 //!
-//! With the projection f = U' φ of the terms and v = D f, the leverage φ' P φ is Σ f v. Learning a reading of information w is
-//! the recursive least squares update P - P φ φ' P / (1/w + φ' P φ), column by column:
+//! Let φ be the terms of a reading, f = U' φ their *projection*, and v = D f. The *leverage* φ' P φ, the variance of the
+//! prediction in squared spreads, is then Σ f v. The *information* w of a reading says how much it counts, as a share of an
+//! independent reading. Learning the reading is the recursive least squares update P - P φ φ' P / (1/w + φ' P φ), computed
+//! column by column:
 //!
 //! ```text
 //! a = 1/w
@@ -19,10 +23,10 @@
 //!     g_j = v_j;  a = a'
 //! ```
 //!
-//! After n columns, g is P φ of the first n terms.
+//! After n columns, g (the *gain*) is P φ of the first n terms.
 //!
-//! Example: one term, 1, D = 4, a reading with w = 1. The leverage is 4, a' is 5, D becomes 0.8 = 1 / (1/4 + 1), and the
-//! weight moves by g / a' = 0.8 of the residual.
+//! Example: one term, which is always 1, D = 4, and a reading with w = 1. The leverage is 4 and a' is 5. D becomes
+//! 0.8 = 1 / (1/4 + 1), and the weight moves by g / a' = 0.8 times the residual.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +37,7 @@ use super::{
     terms::{MAX_TERMS, TermCount},
 };
 
-/// The covariances of the weights of all outputs, in spreads. Empty where there are no such outputs.
+/// The covariances of the weights: of the temperatures, and of the other outputs. Empty if there are no such outputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Factors {
@@ -41,7 +45,7 @@ pub(super) struct Factors {
     pub other: Factor,
 }
 
-/// One of them.
+/// One covariance, as U D U'.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Factor {
@@ -51,17 +55,19 @@ pub(super) struct Factor {
     columns: Vec<f32>,
 }
 
-/// The terms of a reading, as a factor sees them.
+/// The projection of a reading's terms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Projection {
     size: usize,
+    /// f = U' φ.
     along: [f64; MAX_TERMS],
+    /// v = D f.
     scaled: [f64; MAX_TERMS],
-    /// The leverage of the terms up to and with each.
+    /// For each term: the leverage of the terms up to and including it.
     leverages: [f64; MAX_TERMS],
 }
 
-/// The covariance times the terms, of the common terms alone and of all.
+/// The gains P φ: of the terms that all outputs have (the common ones), and of all terms.
 pub(super) struct Gains {
     common: usize,
     of_common: [f64; MAX_TERMS],
@@ -98,7 +104,7 @@ impl Factor {
         columns.iter().all(|number| number.is_finite()).then_some(Factor { size: precision.size(), columns })
     }
 
-    /// Whether there is more to know than a mean.
+    /// Whether there are terms besides the constant.
     pub(super) fn has_terms(&self) -> bool {
         self.size > 1
     }
@@ -120,7 +126,7 @@ impl Factor {
         projection
     }
 
-    /// Learns a reading of this information. Returns what the weights move by, times 1/w + leverage.
+    /// Learns a reading of this information w. Returns the gains: the weights move by the residual times gain / (1/w + leverage).
     pub(super) fn learn(&mut self, projection: &Projection, information: f64, common: usize) -> Gains {
         let mut gains = Gains { common, of_common: [0.0; MAX_TERMS], of_all: [0.0; MAX_TERMS] };
         let gain = &mut gains.of_all;
@@ -155,7 +161,7 @@ impl Factor {
 }
 
 impl Projection {
-    /// Returns the leverage of the first `terms`: the variance of a weighted sum of them.
+    /// Returns the leverage of the first `terms`: the variance of a prediction from them, in squared spreads.
     pub(super) fn leverage(&self, terms: usize) -> f64 {
         terms.min(self.size).checked_sub(1).map_or(0.0, |last| self.leverages[last])
     }
@@ -168,7 +174,8 @@ impl Gains {
     }
 }
 
-/// Returns the scalar product. Four sums side by side, since one waits for each addition.
+/// Returns the scalar product. It adds to four sums in turn, because an addition to a single sum would have to wait for the one
+/// before.
 fn dot(elements: &[f32], terms: &[f64]) -> f64 {
     let (chunks, rest) = elements.as_chunks::<4>();
     let (terms, _) = terms.split_at(elements.len());

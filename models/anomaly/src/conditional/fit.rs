@@ -1,14 +1,15 @@
 //! Learns a conditional baseline from the readings of healthy running.
 //!
-//! First the regressions of the outputs (`outputs.rs`); from the residuals that these leave follow the covariances and
-//! thresholds of the scales (`covariance.rs`).
+//! 1. Each *output* (a channel that is judged) gets weights with which it is predicted from the inputs (`outputs.rs`).
+//! 2. From the *residuals*, the values less their predictions, follow the covariances and thresholds of each *scale*, a time over
+//!    which residuals are averaged (`covariance.rs`).
 //!
-//! Example: a day at one reading per minute. The information of a reading is 1: no two readings are within the minute in
-//! which they would repeat each other. At one per second it is 1/60, and every 15th reading is used, with 15/60. A
-//! commissioning of 5 minutes has a tenth of that time, 30 s, as its independent time, so that it has 10 independent
-//! readings.
+//! Readings within one minute repeat each other. So a reading has an *information*: how much it counts in the fit, as a share of
+//! an independent reading. Example: at one reading per minute the information is 1. At one per second it is 1/60; of a day of
+//! such readings every 15th is used, with the information 15/60. A commissioning of 5 minutes is too short for this: there,
+//! readings within a tenth of the time, 30 s, count as one, so that there are 10 independent ones.
 //!
-//! A channel that is missing in half of the rows is not judged. Does not select healthy readings; the caller does.
+//! A channel that is missing in half of the rows or more is not judged. Does not select healthy readings; the caller does.
 
 use volute_plant::Profile;
 
@@ -25,13 +26,13 @@ use super::{
 };
 
 impl ConditionalBaseline {
-    /// Learns a pump's baseline from readings of healthy running, oldest first. Readings of the standing pump may be among
-    /// them, and help: they show how it cools.
+    /// Learns a pump's baseline from readings of healthy running, oldest first. Readings of the standing pump should be
+    /// included: with them the averages of the inputs also cover the time in which the pump cools.
     pub fn learn(profile: &Profile, rows: &[TimedSamples]) -> Result<ConditionalBaseline, ConditionalFitError> {
         let rows = in_order(rows);
         let mut baseline = Self::learn_by(OperatingPoint::Speed, profile, &rows)?;
         let has_channel = Channels::of(profile, OperatingPoint::Speed).speed.is_some();
-        // The current is no operating point of a pump that cannot have another: its levels are to be judged.
+        // In a profile without a speed the current does not become the operating point, because then it would not be judged.
         if !has_channel {
             return Ok(baseline);
         }
@@ -59,7 +60,7 @@ impl ConditionalBaseline {
         let interval_s = usual_interval_s(rows).ok_or_else(|| too_few(rows.len()))?;
         let mut channels = Channels::of(profile, operating_point);
         let range = OperatingRange::of(&mut channels, rows);
-        // Rows of a pump that starts or stops have the inputs only.
+        // Rows of a start or stop have no outputs, so they do not count here.
         let has =
             |row: &TimedSamples, output: &Output| row.samples.get(output.channel).is_some_and(|s| s.good().is_some());
         let with_outputs: Vec<_> =

@@ -1,8 +1,12 @@
-//! Judges the averages of all scales: each channel's z, given the others, over its threshold.
+//! Judges the averages of the residuals at all scales. The anomaly score is the largest |z| over its threshold.
 //!
-//! Example at two scales, of a flow that has fallen by 2 % for a minute: at 5 s it has z = -4 and the threshold 6, at 60 s z =
-//! -9 and the threshold 5. The flow's z is -9 of the scale of 60 s, and the anomaly score is 9 / 5 = 1.8. At that scale no other
-//! channel has a larger z, so the flow is blamed.
+//! A *residual* is the value of an *output* (a channel that is judged) less its prediction. A *scale* is a time over which
+//! residuals are averaged. *z* is the distance of an output's average from what the other outputs' averages predict for it, in
+//! standard deviations (`decision.rs`).
+//!
+//! Example at two scales, of a flow that has been 2 % too low for a minute. At the scale of 5 s its z is -4 and the threshold 6;
+//! at 60 s its z is -9 and the threshold 5. The ratio is larger at 60 s, so the anomaly score is 9 / 5 = 1.8. No other output has
+//! a larger |z| at 60 s, so the flow is blamed.
 
 use super::{
     averages::Averages,
@@ -15,28 +19,29 @@ use super::{
 /// One reading's judgement.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Judgement {
-    /// The largest z over its threshold.
+    /// The largest |z| over its threshold: the anomaly score.
     pub score: f64,
     /// The output and the scale of the score.
     pub output: usize,
     pub scale: usize,
     /// The shortest scale at which this output is anomalous, or else the scale of the score.
     pub shortest: usize,
-    /// Per output: its largest z over the threshold; `None` if it cannot be judged.
+    /// Per output: z and threshold at the scale at which their ratio is largest; `None` if it cannot be judged.
     pub outputs: Vec<Option<OutputJudgement>>,
 }
 
 /// One output's judgement, at the scale at which it is the most anomalous.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct OutputJudgement {
-    /// Signed.
+    /// Negative if the output is too low.
     pub z: f64,
     pub threshold: f64,
     pub scale: usize,
     /// The shortest scale at which it is above its threshold.
     pub shortest: Option<usize>,
-    /// The square of its z at the scale of the score: by how much the squared distance of the averages from normal, m' V⁻¹ m, would
-    /// be smaller without it. The output of the score may explain less than another, whose threshold is higher.
+    /// The square of its z at the scale of the score. This is by how much the squared distance of all averages from normal,
+    /// m' V⁻¹ m, would be smaller without this output. The output with the highest score may explain less than an output whose
+    /// threshold is higher.
     pub explains: f64,
 }
 
@@ -62,15 +67,15 @@ impl OutputJudgement {
     }
 }
 
-/// What is judged.
+/// Everything that the judgement of one reading depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Judge<'a> {
     pub baseline: &'a ConditionalBaseline,
     pub averages: &'a Averages,
-    /// What each output's reading is uncertain by, apart from noise, ramps and guard.
+    /// The variance of each output's prediction, without excess noise, speed changes and guard, which are added here.
     pub variances: &'a [f64],
     pub noises: &'a [Noise],
-    /// Without it no allowance is made for speeds that were not seen.
+    /// The allowance for speeds outside of those of commissioning; `None` to judge without it.
     pub guard: Option<Guard>,
 }
 
@@ -104,9 +109,10 @@ impl Judge<'_> {
         Judgement::of(outputs, &z_by_scale)
     }
 
-    /// Returns what a wrong input explains at a scale: by how much the squared distance of the averages from normal would be
-    /// smaller if they were moved along `direction`, in which the outputs move with the input. 0 unless that is nearly all of it:
-    /// a machine that is worn moves its channels along such a direction too, but not exactly.
+    /// Returns what a wrong value of an input would explain at a scale. `direction` is how the outputs move with the input. The
+    /// result is by how much the squared distance of the averages from normal would be smaller if they were moved along it. It is
+    /// 0 unless that is more than 90 % of the distance: a worn machine also moves its channels in about such a direction, but
+    /// not exactly.
     pub(super) fn explained_by_input(&self, scale: usize, direction: &[f64]) -> f64 {
         let mut all_z = vec![None; direction.len()];
         let mut leave_one_out = LeaveOneOut::new();

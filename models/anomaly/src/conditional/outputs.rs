@@ -1,15 +1,19 @@
-//! Fits the regressions of all outputs to a commissioning.
+//! Fits the predictions of all outputs to a commissioning.
 //!
-//! Each output has its own weights. Its rows are weighted by the spread that the regression leaves, so it is fitted in four
-//! rounds. Then it is fitted without each of 8 blocks in turn, and the residuals in that block are what a live reading's
-//! will be: of a model that has not seen it. The covariance of the weights is of all outputs of a kind (`factor.rs`), the
-//! inverse of the mean of their precisions; that without a block says how uncertain the fit without it is.
+//! An *output* is a channel that is predicted from the *terms* of the operating point, with one *weight* per term. Its *residual*
+//! is the value less the prediction, its *spread* the standard deviation of the residuals. The steps:
 //!
-//! From these residuals also follows for how long they last: a flow that wanders by half a percent within the hour says once
-//! per half an hour what white noise says with each reading. A short commissioning has seen little of it, and its thresholds
-//! are wider (`covariance.rs`).
+//! 1. Each output is fitted in four rounds. A row (reading) whose inputs are uncertain counts less, compared with the spread, and
+//!    the spread is only known after a fit; so each round uses the spread of the round before.
+//! 2. Each output is fitted again without each of 8 *blocks* of the commissioning. The residuals in a block, from the fit without
+//!    it, are as large as those of later readings, which no fit has seen.
+//! 3. The covariance of the weights says how uncertain a fit is. Temperatures share one, the other outputs share another
+//!    (`factor.rs`): the inverse of the mean of their precisions. There is one for all blocks, and one without each block.
+//! 4. The residuals show for how long they persist. A flow that wanders slowly, by 0.5 % within an hour, may have one independent
+//!    residual per half an hour, while white noise has one per reading. A short commissioning has few independent residuals of
+//!    such a flow, so its thresholds are wider (`covariance.rs`).
 //!
-//! A channel that is missing in a block is fitted without it, and has no residuals there.
+//! A channel without values in a block is fitted to the other blocks, and has no residuals in this one.
 
 use super::{
     baseline::OutputBaseline,
@@ -25,11 +29,11 @@ use super::{
 };
 use crate::quantile::median;
 
-/// How rows count in the fit.
+/// How much rows count in the fit.
 pub(super) struct Weighting {
-    /// The information of one reading.
+    /// How much a reading counts, as a share of an independent one.
     pub information: f64,
-    /// Every such row is used.
+    /// Every `stride`th row is used.
     pub stride: usize,
 }
 
@@ -42,7 +46,7 @@ pub(super) struct OutputFits {
 }
 
 impl OutputFits {
-    /// Fits all outputs, as the module says.
+    /// Fits all outputs: the steps 1 to 4 of the module.
     pub(super) fn of(
         table: &Table,
         channels: &[Output],
@@ -68,7 +72,7 @@ impl OutputFits {
     }
 }
 
-/// One round: fits each output with the row weights of the round before, and renews these.
+/// One round of step 1: fits each output with the spread and the uncertain inputs of the round before, and computes these anew.
 fn fit_round(
     table: &Table,
     regressions: &mut [OutputRegression],
@@ -94,7 +98,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// Fits the outputs of a kind for the last time, and returns what they share.
+    /// Fits the temperatures, or the other outputs, for the last time: with all blocks, and without each. Returns the covariances
+    /// that they share.
     fn of(regressions: &mut [OutputRegression], is_thermal: bool) -> Result<Shared, ConditionalFitError> {
         let own = |regression: &&mut OutputRegression| (regression.group == Group::Thermal) == is_thermal;
         let terms = regressions.iter_mut().filter(own).map(|regression| regression.terms.len()).max().unwrap_or(0);
@@ -132,17 +137,17 @@ struct OutputRegression<'a> {
     index: usize,
     terms: &'a [Term],
     group: Group,
-    /// The rows that have a value of the running pump.
+    /// The rows in which the pump runs and the output has a value.
     rows: Vec<usize>,
     weighting: &'a Weighting,
     level: f64,
     magnitude: f64,
     smallest_spread: f64,
     spread: f64,
-    /// In the channel's unit.
+    /// In the channel's unit, as are `level` (the mean), `magnitude` (the mean absolute value) and the spreads.
     weights: Vec<f64>,
     weights_without_block: Vec<Vec<f64>>,
-    /// For each row of the table: the variance by unknown terms.
+    /// For each row of the table: the variance of the prediction because the inputs are not fully known (`unknown.rs`).
     unknown: Vec<f64>,
     persistence_s: f64,
 }
@@ -180,7 +185,7 @@ impl<'a> OutputRegression<'a> {
         })
     }
 
-    /// Gathers what each block says about the weights of the first `terms`.
+    /// Sums up, for each block, what its rows say about the weights of the first `terms`.
     fn gather(&self, terms: usize) -> Vec<Information> {
         let mut blocks = vec![Information::none(terms); TUNING.blocks];
         let weight = self.weighting.information * self.weighting.stride as f64;
@@ -257,14 +262,14 @@ impl<'a> OutputRegression<'a> {
     }
 }
 
-/// Returns the time in which there is one independent residual: the interval if they are white, and more if they last.
+/// Returns the time in which there is one independent residual: the interval for white noise, more if residuals persist.
 ///
-/// Averages over blocks of n readings have 1/n of the variance of one if they are white. The time of a block times
-/// its share of the variance is the time that is asked for, as soon as blocks are long enough; so it is the largest over
-/// blocks of 1, 2, 4, ... readings, of which there are 8 at least.
+/// The mean of n successive residuals has 1/n of the variance of a single one if they are white noise, and more if they persist.
+/// For long enough n, the time of n readings multiplied by this share of the variance is the time that is looked for. So it is
+/// computed for n = 1, 2, 4 and so on, as long as there are at least 8 means, and the largest result is returned.
 fn persistence_s(table: &Table, left_out: &LeftOut, spread: f64) -> f64 {
     let present = |row: &usize| !left_out.residuals[*row].is_nan();
-    // What the fit's uncertainty adds lasts, and is known.
+    // The error of the fit persists, but its variance is known; it is taken out.
     let reduced = |row: usize| left_out.residuals[row] / (1.0 + left_out.variances[row] / spread.powi(2)).sqrt();
     let mut means: Vec<f64> = (0..table.rows.len()).filter(present).map(reduced).collect();
     let mean_square = |means: &[f64]| means.iter().map(|mean| mean * mean).sum::<f64>() / means.len() as f64;
@@ -282,7 +287,8 @@ fn standard_deviation(values: &[f64], mean: f64) -> f64 {
     (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
 }
 
-/// Returns the smallest spread of a channel: a share of its usual change between readings, and of its resolution.
+/// Returns the smallest spread that a channel can have: the larger of 30 % of its median change between readings and 30 % of its
+/// resolution.
 fn smallest_spread(values: &[f64], level: f64, resolution: f64) -> f64 {
     let change = median(values.windows(2).map(|pair| (pair[1] - pair[0]).abs()));
     let of_changes = TUNING.min_spread_of_changes * change + 1e-6 * level.abs();

@@ -3,7 +3,8 @@
 //! Example: the two numbers 1.0 and 2.0 as `f32` are the eight bytes 00 00 80 3f 00 00 00 40 (little-endian), stored as
 //! `"AACAPwAAAEA="`.
 //!
-//! Used as `#[serde(with = "packed::f32s")]` on a vector. Numbers may be anything, NaN too; who needs finite ones checks them.
+//! Used as `#[serde(with = "packed::f32s")]` on a vector. Any number is accepted, also NaN; the owner of the vector checks that
+//! its numbers are finite.
 
 /// One module per type, as serde's `with` needs it.
 macro_rules! packed {

@@ -1,9 +1,9 @@
-//! The means of the residuals over the recent past, which show whether the change of an episode is gone.
+//! The means of the last residuals (values less their predictions), which show whether the change of an episode is gone.
 //!
-//! The averages of the scales (`averages.rs`) forget too slowly for that: an average over an hour remembers a large fault for
-//! hours. Here time is cut into pieces of a fixed length, each with means of its own.
+//! The exponential averages (`averages.rs`) are too slow for that: an average over an hour contains a large fault for hours.
+//! Here the time is cut into pieces of a fixed length, and each piece has its own means.
 //!
-//! Example of a length of 120 s, at one reading per minute: the means of readings 1 and 2 are known after reading 2, those of
+//! Example of pieces of 120 s, at one reading per minute: the means of readings 1 and 2 are known after reading 2, those of
 //! readings 3 and 4 after reading 4.
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecentMeans {
-    /// One of each per output.
+    /// For each output: the sum of its residuals, and their number.
     sums: Vec<f64>,
     counts: Vec<u32>,
     readings: u32,
@@ -31,7 +31,7 @@ impl RecentMeans {
         (self.readings, self.elapsed_s) = (0, 0.0);
     }
 
-    /// Adds a reading, NaN where missing.
+    /// Adds the residuals of a reading, NaN where missing, `elapsed_s` seconds after the reading before.
     pub(super) fn add(&mut self, residuals: &[f64], elapsed_s: f64) {
         for ((sum, count), residual) in self.sums.iter_mut().zip(&mut self.counts).zip(residuals) {
             if !residual.is_nan() {

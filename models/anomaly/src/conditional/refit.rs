@@ -1,11 +1,11 @@
 //! When a baseline is learned again.
 //!
-//! A pump can be judged after minutes, though not yet as well as after a day: a short commissioning has seen few speeds, one
-//! part of the day, and little of what wanders slowly. So the baseline is learned again as the pump runs, from all healthy
-//! readings so far, until it has a day.
+//! A pump can be judged after minutes of commissioning, but not as well as after a day: the first minutes have few speeds, one
+//! part of the day, and little slow drift. So the baseline is learned again as the pump runs, from all healthy readings so far,
+//! until it was learned from a day of running.
 //!
-//! Example: a pump is commissioned with 15 minutes. It is learned again after 1, 2, 4, 8, 12 and 24 hours of running.
-//! If it stands for a week after 5 hours, the next time is 3 hours of running later.
+//! Example: a baseline is learned from 15 minutes. It is learned again after 1, 2, 4, 8, 12 and 24 hours of running. If the pump
+//! stands for a week after 5 hours of running, the next time is after 3 more hours of running.
 //!
 //! Does not learn, and does not select healthy readings; the caller does.
 
@@ -20,12 +20,12 @@ const HOUR_S: f64 = 3_600.0;
 /// In seconds of running.
 const TIMES_S: [f64; 6] = [1.0 * HOUR_S, 2.0 * HOUR_S, 4.0 * HOUR_S, 8.0 * HOUR_S, 12.0 * HOUR_S, 24.0 * HOUR_S];
 
-/// A commissioning that lacks less than this share of a time has reached it.
+/// A time counts as reached if less than this share of it is missing.
 const SLACK: f64 = 0.02;
 
 impl RefitSchedule {
     /// Returns the running time, in seconds since the first reading of commissioning, at which a baseline that was learned
-    /// from `learned_s` of running is to be learned again. `None` if it has all that it needs.
+    /// from `learned_s` seconds of running is to be learned again. `None` after a day.
     pub fn next_s(learned_s: f64) -> Option<f64> {
         TIMES_S.into_iter().find(|time_s| learned_s < (1.0 - SLACK) * time_s)
     }

@@ -1,19 +1,25 @@
-//! The live regressions of all outputs: they predict, and learn on while the pump is normal.
+//! The live predictions of all outputs, which learn on while the pump is normal.
 //!
-//! Two things learn. The weights, by recursive least squares: with the gain g = P φ / (1/w + φ' P φ), the weights move by g
-//! times the residual, and P becomes P - g φ' P. It is the fit of all readings so far, so a single reading changes little where
-//! much was seen, and much where little was. And an offset, which follows the residual within 3 spreads of its
-//! *anchor*, so that slow drift is no anomaly, and drift without end is one. Only a temperature's anchor follows too, within a
-//! day: what a pump conveys gets warmer with the season.
+//! An *output* is a channel that is judged. Its prediction is the sum of its *terms* φ (functions of the operating point), each
+//! times its *weight*, plus an *offset*. The *residual* is the value less the prediction, the *spread* the standard deviation of
+//! the residuals in commissioning. Two things learn:
 //!
-//! P is shared (`factor.rs`). Each output's gain has its own information w, which is none without a value; P learns the mean of
-//! its outputs' information. So an output that was missing for a month is thought to know as much as the others, and is not
-//! judged less strictly when it is back, while its weights are a month older.
+//! - The weights, by recursive least squares. P is the covariance of the weights, and w the *information* of the reading: how much
+//!   it counts, as a share of an independent one. With the gain g = P φ / (1/w + φ' P φ), the weights move by g times the residual,
+//!   and P becomes P - g φ' P. The result is the fit of all readings so far: a reading changes the weights little at an operating
+//!   point with many readings, and much at a new one.
+//! - The offset, which follows the residuals slowly, so that slow drift is not an anomaly. It stays within 3 spreads of its
+//!   *anchor*, so that endless drift is one. The anchor is 0, or the offset that was learned after an episode. Only the anchor of a
+//!   temperature moves, with a time constant of a day: the fluid that a pump conveys gets warmer with the season.
 //!
-//! Example: a bearing's offset after a commissioning of a day follows with 12 h. After an hour that is 0.4 K too warm, the
-//! offset is at 0.03 K. With a spread of 0.2 K it never goes beyond 0.6 K, so a fault of 12 K in three days, which is 0.17
-//! K per hour, is hidden by 0.6 K at first. The anchor follows with a day, so such a fault is never followed for good: the
-//! offset lags it by 2 K.
+//! P is shared by several outputs (`factor.rs`). The gain of each output has its own w, which is 0 without a value; P learns the
+//! mean of their w. So an output that was missing for a month counts as known as well as the others, although its weights are a
+//! month older. It is not judged less strictly when it is back.
+//!
+//! Example: after a commissioning of a day, a bearing's offset has a time constant of 12 h. When the bearing has been 0.4 K too
+//! warm for an hour, the offset is at 0.03 K. With a spread of 0.2 K the offset stays within 0.6 K of its anchor. So a fault of
+//! 12 K in three days, which is 0.17 K per hour, is hidden by at most 0.6 K at first. After that the offset moves only with its
+//! anchor, whose time constant is a day: about 0.6 K per day, while the fault grows by 4 K per day. So the fault is found.
 //!
 //! Does not decide whether the pump is normal.
 
@@ -48,7 +54,7 @@ pub(super) struct Regression {
     anchor: f64,
 }
 
-/// The terms of a reading, as both factors see them.
+/// The projections of a reading's terms, for both covariances (`factor.rs`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Projections {
     thermal: Projection,
@@ -74,7 +80,7 @@ impl Regressions {
         Projections { thermal: self.factors.thermal.project(terms), other: self.factors.other.project(terms) }
     }
 
-    /// Lets the weights learn from a normal pump's residuals, NaN where missing. `information`: of each output's reading.
+    /// Lets the weights learn from a normal pump's residuals, NaN where missing. `information`: one per output.
     pub(super) fn learn(
         &mut self,
         baseline: &ConditionalBaseline,
@@ -91,7 +97,7 @@ impl Regressions {
             let known = |index: usize| if residuals[index].is_nan() { 0.0 } else { information[index] };
             let own = (0..residuals.len()).filter(is_own);
             let mean = own.clone().map(known).sum::<f64>() / own.clone().count() as f64;
-            // A mean alone has nothing to learn that the offset does not.
+            // With the constant as the only term, the offset learns all that there is to learn.
             if !factor.has_terms() || mean.is_nan() || mean <= 0.0 {
                 continue;
             }
@@ -111,10 +117,10 @@ impl Regressions {
 }
 
 impl Projections {
-    /// Returns the variance of an output's expected value, in squared units.
+    /// Returns the variance of an output's prediction, in its unit squared.
     pub(super) fn variance(&self, group: Group, baseline: &OutputBaseline) -> f64 {
         let terms = baseline.weights.len();
-        // The mean alone is followed by the offset, and is as certain as that.
+        // The constant is the only term, and the offset follows it.
         if terms == 1 {
             return 0.0;
         }
@@ -132,13 +138,13 @@ impl Regression {
         &self.weights
     }
 
-    /// Returns what a reading should be; the first of `terms` are the channel's.
+    /// Returns the prediction. `terms` may have more terms than the output has weights; it depends on the first ones.
     pub(super) fn expected(&self, terms: &[f64]) -> f64 {
         dot(&self.weights, terms) + self.offset
     }
 
-    /// Lets the offset take a share of a normal pump's residual.
-    /// Then lets the anchor take a share of its distance to the offset.
+    /// Moves the offset by a share of a normal pump's residual, and the anchor by a share of its distance to the offset. Then
+    /// limits the offset to 3 spreads around the anchor.
     pub(super) fn follow(&mut self, baseline: &OutputBaseline, residual: f64, share: f64, anchor_share: f64) {
         let max_drift = TUNING.max_drift * baseline.spread;
         let offset = self.offset + share * residual;

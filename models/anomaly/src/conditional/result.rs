@@ -1,29 +1,32 @@
-//! What the detector says of one reading.
+//! The conditional detector's result for one reading.
 //!
-//! Does not decide anything; see `detector.rs`.
+//! *Inputs* (speed, ambient temperature) say under which conditions the pump runs; the other channels are predicted from them and
+//! judged. *z* is how far a channel's average is from its prediction, given the other channels, in standard deviations. The
+//! *spread* is the standard deviation of single readings from their predictions.
+//!
+//! Does not compute the result; see `detector.rs`.
 
 /// The result for one reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConditionalResult {
-    /// The largest z over its threshold: above 1 is anomalous. 0 while no channel can be judged.
+    /// The largest |z| over its threshold: above 1 is anomalous. 0 while no channel can be judged.
     pub anomaly_score: f64,
-    /// The channel that explains the most, by its index in the profile; while no channel can be judged, the first that will be.
+    /// The index in the profile of the channel that explains the most (`explains`). Of no meaning while no channel can be judged.
     pub blamed: usize,
-    /// One per channel of the profile: by how much the squared distance of the channels from normal would be smaller without it;
-    /// of an input, if it were wrong, and not 0 only if that is nearly the whole distance.
+    /// One per channel of the profile: how much of the deviation it explains. For a judged channel: by how much the squared
+    /// distance of the channels from normal would be smaller without it. For an input: by how much it would be smaller if the
+    /// input's value were wrong, or 0 if that is not more than 90 % of the distance.
     pub explains: Vec<f64>,
-    /// Whether an episode is open. It ends below a lower score than it begins above.
+    /// Whether an episode is open. It begins above a score of 1, and ends below a lower one.
     pub in_episode: bool,
-    /// Whether the pump runs at a speed, or ran at one minutes ago, that was not seen in commissioning. It is judged less strictly
-    /// then.
+    /// Whether the pump runs at a speed outside of those of commissioning, or did so minutes ago. It is then judged less strictly.
     pub outside_known_range: bool,
     /// One per channel of the profile; `None` for inputs and for channels that cannot be judged now.
     pub channels: Vec<Option<ChannelDeviation>>,
-    /// One per channel of the profile: how far this single reading is from what is expected at the operating point, over
-    /// √(spread² + variance of the expectation), limited to ±[`RESIDUAL_LIMIT`]. `None` for inputs, for channels that the
-    /// baseline does not judge, for channels without a value in this reading, and for all of them in a reading without the
-    /// speed. Unlike `channels` it exists from the
-    /// first reading of a running pump on.
+    /// One per channel of the profile: the value of this single reading less its prediction, divided by
+    /// √(spread² + variance of the prediction), limited to ±[`RESIDUAL_LIMIT`]. `None` for inputs, for channels that the baseline
+    /// does not judge, for channels without a value in this reading, and for all channels in a reading without the speed. Unlike
+    /// `channels` it exists from the first reading of a running pump on.
     pub residuals: Vec<Option<f64>>,
 }
 
@@ -39,6 +42,6 @@ pub struct ChannelDeviation {
     pub threshold: f64,
     /// The time over which it is averaged, in seconds.
     pub span_s: f64,
-    /// What a reading would be now if the pump were normal, from the operating point alone, in the channel's unit.
+    /// The prediction for this reading from the operating point alone, in the channel's unit.
     pub expected: f64,
 }

@@ -1,33 +1,39 @@
-//! Bayesian ridge regression of one channel: a weighted sum of the terms, with a prior for each weight.
+//! Bayesian ridge regression of one channel: finds the weights with which the channel is predicted as a weighted sum of the
+//! terms. Each weight has a *prior*: what is expected of it before anything was measured, as a mean and a standard deviation.
 //!
-//! All values are in the channel's residual spread, less its mean. With terms φ, information w per row, prior means m and
-//! standard deviations p:
+//! A value y is the channel's value less its mean, divided by the channel's *spread* (the standard deviation of its residuals).
+//! A row counts with its *information* w: 1 for an independent reading, less if readings repeat each other. With the terms φ of
+//! a row, and the prior means m and standard deviations p:
 //!
 //! ```text
 //! precision  H = Σ w φ φ' + diag(1/p²)        covariance P = H⁻¹
 //! weights    θ = P (Σ w φ y + m/p²)           leverage   φ' P φ
 //! ```
 //!
-//! Example: one term, 1, with the prior 0 ± 100, and four rows of y = 2 with w = 1. H is 4.0001, θ is 8 / 4.0001 = 1.99995,
-//! and a prediction is uncertain by √(1/4.0001) = 0.5 spreads. A term that was never seen keeps its prior, and makes a
-//! prediction that uses it as uncertain as the prior.
+//! The *leverage* is the variance of a prediction, in squared spreads.
 //!
-//! The information of rows is a sum, so it is gathered by blocks, and the fit without a block is a sum over the others. The
-//! weights of the first terms alone follow from the first rows and columns of H.
+//! Example: one term, which is always 1, with the prior 0 ± 100, and four rows of y = 2 with w = 1. H is 4.0001, θ is
+//! 8 / 4.0001 = 1.99995, and a prediction is uncertain by √(1/4.0001) = 0.5 spreads. The weight of a term that was always 0
+//! keeps its prior, and a prediction in which this term is not 0 is as uncertain as the prior says.
 //!
-//! The covariance is not kept per channel; see `factor.rs`.
+//! The sums over rows are gathered per block of rows, so that the fit without a block is the sum over the other blocks. The
+//! weights of a fit with the first terms only follow from the first rows and columns of H.
+//!
+//! P is not kept per channel; see `factor.rs`.
 
 use super::{symmetric::Symmetric, terms::Prior};
 
-/// What some rows say about the weights.
+/// What some rows say about the weights: the sums of the formulas.
 #[derive(Debug, Clone)]
 pub(super) struct Information {
+    /// Σ w φ φ', and the priors once they are added.
     pub precision: Symmetric,
+    /// Σ w φ y, and the priors once they are added.
     moment: Vec<f64>,
 }
 
 impl Information {
-    /// No information about `terms` weights.
+    /// Returns the sums of no rows, for `terms` weights.
     pub(super) fn none(terms: usize) -> Information {
         Information { precision: Symmetric::zeros(terms), moment: vec![0.0; terms] }
     }
@@ -37,7 +43,7 @@ impl Information {
         self.moment.len()
     }
 
-    /// Adds a row.
+    /// Adds a row: its terms φ, its value y and its information w.
     pub(super) fn add(&mut self, terms: &[f64], value: f64, information: f64) {
         self.precision.add_outer(terms, information);
         for (moment, term) in self.moment.iter_mut().zip(terms) {
@@ -63,8 +69,8 @@ impl Information {
         }
     }
 
-    /// Returns the first `terms` weights, in spreads, as if there were no others; `None` if the numbers are too far apart
-    /// for arithmetic.
+    /// Returns the weights of a fit with the first `terms` terms only, in spreads; `None` if the numbers are too far apart for
+    /// arithmetic.
     pub(super) fn weights(&self, terms: usize) -> Option<Vec<f64>> {
         let covariance = self.precision.leading(terms).inverse()?;
         let mut weights = vec![0.0; terms];

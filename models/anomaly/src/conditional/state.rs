@@ -1,14 +1,16 @@
-//! The conditional detector's state of one pump: of its detector, and of the one that takes over while the speed is missing.
+//! The conditional detector's state of one pump: that of its detector, and that of a *substitute* while the speed is missing.
 //!
-//! While the speed is missing for some readings, the averages of before are judged. When it
-//! has been missing for 10 minutes more than it was there, the second regression takes over, with the current as the operating point
-//! (`baseline.rs`): it judges the other channels, the current not. A pump without current is judged by its levels. It gives back when the speed was there for 10 minutes.
+//! The detector predicts each channel from the pump's operating point, the speed. If the speed is missing in a few readings, the
+//! averages of earlier readings are judged. If it has been missing for 10 minutes more than it was there, the speed counts as
+//! lost, and the substitute takes over: a detector whose operating point is the current (`baseline.rs`). It judges the other
+//! channels, but not the current. Of a pump without current it judges the values alone. When the speed has been there for 10
+//! minutes again, the substitute is removed.
 //!
-//! Example: the speed sensor fails at 10:00. Until 10:10 the averages of before count, the short ones for two readings. At 10:10 the
-//! detector by current begins; it knows nothing yet of the last hours of the current, which heated the pump, so the
-//! temperatures are judged strictly only after an hour. An episode that was open at 10:00 stays open until 11:30, when the
-//! detector by current has opened its own if the fault is still there. The sensor is repaired at 15:00, and from 15:10 on
-//! the speed is the operating point again.
+//! Example: the speed sensor fails at 10:00. Until 10:10 the averages of earlier readings are judged, each for about twice its
+//! time constant. At 10:10 the substitute begins. It does not know the current of the last hours, which heated the pump, so it
+//! judges the temperatures less strictly in the first hour. An episode that was open at 10:00 stays open until 11:30, 80 minutes
+//! after the substitute began: if the fault is still there, the substitute has opened its own episode by then. The sensor is
+//! repaired at 15:00, and from 15:10 on the speed is the operating point again.
 
 use serde::{Deserialize, Serialize};
 use volute_plant::{Sample, Timestamp};
@@ -29,13 +31,13 @@ pub struct ConditionalState {
     /// The id of its baseline.
     baseline: String,
     detector: Detector,
-    /// For how long the speed was missing more than it was there, in seconds, up to the time after which it is lost.
+    /// The time for which the speed was missing less the time for which it was there, in seconds: from 0 to 600 (lost).
     speed_missing_s: f64,
-    /// What judges while the speed is lost.
+    /// Judges while the speed is lost.
     without_speed: Option<Box<Substitute>>,
 }
 
-/// The detector by current.
+/// The detector without the speed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Substitute {
@@ -45,7 +47,7 @@ struct Substitute {
 }
 
 impl ConditionalState {
-    /// Creates the state of a pump of which nothing was seen yet.
+    /// Creates the state of a pump without any reading yet.
     pub fn new(baseline: &ConditionalBaseline) -> ConditionalState {
         ConditionalState {
             version: CONDITIONAL_VERSION,
@@ -83,13 +85,13 @@ impl ConditionalState {
     }
 
     /// Creates the state of a pump after the readings that its baseline was learned from, so that the averages of its inputs
-    /// are known. Offsets follow; weights do not learn a second time.
+    /// are known. The offsets of the predictions follow these readings; their weights do not learn from them a second time.
     pub fn after(baseline: &ConditionalBaseline, rows: &[TimedSamples]) -> ConditionalState {
         ConditionalState::after_observing(baseline, rows, |_, _| ())
     }
 
-    /// The same, and passes the residuals of each reading to `observe`; none of a pump that does not run, or that runs outside of
-    /// its known range.
+    /// Like [`Self::after`]. Also calls `observe` for each reading with its residuals, or with `None` if the pump does not run or
+    /// runs at a speed outside of those of commissioning.
     pub(crate) fn after_observing(
         baseline: &ConditionalBaseline,
         rows: &[TimedSamples],
@@ -119,9 +121,9 @@ impl ConditionalState {
         self.detector.step(baseline, at, samples)
     }
 
-    /// Follows a reading without judging it and without learning from it: of a pump that starts or stops, which the caller
-    /// knows. Only the averages of the inputs follow, so that lags are right afterwards; the averages of the residuals begin
-    /// anew, as after a stop. An open episode stays open.
+    /// Takes a reading of a pump that starts or stops, without judging it and without learning from it. Only the averages of the
+    /// inputs are updated, so that they are right afterwards. The averages of the residuals begin anew. An open episode stays
+    /// open.
     pub fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
         self.detector.observe(baseline, at, samples);
         if let (Some(own), Some(by_current)) = (&mut self.without_speed, &baseline.without_speed) {
@@ -129,11 +131,11 @@ impl ConditionalState {
         }
     }
 
-    /// Follows whether the speed is there. Returns whether it is lost.
+    /// Counts for how long the speed was missing. Returns whether it is lost.
     fn follow_speed(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> bool {
         let interval_s = baseline.scales.interval_s;
         let elapsed_s = match self.detector.last() {
-            // Silence is no sign of a speed sensor.
+            // A time without readings says nothing about the speed sensor.
             Some(last) if at > last => ((at.millis() - last.millis()) as f64 / 1e3).min(interval_s),
             _ => 0.0,
         };
@@ -159,7 +161,7 @@ impl ConditionalState {
         let result = own.detector.step(by_current, at, samples)?;
         own.age_s += by_current.scales.interval_s;
         if own.age_s > TUNING.thermal_span_s {
-            // It knows the lags. From here on it is the substitute's to say whether the fault is still there.
+            // The substitute's averages of the inputs are known now, so it alone decides whether the fault is still there.
             self.detector.end_episode();
         }
         Some(ConditionalResult { in_episode: self.in_episode(), ..result })

@@ -37,7 +37,7 @@ impl Symmetric {
         self.lower.resize(start(size), 0.0);
     }
 
-    /// Becomes a copy of another matrix, likewise.
+    /// Becomes a copy of another matrix, without new memory if it had enough.
     pub(super) fn copy_from(&mut self, other: &Symmetric) {
         self.size = other.size;
         self.lower.clone_from(&other.lower);
@@ -78,7 +78,7 @@ impl Symmetric {
         self.lower[start(row) + row] += value;
     }
 
-    /// Adds `factor` v v'.
+    /// Adds `factor` times the outer product v v'.
     pub(super) fn add_outer(&mut self, v: &[f64], factor: f64) {
         for (row, value) in v.iter().enumerate() {
             let scaled = factor * value;
@@ -119,8 +119,8 @@ impl Symmetric {
         Some(inverse)
     }
 
-    /// Returns the inverse of the lower triangular factor L with L L' equal to the matrix, packed likewise, or `None` if the
-    /// matrix is not positive definite.
+    /// Returns the inverse of the Cholesky factor L (lower triangular, L L' is the matrix), packed in the same way, or `None` if
+    /// the matrix is not positive definite.
     pub(super) fn inverse_of_factor(&self) -> Option<Vec<f64>> {
         let mut factor = self.clone();
         factor.invert_factor().then_some(factor.lower)

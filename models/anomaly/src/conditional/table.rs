@@ -1,10 +1,11 @@
-//! The readings of a commissioning as columns: what the fit works on.
+//! The readings of a commissioning as a table for the fit: one row per reading, with the values of its *terms* (functions of the
+//! inputs speed, ambient temperature and flow) and of its *outputs* (the channels that are predicted).
 //!
-//! Example: 1,440 readings of a day at one per minute, of which 60 are of a standing pump. All of them pass through the
-//! input filter, since a machine cools while it stands; 1,380 rows are of the running pump, and only they are learned from.
-//! They are cut into 8 blocks of about 172 rows each, three hours of running.
+//! Example: a day at one reading per minute has 1,440 readings, of which 60 are of the standing pump. All of them enter the
+//! averages of the inputs, because the pump cools while it stands. Only the 1,380 rows of the running pump are learned from. They
+//! are cut into 8 *blocks* of about 172 rows each, three hours of running; each block is left out of one fit (`outputs.rs`).
 //!
-//! Rows whose time is not after the one before are left out.
+//! A row whose time is not after that of the row before is left out.
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ impl From<&Reading> for TimedSamples {
 pub(super) struct Table {
     pub interval_s: f64,
     pub terms: Vec<Term>,
-    /// As [`OperatingRange`] has it.
+    /// Copied from [`OperatingRange`].
     forgotten_s: [f64; 3],
     pub rows: Vec<TableRow>,
     /// The values of the terms, row by row.
@@ -52,21 +53,23 @@ pub(super) struct Table {
 /// One reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TableRow {
+    /// Seconds since the row before.
     pub elapsed_s: f64,
-    /// Whether a gap is before it.
+    /// Whether there is a gap before this row.
     pub after_gap: bool,
-    /// The block that it is in, if the pump runs and its inputs are known.
+    /// The number of its block; `None` if the pump does not run or the ambient temperature is not known yet.
     pub block: Option<usize>,
+    /// How fast the speed changes ([`InputFilter::squared_change`]).
     pub squared_change: f64,
     missing: MissingInputs,
 }
 
-/// Whether so much silence is a gap.
+/// Whether this time between two readings is a gap: more than 10 minutes, and more than 20 intervals.
 pub(super) fn is_gap(elapsed_s: f64, interval_s: f64) -> bool {
     elapsed_s > TUNING.gap_s.max(TUNING.gap_intervals * interval_s)
 }
 
-/// Returns the rows whose time is after that of all before. Cheap: rows share their samples.
+/// Returns the rows whose time is after that of all rows before. The samples are shared, not copied.
 pub(super) fn in_order(rows: &[TimedSamples]) -> Vec<TimedSamples> {
     let mut last = None;
     let is_later = |row: &&TimedSamples| {
@@ -79,7 +82,7 @@ pub(super) fn in_order(rows: &[TimedSamples]) -> Vec<TimedSamples> {
     rows.iter().filter(is_later).cloned().collect()
 }
 
-/// Returns the usual time between rows in order, in seconds; `None` if there are fewer than two.
+/// Returns the median time between successive rows, in seconds; `None` if there are fewer than two rows.
 pub(super) fn usual_interval_s(rows: &[TimedSamples]) -> Option<f64> {
     let mut elapsed: Vec<i64> = rows.windows(2).map(|pair| pair[1].at.millis() - pair[0].at.millis()).collect();
     elapsed.sort_unstable();
@@ -116,8 +119,8 @@ impl OperatingRange {
     }
 }
 
-/// Returns the time after which the last value of an input says nothing of it: in which it would wander off by its standard
-/// deviation if it went on as from one reading to the next.
+/// Returns the time in seconds after which the last value of an input says nothing about the current one, limited to 30 s to half
+/// an hour: twice the input's variance, divided by its mean squared change per second.
 fn forgotten_s(rows: &[TimedSamples], values: &[Option<f64>]) -> f64 {
     let [shortest_s, longest_s] = TUNING.forgotten_s;
     let present: Vec<f64> = values.iter().copied().flatten().collect();
@@ -149,7 +152,7 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 }
 
 impl Table {
-    /// Passes the rows, which are in order, through the filter of the inputs.
+    /// Creates the table from rows in order.
     pub(super) fn new(channels: &Channels, range: &OperatingRange, rows: &[TimedSamples], interval_s: f64) -> Table {
         let load = range.load.is_some() && channels.outputs.iter().any(|output| output.group == Group::Loaded);
         let mut terms = Term::all(range.speed.is_some(), range.ambient.is_some(), load, interval_s);
@@ -240,7 +243,8 @@ impl Table {
         squares.into_iter().map(|square| square / count).collect()
     }
 
-    /// Returns for each output's weights, and each row, the variance that unknown terms give to a sum with these weights.
+    /// Returns for each output, and each row, the variance of the prediction with the output's `weights` because the inputs are
+    /// not fully known (`unknown.rs`).
     pub(super) fn unknown_variances(&self, weights: &[&[f64]], term_variances: &[f64]) -> Vec<Vec<f64>> {
         let new = || UnknownTerms::new(&self.terms, term_variances);
         let mut unknown = new();
@@ -257,7 +261,7 @@ impl Table {
         variances
     }
 
-    /// Returns for each row the distance of an output from a weighted sum of its terms; NaN where it is missing or the pump
+    /// Returns for each row an output's value less its prediction with these weights; NaN where the value is missing or the pump
     /// does not run.
     pub(super) fn residuals(&self, output: usize, weights: &[f64]) -> Vec<f64> {
         let residual = |row: usize| match self.rows[row].block {

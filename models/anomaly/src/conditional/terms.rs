@@ -1,22 +1,24 @@
-//! The terms of the regression: functions of the operating point that a channel's value is a weighted sum of, and what is
-//! expected of each weight before anything was measured.
+//! The terms of the regression: functions of the operating point, of which a channel's prediction is a weighted sum. Each weight
+//! has a *prior*, which says what is expected of it before anything was measured.
 //!
-//! With speed s, its range [low, high], x = (s - middle) / half range, ambient a, and EWMA_T for an exponential average of
-//! time constant T, the 25 terms of a pump with speed, ambient and flow at one reading per second are:
+//! Let s be the speed, [low, high] its range in commissioning, x = (s - middle) / half range, a the ambient temperature, and
+//! EWMA_T an exponential average with the time constant T. A pump with speed, ambient temperature and flow has these 25 terms at
+//! one reading per second:
 //!
 //! | terms | | for |
 //! | --- | --- | --- |
 //! | 1, x, x², x³ | x limited to the range | any dependence on speed |
 //! | 8 bumps exp(-½ ((x - c) / (2/7))²), c from -1 to 1 | | resonances, valves |
-//! | (s - EWMA_T s) / half range | T = 5, 15, 60 s | what follows the speed late |
+//! | (s - EWMA_T s) / half range | T = 5, 15, 60 s | values that follow the speed with a delay |
 //! | 4 (EWMA_T (s/high)² - (middle/high)²) | T = 300, 1200, 4800 s | heat |
 //! | (EWMA_1200 a - mean) / 10 K | | ambient |
-//! | (EWMA_T a - EWMA_1200 a) / 10 K | T = 60, 300, 4800 s | its way into the machine |
-//! | l, l², l x, l = (flow - mean) / (2 spreads) | limited to ±9 | current: load at the same speed |
+//! | (EWMA_T a - EWMA_1200 a) / 10 K | T = 60, 300, 4800 s | the delay with which the machine follows the ambient |
+//! | l, l², l x, with l = (flow - mean) / (2 standard deviations) | limited to ±9 | current, which depends on the load |
 //!
-//! Example: a bearing that is 20 K above the ambient at full speed, warms up with 1200 s, and takes on the ambient with 300 s
-//! is 20 K · (heat at 1200) + 1 · (ambient) + 1 · (difference at 300), which the fit finds whatever the speed does. At one
-//! reading per minute the speed changes of 5 and 15 s do not exist.
+//! Example: a bearing is 20 K above the ambient temperature at full speed, warms up with a time constant of 1200 s, and follows
+//! the ambient temperature with 300 s. It is a weighted sum of three terms: heat with T = 1200 s, ambient, and the ambient
+//! difference with T = 300 s. The fit finds their weights however the speed varies. At one reading per minute there are no speed
+//! changes of 5 s and 15 s.
 //!
 //! Does not compute the averages; see `features.rs`.
 
@@ -27,13 +29,14 @@ use super::{
     tuning::{ConditionalTuning, TUNING},
 };
 
-/// One term. The numbers are indexes into the spans of [`ConditionalTuning`].
+/// One term. The numbers are indexes into the time constants of [`ConditionalTuning`], unless a comment says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Term {
     Constant,
     /// x to this power.
     SpeedPower(u8),
+    /// The bump with this number, from 0 at the lowest speed.
     SpeedBump(u8),
     SpeedChange(u8),
     Heat(u8),
@@ -44,7 +47,7 @@ pub(super) enum Term {
     LoadBySpeed,
 }
 
-/// The most terms that there are.
+/// The number of terms of a pump that has all of them.
 pub(super) const MAX_TERMS: usize = 25;
 
 /// What a term is computed from.
@@ -63,7 +66,8 @@ pub(super) struct Prior {
     pub sd: f64,
 }
 
-/// The number of terms of all channels, and of those that depend on the load too: the terms of the load are last.
+/// The number of terms that every channel has, and that of a channel that also depends on the load. The terms of the load are
+/// last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TermCount {
     pub common: usize,
@@ -83,14 +87,14 @@ impl TermCount {
 }
 
 impl Term {
-    /// Returns the terms of a pump whose readings come with this interval.
+    /// Returns the terms of a pump that has these inputs, and readings at this interval.
     pub(super) fn all(speed: bool, ambient: bool, flow: bool, interval_s: f64) -> Vec<Term> {
         let ConditionalTuning { bumps, change_spans_s, ambient_spans_s, ambient_main_s, .. } = TUNING;
         let mut terms = vec![Term::Constant];
         if speed {
             terms.extend((1..=3).map(Term::SpeedPower));
             terms.extend((0..bumps).map(Term::SpeedBump));
-            // The slowest remains at any interval: it also shows ramps.
+            // The slowest one is used at any interval: it also shows how fast the speed changes.
             let slowest = change_spans_s.len() - 1;
             for (index, span) in change_spans_s.iter().enumerate() {
                 if *span >= 1.5 * interval_s || index == slowest {
@@ -104,15 +108,15 @@ impl Term {
             let lags = ambient_spans_s.iter().enumerate().filter(|(_, span)| **span != ambient_main_s);
             terms.extend(lags.map(|(index, _)| Term::AmbientLag(index as u8)));
         }
-        // Without speed a change of load is no operating point, but what is to be found.
+        // Without a speed, a change of the load must be found as a fault, not explained as an operating point.
         if speed && flow {
             terms.extend([Term::Load, Term::LoadSquared, Term::LoadBySpeed]);
         }
         terms
     }
 
-    /// Whether it bends the dependence on the speed. A pump of constant speed has none of these: over a few percent of the speed they
-    /// are not needed, and beyond it they would know nothing.
+    /// Whether it makes the dependence on the speed a curve. A pump of constant speed has none of these terms: over a few percent
+    /// of the speed a straight line is enough, and beyond them such a curve would be arbitrary.
     pub(super) fn is_curved(self) -> bool {
         matches!(self, Term::SpeedPower(2..) | Term::SpeedBump(_))
     }
@@ -127,7 +131,7 @@ impl Term {
         }
     }
 
-    /// Returns the time constant of its average, in seconds; none if it has no history.
+    /// Returns the time constant of its average, in seconds; `None` if it is no average.
     pub(super) fn span_s(self) -> Option<f64> {
         match self {
             Term::SpeedChange(index) => Some(TUNING.change_spans_s[usize::from(index)]),
@@ -143,10 +147,10 @@ impl Term {
         }
     }
 
-    /// Returns what is expected of its weight, in spreads of a channel whose residual spread is `spread`.
+    /// Returns the prior of its weight, in spreads. `spread`: the standard deviation of the channel's residuals.
     pub(super) fn prior(self, group: Group, spread: f64) -> Prior {
         let thermal = group == Group::Thermal;
-        // The ambient terms are in 10 K.
+        // The unit of the ambient terms is 10 K.
         let kelvins = |k: f64| 10.0 * k / spread;
         let sd = match self {
             Term::Constant => TUNING.prior_constant,
@@ -163,7 +167,7 @@ impl Term {
         Prior { mean: if thermal && self == Term::Ambient { kelvins(1.0) } else { 0.0 }, sd }
     }
 
-    /// Whether its indexes are in range, as of a stored term.
+    /// Whether its index is in range: a stored term may have any.
     pub(super) fn is_valid(self) -> bool {
         match self {
             Term::SpeedPower(power) => (1..=3).contains(&power),

@@ -1,13 +1,18 @@
 //! The constants of the conditional detector, with the source of each. They are the same for every pump, interval and
-//! profile; what differs between pumps is learned.
+//! profile; what differs between pumps is learned. `conditional.rs` defines the words (output, term, residual, spread, scale, z).
 //!
-//! Sources: *chosen* on 18 runs of the SKAB test bed and one simulated variable-speed pump, by the prototype that this
-//! detector follows, and on SKAB and the synthetic pump of the tests (seeds 1 to 7 and 200 to 229); *physics*, an order of magnitude that holds for any pump; *statistics*, a rule that needs no data. Times
-//! are in seconds, and none is in readings.
+//! The source of a value is one of:
 //!
-//! Example: at one reading per minute the scales 5 s and 15 s do not exist, the shortest scale is the interval itself, and a
-//! day of 1,440 readings has the information of 1,440 independent ones; at one per second it has the same, because readings
-//! within [`ConditionalTuning::independent_s`] repeat each other.
+//! - *Chosen*: by trying values on 18 runs of the SKAB test bed (recordings of a small water pump with faults), on a simulated
+//!   variable-speed pump, and on the synthetic pump of the tests (seeds 1 to 7 and 200 to 229).
+//! - *Physics*: an order of magnitude that holds for any pump.
+//! - *Statistics*: a rule that needs no data.
+//!
+//! Times are in seconds, so that they hold at any interval.
+//!
+//! Example: at one reading per minute there are no scales of 5 s and 15 s; the shortest scale is the interval, 60 s. A day of
+//! 1,440 such readings counts as 1,440 independent readings. A day of 86,400 readings at one per second counts as 1,440 too,
+//! because readings within [`ConditionalTuning::independent_s`] (60 s) repeat each other.
 //!
 //! A change of a value changes detections: it needs a new [`super::CONDITIONAL_VERSION`].
 
@@ -15,15 +20,15 @@
 pub(super) struct ConditionalTuning {
     /// A pump runs above this share of its highest speed. Physics: below it a centrifugal pump delivers nothing.
     pub running_share: f64,
-    /// The shares of the speeds in commissioning that bound the known range. Chosen.
+    /// The quantiles of the speeds in commissioning between which the known range lies. Chosen.
     pub speed_quantiles: [f64; 2],
-    /// The speed range is at least this share of the highest speed to both sides, so that a pump of constant speed has one.
+    /// Half the speed range is at least this share of the highest speed, so that a pump of constant speed has a range too.
     /// Chosen.
     pub min_half_range: f64,
-    /// A range of less than this share of the highest speed to both sides is one of constant speed. Physics: the cube of the speed
-    /// bends by less than a percent there.
+    /// If half the speed range is less than this share of the highest speed, the speed counts as constant. Physics: within such a
+    /// range the cube of the speed differs from a straight line by less than 1 %.
     pub narrow_half_range: f64,
-    /// The number of bumps over the speed range. Chosen.
+    /// The number of bump terms over the speed range (`terms.rs`). Chosen.
     pub bumps: u8,
     /// Time constants of the speed changes. Physics: inertia of shaft and fluid, filters of transmitters.
     pub change_spans_s: [f64; 3],
@@ -31,11 +36,12 @@ pub(super) struct ConditionalTuning {
     pub heat_spans_s: [f64; 3],
     /// Time constants of the ambient temperature's way into the machine. Physics, as for heating.
     pub ambient_spans_s: [f64; 4],
-    /// The one of them that levels are compared with. Chosen.
+    /// The main one of them: an output depends on this average, and on the distances of the others from it. Chosen.
     pub ambient_main_s: f64,
 
-    /// Prior standard deviations, in residual spreads: constant; x, x², x³; bump; speed change; heating of a temperature and
-    /// of another channel; load of a channel that depends on it; ambient, of a channel that is no temperature. Chosen.
+    /// The prior standard deviations of the terms' weights, in residual spreads. From the first: the constant; x, x², x³ (x is
+    /// the speed); a bump; a speed change; heating, of a temperature and of another channel; the load, of a channel that depends
+    /// on it; the ambient temperature, of a channel that is no temperature. Chosen.
     pub prior_constant: f64,
     pub prior_powers: [f64; 3],
     pub prior_bump: f64,
@@ -44,122 +50,131 @@ pub(super) struct ConditionalTuning {
     pub prior_heat_other: f64,
     pub prior_load: f64,
     pub prior_ambient_other: f64,
-    /// A temperature follows the ambient by 1 K per K, give or take this. Physics.
+    /// A temperature follows the ambient temperature by 1 K per K; this is the prior standard deviation. Physics.
     pub prior_ambient_thermal: f64,
-    /// The same for the differences of ambient averages, around 0. Physics.
+    /// The same for the terms that are differences of ambient averages; their prior mean is 0 K per K. Physics.
     pub prior_ambient_lag_thermal: f64,
 
     /// Readings within this time count as one in the fit. Chosen.
     pub independent_s: f64,
-    /// In a short commissioning, at most this share of it. Statistics: ten independent readings at least.
+    /// In a short commissioning that time is at most this share of the running time. Statistics: so there are at least ten
+    /// independent readings.
     pub independent_share: f64,
-    /// With more rows than this, some of those that repeat each other are left out of the fit. It bounds the time of a fit,
-    /// and changes little else.
+    /// If there are more rows than this, some of those that repeat each other are left out of the fit. This limits the duration
+    /// of a fit, and changes the result little.
     pub fit_rows: usize,
-    /// Rounds of weighting rows by the residual spread. Statistics: it converges in three.
+    /// How often an output is fitted, each time with the residual spread of the fit before. Statistics: it converges in three.
     pub fit_rounds: usize,
-    /// The number of blocks that are left out in turn. Statistics.
+    /// Commissioning is cut into this many blocks; each is left out of one fit (`outputs.rs`). Statistics.
     pub blocks: usize,
     /// A spread is at least this share of the median change between readings. Chosen.
     pub min_spread_of_changes: f64,
     /// A spread is at least this share of the channel's resolution. Statistics: the spread of rounding is 1/√12 of a step.
     pub min_spread_of_resolution: f64,
-    /// The fewest rows of normal running to learn from. Statistics: no block is without one.
+    /// The fewest rows of normal running to learn from. Statistics: each block has some.
     pub min_rows: usize,
 
     /// The scales: time constants of averages of the residuals. Chosen.
     pub scales_s: [f64; 6],
-    /// A scale is used if commissioning is this many times longer. Chosen.
+    /// A scale is used if commissioning is at least this many times as long. Chosen.
     pub scale_periods: f64,
-    /// A channel is judged at a scale while its average has this weight. Chosen.
+    /// An output is judged at a scale while the weight of its average is above this (`averages.rs`). Chosen.
     pub min_weight: f64,
-    /// A missing value takes this share of what a reading would have replaced from the weight. Chosen.
+    /// A missing value reduces the weight by this part of the share that a reading would have replaced. Chosen.
     pub missing_decay: f64,
-    /// Correlations are reduced by this, and by [`Self::shrinkage_per_channel`] for each channel and independent average. A
-    /// reduction by 15 % costs most of what judging a channel given the others brings. Chosen.
+    /// Correlations are reduced by this share, plus [`Self::shrinkage_per_channel`] times the number of channels over the number
+    /// of independent averages. Chosen: a reduction by 15 % would lose most of the benefit of judging a channel given the others.
     pub shrinkage: f64,
     pub shrinkage_per_channel: f64,
-    /// The standard deviation at a scale is at least this share of the channel's spread: over long times misfit does not
-    /// average away, as noise does. Chosen.
+    /// The standard deviation at a scale is at least this share of the channel's spread: noise averages away over long times,
+    /// but the error of the fit does not. Chosen.
     pub min_scale_spread: f64,
-    /// A channel's variance grows with speed changes only if that explains this share of its variance. Chosen.
+    /// Speed changes add to an output's variance only if they explain at least this share of it in commissioning. Chosen.
     pub ramp_share: f64,
     /// The largest squared speed change that counts. Chosen.
     pub max_squared_change: f64,
 
-    /// What a commissioning of no length does not know of a temperature, in K; less by [`Self::thermal_span_s`]. Physics.
+    /// By how much the prediction of a temperature may be off, in K, after a commissioning of no length. With the running time t
+    /// it falls as e^(-t / [`Self::thermal_span_s`]). Physics.
     pub unknown_thermal_k: f64,
     pub thermal_span_s: f64,
-    /// Outside of the known speeds a value may be off by this many times the excess, as a share of its mean. Chosen.
+    /// The guard (`uncertainty.rs`): outside of the known speeds a value may be off by this many times the excess of the speed,
+    /// as a share of its mean. Chosen.
     pub guard: f64,
-    /// Flow and load may be off by this share of it against the direction of the excess. Physics: both rise with the speed.
+    /// Flow and load may be off by this share of the guard in the direction opposite to the excess. Physics: both rise with the
+    /// speed.
     pub guard_against_speed: f64,
-    /// An excess of this share of the highest speed is free. Chosen.
+    /// An excess below this share of the highest speed has no guard. Chosen.
     pub guard_free: f64,
-    /// How long an excess is remembered. Chosen.
+    /// The time constant with which the guard falls after an excess. Chosen.
     pub guard_span_s: f64,
-    /// No episode ends and nothing is learned above this guard. Chosen.
+    /// Above this guard no episode ends and nothing is learned. Chosen.
     pub max_guard: f64,
-    /// Noise is measured over this time, and over this many readings. Chosen.
+    /// Noise is measured over this time, and over at least this many readings. Chosen.
     pub noise_span_s: f64,
     pub noise_readings: f64,
-    /// Noise above this many times that of commissioning widens the judgement, this many times over. Chosen.
+    /// Noise above `noise_free` times that of commissioning is excess. The excess is added to the variance `noise_factor` times.
+    /// Chosen.
     pub noise_free: f64,
     pub noise_factor: f64,
-    /// Noise counts up to this many times that of commissioning. A gross fault that comes and goes would widen the judgement until
-    /// it is hidden. Chosen.
+    /// Noise counts up to this many times that of commissioning. Otherwise a gross fault that comes and goes would count as noise,
+    /// and the growing allowance would hide it. Chosen.
     pub noise_most: f64,
-    /// One difference counts at most this many times the noise. Chosen: a step is not noise.
+    /// One change counts at most this many times the noise so far. Chosen: a sudden step of the value is not noise.
     pub noise_clip: f64,
-    /// A speed that was missing for this much longer than it was there is lost, and the current takes its place. Chosen.
+    /// If the speed was missing for this much longer than it was there, it is lost, and the current takes its place. Chosen.
     pub speed_lost_s: f64,
-    /// A missing input is unknown after a time that is learned, within these bounds. Chosen.
+    /// The last value of a missing input says nothing anymore after a time that is learned. It is limited to this range. Chosen.
     pub forgotten_s: [f64; 2],
-    /// It is then off by this many standard deviations of commissioning. Statistics: two values at random differ by √2, from
-    /// one end of a swing to the other by 2 √2.
+    /// The input is then off by this many standard deviations of commissioning. Statistics: two random values differ by √2 of
+    /// them, the two ends of a swing by 2 √2.
     pub missing_spreads: f64,
 
-    /// A threshold is this many times the largest z to be expected by chance. Statistics, with a factor chosen.
+    /// A threshold is at least this many times the largest z to be expected by chance. The rule is statistics, the factor chosen.
     pub chance_factor: f64,
-    /// With n independent residuals in commissioning it is √(1 + this/n) times that: a standard deviation from few is
-    /// uncertain, and extremes grow faster than it. Statistics, with a factor chosen.
+    /// With n independent residuals in commissioning this is multiplied by √(1 + few_factor / n), because a standard deviation
+    /// from few values is uncertain, and a largest value even more. The rule is statistics, the factor chosen.
     pub few_factor: f64,
-    /// A threshold is this many times the largest z of commissioning. Chosen.
+    /// A threshold is at least this many times the largest z of commissioning. Chosen.
     pub largest_factor: f64,
-    /// The factors of the thresholds: of flow, and of the others. The purpose of a pump shows most faults first; in the
-    /// prototype it bought 0.016 of F1 on SKAB and cost 0.04 to 0.19 false episodes a day on variable speed. Chosen.
+    /// The threshold of the flow, and of the other outputs, is multiplied by this. Most faults show first in the flow, which is
+    /// the purpose of a pump. Chosen: in a prototype the lower factor of the flow raised the F1 score on SKAB by 0.016, and cost
+    /// 0.04 to 0.19 false episodes a day on pumps with variable speed.
     pub flow_factor: f64,
     pub other_factor: f64,
 
-    /// A channel's offset follows its residual with the time of commissioning, and with this at most. Chosen.
+    /// The offset of a prediction follows the residual with the running time of commissioning as its time constant, but at most
+    /// with this one. Chosen.
     pub max_follow_s: f64,
-    /// It stays within this many spreads of its anchor. Chosen.
+    /// The offset stays within this many spreads of its anchor (`regression.rs`). Chosen.
     pub max_drift: f64,
-    /// The anchor of a temperature follows the offset at this share of its speed: what a pump conveys gets warmer with the
-    /// season, and is seldom measured. Chosen on three variable-speed pumps with +15 K in 28 days: without it 0.3 to 0.4 false
-    /// episodes a day that last for days, with it 0.14, and no delay changes.
+    /// The anchor of a temperature follows the offset, at this share of the offset's speed. The reason: the pumped fluid gets
+    /// warmer with the season, and its temperature is seldom measured. Chosen on three variable-speed pumps whose ambient
+    /// temperature rises by 15 K in 28 days. Without it there are 0.3 to 0.4 false episodes a day, which last for days; with it
+    /// 0.14, and faults are found as early.
     pub thermal_anchor_share: f64,
 
-    /// A wrong input is named if it explains this share of the squared distance from normal. Chosen.
+    /// An input is named if a wrong value of it explains more than this share of the outputs' squared distance from normal.
+    /// Chosen.
     pub explained_by_input: f64,
 
     /// An episode ends below this score. Chosen.
     pub quiet: f64,
-    /// It also ends when less than this share of its change is left. Chosen.
+    /// It also ends when less than this share of its greatest change is left. Chosen.
     pub returned: f64,
     /// The same for an episode that a longer scale than the two shortest raised. Chosen.
     pub returned_slow: f64,
-    /// A change that was gone for less than the time of its scale begins an episode above this score. Chosen.
+    /// After such an episode, for the time of its scale, the same output begins an episode above this score instead of 1. Chosen.
     pub comes_back: f64,
-    /// An episode that was raised at one of the two shortest scales is over after this many readings. Judged at the shortest
-    /// scale, a slow fault becomes 16 to 31 episodes. Chosen.
+    /// The pump must be back at its levels for at least this many readings before an episode ends. Chosen.
     pub quiet_readings: u32,
-    /// How long offsets are learned after an episode that ended at other levels than it began. Chosen.
+    /// For how many seconds offsets are learned after an episode that ended at other levels than it began. Chosen.
     pub relearn_s: f64,
-    /// With fewer readings in that time nothing is relearned. Chosen.
+    /// If that time has fewer readings than this, nothing is relearned. Chosen.
     pub relearn_readings: f64,
 
-    /// Silence of this time, and of this many intervals, is a gap. As the windower's, but longer. Chosen.
+    /// A time without readings is a gap if it is longer than this, and longer than this many intervals. The windower has a
+    /// shorter limit. Chosen.
     pub gap_s: f64,
     pub gap_intervals: f64,
 }

@@ -1,13 +1,16 @@
 //! What is usual for the measures of one pump, and how far they may be off.
 //!
-//! Averages of a measure are compared by their logarithms, in which twice as much and half as much are equally far. A limit is the
-//! larger of
+//! Each channel of a window has two *measures*: the error of its reconstruction, and how much it changes (`measure.rs`). Averages of
+//! a measure over some windows (a *span*, `averages.rs`) are compared by their logarithms, so that twice as much and half as much
+//! are equally far from usual. There is a limit above and one below. Each is the largest of
 //!
-//! - twice the largest distance from the median in commissioning, on its own side, and
-//! - five standard deviations, since the largest of few windows says little.
+//! - twice the largest distance from the median in commissioning, upwards or downwards,
+//! - five standard deviations, because the largest of few windows says little, and
+//! - 0.1, which is about 10 %.
 //!
-//! Example: the flow's change has the median 0.90, it was between 0.75 and 1.05, and the standard deviation of its logarithm is
-//! 0.05. The limits are 2 ln(1.05 / 0.90) = 0.31 above and 2 ln(0.90 / 0.75) = 0.36 below: it may be between 0.63 and 1.23.
+//! Example: the average of the flow's change has the median 0.90 spreads and was between 0.75 and 1.05 spreads. The standard
+//! deviation of its logarithm is 0.05. The limits are 2 ln(1.05 / 0.90) = 0.31 above and 2 ln(0.90 / 0.75) = 0.36 below, so the
+//! average may be between 0.63 and 1.23 spreads.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,25 +26,25 @@ use crate::{hex::sha256, quantile::median};
 const LARGEST_FACTOR: f64 = 2.0;
 /// A limit is at least this many standard deviations. Chosen.
 const DEVIATIONS: f64 = 5.0;
-/// A limit is at least this: a tenth more or less is nothing. Chosen.
+/// A limit is at least this, in logarithms: a change by 10 % is never anomalous. Chosen.
 const MIN_LIMIT: f64 = 0.1;
-/// A span is used if commissioning has this many times the readings that an average over it sees. Statistics: the standard
-/// deviation of ten independent averages is known to a quarter.
+/// A span is used if commissioning has this many times the readings that an average over it contains. Statistics: the standard
+/// deviation of ten independent averages is known to about 25 %.
 const SPAN_PERIODS: f64 = 20.0;
-/// The share of commissioning that the votes are tried on.
+/// The share of commissioning, the newest, on which it is tried whether a measure would raise false alarms.
 const HELD_BACK: f64 = 1.0 / 3.0;
 /// The fewest windows in which a channel has measures, as a share of all. Chosen.
 const MIN_MEASURED: f64 = 0.5;
 
-/// Whether a measure of a channel counts.
+/// Whether a measure of a channel is used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Vote {
-    /// It counts. On the last third of commissioning, with limits from the first two, its largest score was this, at most 1.
+    /// It is used. In the last third of commissioning, with limits from the first two thirds, its largest score was this, at most 1.
     Earned(f64),
-    /// It does not count: there its largest score was this, above 1, so it would have raised false alarms.
+    /// It is not used. In the last third of commissioning its largest score was this, above 1: it would have raised false alarms.
     Refused(f64),
-    /// It does not count: the channel is not measured in most windows.
+    /// It is not used: the channel has no measures in most windows.
     NotMeasured,
 }
 
@@ -170,8 +173,8 @@ impl DynamicsBaseline {
         if self.channels.iter().all(is_valid) { Ok(()) } else { Err(DynamicsError::Shape) }
     }
 
-    /// Returns how far a measure of a channel is off, at the span at which it is the most; `None` if it does not count or is not
-    /// known yet.
+    /// Returns how far a measure of a channel is off, at the span at which this is most; `None` if the measure is not used or has
+    /// no average yet.
     pub(super) fn excess(&self, channel: usize, measure: Measure, averages: &Averages) -> Option<Excess> {
         let baseline = self.channels.get(channel)?.of(measure);
         matches!(baseline.vote, Vote::Earned(_)).then(|| baseline.excess(averages))?
@@ -228,7 +231,8 @@ impl MeasureBaseline {
     }
 }
 
-/// Returns the limits of each span from values in order. `averages` are new, and follow. `windows`: of all commissioning.
+/// Returns the limits of each span from values in order. `averages` are empty at first and have all values afterwards. `windows`:
+/// the number of windows of the whole commissioning.
 fn limits(values: &[Option<f64>], windows: usize, averages: &mut Averages) -> [Option<Limit>; SPAN_COUNT] {
     let mut logs: [Vec<f64>; SPAN_COUNT] = Default::default();
     for value in values.iter().flatten() {
@@ -247,7 +251,7 @@ fn limits(values: &[Option<f64>], windows: usize, averages: &mut Averages) -> [O
 }
 
 impl Limit {
-    /// Returns the limit for averages of which these, at least one, are normal.
+    /// Returns the limit from the logarithms of normal averages, of which there is at least one.
     fn of(logs: &[f64]) -> Limit {
         let usual = median(logs.iter().copied());
         let mean = logs.iter().sum::<f64>() / logs.len() as f64;
@@ -264,7 +268,8 @@ impl Limit {
 
 /// Returns the fewest windows for a span.
 const fn windows_for(span: f64) -> usize {
-    // An average over a span sees about twice as many windows, and each has 29 readings before its last.
+    // An average with the time constant `span` contains about twice as many windows, and the first window begins 29 readings
+    // before its last.
     (SPAN_PERIODS * (2.0 * span + DYNAMICS_WINDOW as f64 - 1.0)) as usize
 }
 
