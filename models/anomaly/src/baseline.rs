@@ -1,5 +1,5 @@
-//! The baseline of one pump: what is normal for it. It has the pump's scaler, the levels and spreads of its channels, and
-//! the thresholds that follow from them.
+//! The baseline of one pump: what is normal for it. It has the pump's scaler, the levels and spreads of its channels (a *spread*
+//! is how far values usually lie from their level), and the thresholds for their deviations.
 //!
 //! Does not learn it (`commissioning.rs`). Does not decide on windows ([`crate::Decider`]).
 
@@ -23,7 +23,7 @@ pub struct Baseline {
     /// The id of the network that computed the losses it was learned from; see [`crate::Model::network_id`].
     pub network: String,
     /// The interval of the windows that it was learned from, in milliseconds; it is valid for windows of that interval only.
-    /// None in old baselines, which are of the network's interval.
+    /// `None` in old baselines, which are valid for the network's interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<i64>,
     /// The pump's detector.
@@ -70,7 +70,8 @@ pub struct ChannelBaseline {
     pub error: f64,
     /// Root mean square of the errors' distance above that median; errors below it count as 0.
     pub error_spread: f64,
-    /// The channel is stuck if its liveliness (how much it changes, see `channel_score.rs`) is below this; 0 if it does not change for a while even when healthy.
+    /// The channel is stuck if its liveliness (how much it changes, see `channel_score.rs`) is below this. 0 if it never counts as
+    /// stuck, because it sometimes does not change for a while when healthy.
     pub stuck_below: f64,
     /// The weight of its level's deviation in the norm over all channels, see [`Thresholds`].
     pub level_weight: f64,
@@ -200,8 +201,7 @@ impl ChannelBaseline {
         deviation((score.error - self.error).max(0.0), self.error_spread)
     }
 
-    /// Returns how stuck the channel is: above 1 if it changes less than it ever does when healthy, near 0 if it is as lively
-    /// as usual.
+    /// Returns how stuck the channel is: above 1 if it changes less than `stuck_below`, near 0 if it changes as much as usual.
     pub(crate) fn stuck_score(&self, score: &ChannelScore) -> f64 {
         if self.stuck_below == 0.0 { 0.0 } else { (self.stuck_below / score.liveliness).powi(2).min(MAX_DEVIATION) }
     }

@@ -2,14 +2,18 @@
 //!
 //! What is learned, in this order:
 //!
-//! 1. The scaler: each channel's lowest and highest value.
-//! 2. Levels: each channel's level is the median of its short levels. A tracked level follows them without a limit. Its
-//!    furthest distance from the median is `reach`, and the root mean square distances of the short and long levels from
-//!    it are the spreads.
-//! 3. Reconstruction errors: the median of each channel, and the root mean square of what errors exceed it.
-//! 4. Liveliness: below which a channel is stuck.
-//! 5. Thresholds: every window's weighted deviations are combined into a norm. The threshold is a margin times a high
-//!    quantile of these norms.
+//! 1. The scaler: each channel's lowest and highest value. All further numbers are scaled by it (1 is the range of the channel).
+//! 2. Levels: the *short level* of a window is the mean of its last 5 steps, the *long level* that of its last 15. The channel's
+//!    level is the median of its short levels. A *tracked level* follows the short levels slowly and without a limit. Its
+//!    furthest distance from the median is `reach`. The root mean square distances of the short and long levels from the tracked
+//!    level are the *spreads*.
+//! 3. Reconstruction errors: each channel's median, and the root mean square of the errors' distance above it.
+//! 4. *Liveliness*, the mean absolute change from step to step: the value below which a channel is stuck.
+//! 5. Thresholds: a *deviation* is a distance from normal in spreads. Each window's deviations, times the channels' weights, are
+//!    combined into a Euclidean norm. The threshold is a margin times a high quantile of these norms.
+//!
+//! For the conditional detector it also learns the conditional baseline (`conditional.rs`) and the dynamics (`dynamics.rs`), from
+//! the steps instead of the windows.
 //!
 //! Does not select the healthy windows; the caller does.
 
@@ -34,7 +38,7 @@ use crate::{
 /// The fewest windows for commissioning: with fewer, a 95th percentile is too uncertain.
 pub const MIN_WINDOWS: usize = 100;
 
-/// The dynamics are learned from at most this many steps, the newest: a day at one a second.
+/// The dynamics are learned from at most this many steps, the newest: a day at one step per second.
 const MAX_DYNAMICS_STEPS: usize = 86_400;
 /// Windows of residuals per scoring call.
 const DYNAMICS_BATCH: usize = 512;
@@ -75,8 +79,8 @@ pub enum CommissioningError {
 }
 
 impl Model {
-    /// Returns the same model with a baseline of the pump that it was trained on, learned from its healthy steps, oldest first.
-    /// Unlike windows they include what lies beside gaps and missing values.
+    /// Returns the same model with a baseline of the pump that it was trained on, learned from the pump's healthy steps, oldest
+    /// first. Steps are more than the windows: near gaps and missing values there are steps, but no windows.
     pub fn with_own_baseline<S: Iterator<Item = HealthyStep>>(
         &self,
         profile: &Profile,
@@ -115,7 +119,7 @@ impl Baseline {
         let errors = statistics.error_norms(&mut channels);
         statistics.learn_liveliness(&mut channels, &settings.tuning, &min_spreads(profile, &statistics.scaler));
         if settings.detector == Detector::Conditional && statistics.learned.windows < DynamicsBaseline::MIN_WINDOWS {
-            // As for the dynamics: windows overlap, and these are too few to know how little a channel may change.
+            // Windows overlap, so these are too few to know how little a channel may change. The dynamics have the same minimum.
             channels.iter_mut().for_each(|channel| channel.stuck_below = 0.0);
         }
         let mut losses = statistics.losses.clone();
@@ -172,7 +176,7 @@ pub struct HealthyStatistics {
     /// The same for the scored windows, with their errors.
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
-    /// The newest steps, with those in which the pump does not run; empty for a detector that judges windows.
+    /// The newest steps, including those in which the pump does not run; empty for a detector that judges windows.
     steps: Vec<TimedSamples>,
     learned: LearnedFrom,
 }
@@ -194,7 +198,7 @@ impl HealthyStatistics {
         &self.steps
     }
 
-    /// Learns the dynamics of the residuals. None without a network for them, and if there are too few windows.
+    /// Learns the dynamics of the residuals. `None` without a network of residuals, or if there are too few windows.
     fn learn_dynamics(&self, conditional: &ConditionalBaseline) -> Result<Option<DynamicsBaseline>, DynamicsError> {
         let Some(network) = &self.dynamics else { return Ok(None) };
         let newest = &self.steps[self.steps.len().saturating_sub(MAX_DYNAMICS_STEPS)..];
@@ -269,7 +273,7 @@ impl HealthyStatistics {
         rows().map(norm_of).collect()
     }
 
-    /// Learns below which liveliness the channels are stuck. Liveliness is a mean of many changes, so its logarithm is about
+    /// Learns the liveliness below which each channel is stuck. Liveliness is a mean of many changes, so its logarithm is about
     /// normally distributed.
     fn learn_liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, min_spreads: &[f64]) {
         if self.levels.is_empty() {
@@ -279,22 +283,22 @@ impl HealthyStatistics {
             let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[index].liveliness.ln());
             let (count, mean) = ((self.levels.len() / self.width()) as f64, median(logarithms()));
             let spread = (logarithms().map(|ln| (ln - mean).powi(2)).sum::<f64>() / count).sqrt();
-            // A channel that was nearly constant for a while when healthy, such as the speed of a drive at its limit, is not
-            // stuck when it is so again.
-            // A channel with a coarse resolution is sometimes constant for a whole window, which gives an infinite spread: it
-            // cannot be stuck.
+            // A channel may be nearly constant for a while although it is healthy, such as the speed of a drive at its limit. So
+            // the limit is below the least liveliness of commissioning.
+            // A channel with a coarse resolution is sometimes constant for a whole window. Its spread is then infinite, and it
+            // never counts as stuck.
             let least = logarithms().fold(f64::INFINITY, f64::min);
             let below = (mean - tuning.stuck_spreads * spread).min(least - 1.0).exp();
-            // Twice the smallest spread is one step of the resolution. A mean change below one step in two readings is too
-            // coarse.
+            // The smallest spread is half a step of the resolution. A channel that changes by less than that per reading, on
+            // average, is too coarse to count as stuck.
             let can_be_stuck = mean.exp() > min_spreads[index] && below.is_finite();
             channel.stuck_below = if can_be_stuck { below } else { 0.0 };
         }
     }
 }
 
-/// Returns the measures of the windows of residuals of these steps, in order. Scores them as they come, since a day of windows
-/// takes a hundred megabytes.
+/// Returns the measures of the windows of residuals of these steps, in order. Measures the windows in batches, because a day of
+/// windows takes a hundred megabytes.
 fn measure_residuals(
     network: &DynamicsNetwork,
     conditional: &ConditionalBaseline,
@@ -324,8 +328,8 @@ fn measure_residuals(
     measured
 }
 
-/// Returns the smallest spread of each channel: half a resolution in the pump's own scale, so that a channel that was
-/// constant in commissioning counts in steps of its resolution.
+/// Returns the smallest spread of each channel: half its resolution, scaled. So the deviation of a channel that was constant in
+/// commissioning is counted in half steps of its resolution.
 fn min_spreads(profile: &Profile, scaler: &Scaler) -> Vec<f64> {
     let pairs = profile.channels().iter().zip(scaler.spans());
     pairs.map(|(c, span)| (0.5 * c.resolution / (span.max - span.min)).clamp(f64::MIN_POSITIVE, 0.5)).collect()
@@ -348,7 +352,8 @@ fn initial_channels(profile: &Profile, scaler: &Scaler, settings: &Commissioning
     profile.channels().iter().zip(min_spreads(profile, scaler)).map(initial).collect()
 }
 
-/// Returns the threshold for deviations, from the norms of healthy windows, `windows` in all.
+/// Returns the threshold for deviations, from the norms of healthy windows. `windows`: the number of healthy windows; there may be
+/// norms of some of them only.
 fn threshold(mut norms: Vec<f64>, windows: usize, margin: f64, tuning: &Tuning) -> f64 {
     if norms.is_empty() {
         return MAX_DEVIATION;

@@ -1,19 +1,24 @@
 //! Turns the scores of one pump into detections. Live pumps and evaluations use the same decider.
 //!
-//! **The fused detector.** A window deviates in its channels' short levels (means of the last 5 steps), long levels (of the last
-//! 15) and reconstruction errors. Each deviation is measured in spreads (from commissioning), limited, and multiplied by its
-//! channel's weight. The norm of each of the three vectors, divided by its threshold, is an anomaly score. A fourth is the
-//! `stuck_score`: how little a channel changes compared with its own normal. A window's anomaly score is the highest of these.
+//! **The fused detector.** The score of a window has three numbers for each channel: its short level (the mean of the last 5
+//! steps), its long level (of the last 15 steps) and its reconstruction error. Each is compared with the pump's normal. The
+//! *deviation* is the distance from normal in *spreads*: how far the number usually lies from normal, learned in commissioning. It
+//! is limited to 50 and multiplied by the channel's weight. The short levels' deviations of all channels are one vector; its
+//! Euclidean norm, divided by its threshold, is an anomaly score. Long levels and errors give two more. The fourth is the
+//! `stuck_score`: how little a channel changes compared with its own normal. The window's anomaly score is the highest of the
+//! four.
 //!
-//! In normal running the decider's levels follow the channels slowly (*tracked levels*, `levels.rs`). Above 1 an *episode* starts,
-//! and they no longer follow. An episode ends in one of two ways:
+//! In normal running the levels that count as normal follow the channels slowly (*tracked levels*, `levels.rs`). If the anomaly
+//! score is above 1, an *episode* starts, and the tracked levels stay where they are. An episode ends in one of two ways:
 //!
 //! - The anomaly score falls below `quiet`.
 //! - The levels return: less than the share `returned` (15 %) of the episode's greatest change is left, measured in the direction
-//!   of that change. A pump seldom returns to exactly the levels it had, so its new levels are then learned (*settling*).
+//!   of that change. A pump seldom returns to exactly the levels that it had, so its new levels are then learned (*settling*, 45
+//!   steps).
 //!
 //! The normal reconstruction errors are never adapted, so that abnormal behaviour is not learned as normal. An intermittent fault
-//! is not learned either: if half of the change returns during settling, the episode continues with the levels from before it.
+//! is not learned either: if half of the change returns during settling, the episode continues, and the tracked levels are those
+//! from before the settling.
 //!
 //! **The reported loss** is the value that was decided on, so a window is anomalous exactly if its loss is above its
 //! threshold. For the fused detector the threshold is 1. With the default tuning (an episode ends after `clear_after` = 2
@@ -24,10 +29,10 @@
 //! | normal | 0.8 | 0.8 | the anomaly score |
 //! | an episode starts | 2.0 | 2.65 | the score plus the deadband, 1 - `quiet`: an episode ends lower than it starts |
 //! | | 0.5 | 1.15 | not quiet yet |
-//! | | 0.3 | 1.15 | quiet, but only the first such window: the loss of the one before is held |
+//! | | 0.3 | 1.15 | quiet, but only the first such window: the loss of the window before is reported |
 //! | it ends | 0.3 | 0.95 | |
 //! | or it ends | 6.0 | 1.0 | little is left of its greatest change: the loss is limited to the threshold |
-//! | settling: new levels are learned | 4.0 | 1.0 | likewise |
+//! | settling: new levels are learned | 4.0 | 1.0 | the loss is limited to the threshold |
 //! | the change returns during settling | 4.0 | 4.65 | the episode continues |
 //!
 //! **The conditional detector** judges steps instead of windows; see `decider/conditional.rs`. Its loss has the same deadband.
@@ -75,7 +80,7 @@ pub struct Decider {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// It has no state.
+    /// This detector has no state.
     LstmAutoencoder,
     Fused(Fused),
     Conditional(Box<ConditionalDecider>),
@@ -128,7 +133,7 @@ struct Episode {
     change: Vec<f64>,
     /// Whether the highest score is that of a stuck channel. Such an episode does not end by a return of levels.
     stuck: bool,
-    /// Successive windows back to normal.
+    /// Number of successive windows that were back to normal.
     #[serde(rename = "back")]
     quiet_windows: usize,
     /// The loss of the last window that was not back to normal. Later windows report it until the episode ends.
@@ -144,7 +149,7 @@ impl Decider {
                 State::Conditional(Box::new(ConditionalDecider::new(&baseline, conditional)))
             }
             (Detector::LstmAutoencoder, _) => State::LstmAutoencoder,
-            // A conditional baseline without its part is refused before it is used.
+            // `Baseline::check` refuses a baseline for the conditional detector that lacks its conditional part.
             (Detector::Fused | Detector::Conditional, _) => State::Fused(Fused {
                 tracker: LevelTracker::new(&baseline.channels, &baseline.tuning),
                 phase: Phase::Normal { above: 0 },
@@ -162,8 +167,9 @@ impl Decider {
         decider
     }
 
-    /// Follows a step. Returns its judgement, with which [`Decider::decide`] decides on it. None for a detector that judges
-    /// windows, for a pump that does not run, and for a step that is not later than the one before.
+    /// Takes a step. Returns its judgement, which [`Decider::decide`] needs. `None` for a detector that judges windows, for a pump
+    /// that does not run or has not settled, while no channel can be judged yet, and for a step that is not later than the one
+    /// before.
     pub fn follow(&mut self, step: &StepInput) -> Option<StepJudgement> {
         match (&mut self.state, &self.baseline.conditional) {
             (State::Conditional(state), Some(conditional)) => state.follow(conditional, step),
@@ -171,12 +177,12 @@ impl Decider {
         }
     }
 
-    /// Whether its detector judges steps, ahead of its decisions.
+    /// Whether its detector judges each step when it arrives, before the score of the step's window is known.
     pub fn judges_steps(&self) -> bool {
         matches!(self.state, State::Conditional(_))
     }
 
-    /// Returns the state after the last step that was followed, for [`Decider::memory`].
+    /// Returns the state after the last step that [`Decider::follow`] took, for [`Decider::memory`].
     pub fn step_state(&self) -> Option<StepState> {
         match &self.state {
             State::Conditional(state) => Some(state.state().clone()),
@@ -194,8 +200,8 @@ impl Decider {
     /// detection.
     ///
     /// The window is anomalous exactly if the loss of the detection is above its threshold. For [`Detector::LstmAutoencoder`]
-    /// the loss is that of the reconstruction; for [`Detector::Fused`] it is the value of the module's table, with a
-    /// threshold of 1, and for [`Detector::Conditional`] the largest deviation over its threshold, likewise.
+    /// the loss is that of the reconstruction. For [`Detector::Fused`] it is the loss of the module's table, and for
+    /// [`Detector::Conditional`] the largest of its anomaly scores, with the same deadband; for both the threshold is 1.
     pub fn decide(
         &mut self,
         pump: &PumpId,

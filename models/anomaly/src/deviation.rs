@@ -1,4 +1,5 @@
-//! Deviations in spreads, and their combination over channels.
+//! Deviations, and their combination over channels. A *deviation* is a distance from normal in spreads; a *spread* is how far the
+//! number usually lies from normal, learned in commissioning.
 
 use crate::tuning::MAX_DEVIATION;
 

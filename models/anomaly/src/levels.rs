@@ -1,8 +1,8 @@
-//! Tracks the level of each channel of a pump.
+//! Tracks the level of each channel of a pump: the value that counts as usual.
 //!
-//! While a pump is normal, the tracked levels follow the channels slowly, so that slow drift is not an anomaly. They stay
-//! within a distance of an anchor, the level at commissioning: a factor times the furthest drift of commissioning. So
-//! drift without end is an anomaly.
+//! While a pump is normal, the *tracked levels* follow the channels slowly, so that slow drift is not an anomaly. Each stays
+//! within a distance of its *anchor*, the level that was learned in commissioning or after an episode. The distance is a factor
+//! (`follow_reach`) times the channel's furthest drift in commissioning. So endless drift is an anomaly.
 //!
 //! Does not decide when a pump is normal; see `decider.rs`.
 
@@ -15,6 +15,7 @@ pub(crate) struct LevelTracker {
     /// One per channel: the tracked level stays within the maximum drift of its anchor.
     anchors: Vec<f64>,
     max_drifts: Vec<f64>,
+    /// The share of its distance to a new value by which a level moves.
     share: f64,
 }
 

@@ -32,7 +32,7 @@ struct ModelData {
     baseline: Option<Arc<Baseline>>,
     manifest: Manifest,
     weights: Weights,
-    /// The network of residuals, if there was enough to train it on.
+    /// The network of residuals, if there were enough windows to train it.
     dynamics: Option<DynamicsNetwork>,
 }
 

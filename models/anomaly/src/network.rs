@@ -6,9 +6,9 @@
 //! epochs or score.
 //!
 //! Steps run one after the other on one thread, with sums in a fixed order: the same windows and weights give the same
-//! step. candle distributes element-wise operations on 65,536 numbers and more over all cores, with threads that spin; at
-//! these sizes that costs more than it saves. So no tensor here is that long: the error is already a single number when
-//! it enters the graph, and the weights are split into several variables.
+//! step. candle distributes element-wise operations on 65,536 numbers or more over all cores, with threads that wait actively. For
+//! tensors of this size that takes more time than it saves, so no tensor here is that long. The error is already a single number
+//! when it enters the graph, and the weights are split into several variables of at most 32,768 numbers.
 
 use std::sync::{
     Arc,
@@ -68,7 +68,7 @@ impl Trainer {
         self.advance(windows)
     }
 
-    /// As [`Self::step`], but only the values that are `present`, one flag per value, have an error.
+    /// Like [`Self::step`], but only those values count whose flag in `present` is true. There is one flag per value.
     pub(crate) fn step_masked(&mut self, windows: &[f32], present: &[bool]) -> Result<f64, NetworkError> {
         let mut kernel = self.kernel.lock();
         kernel.present.clear();
@@ -114,7 +114,7 @@ struct TrainingKernel {
     passes: u64,
     /// The derivative of the error with respect to each reconstructed value.
     output_grad: Vec<f32>,
-    /// Which values of the batch have an error; empty if all have.
+    /// For each value of the batch: whether its error counts. Empty if all errors count.
     present: Vec<bool>,
 }
 

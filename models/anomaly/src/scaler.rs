@@ -1,7 +1,7 @@
 //! Min-max scaling from a channel's unit to the network's input, learned from training windows.
 //!
-//! A value scales to `(value - min) / (max - min)`: 0 to 1 within the range of the training windows, and outside 0 to 1
-//! beyond it. Does not scale back.
+//! A value scales to `(value - min) / (max - min)`. Within the range of the training windows the result is 0 to 1; beyond the range
+//! it is below 0 or above 1. Does not convert scaled values back.
 
 use std::borrow::Borrow;
 
@@ -42,8 +42,8 @@ pub struct ScalerError {
 impl Scaler {
     /// Learns each channel's lowest and highest value.
     ///
-    /// A span is at least as wide as the channel's resolution. A channel that was constant in training therefore scales to 0,
-    /// and a later change counts 1 per step of its resolution.
+    /// A span is at least as wide as the channel's resolution. So a channel that was constant in training scales to 0, and a later
+    /// change of one step of its resolution scales to a change of 1.
     pub fn learn<W: Borrow<Window>>(
         channels: &[Channel],
         windows: impl IntoIterator<Item = W>,
@@ -58,7 +58,7 @@ impl Scaler {
         &self.0
     }
 
-    /// Appends a window's values, scaled: `len` rows of one number per channel.
+    /// Appends a window's scaled values: one row per step, one number per channel.
     pub(crate) fn scale(&self, values: &[f64], scaled: &mut Vec<f32>) {
         for row in values.chunks_exact(self.0.len()) {
             for (value, span) in row.iter().zip(&self.0) {

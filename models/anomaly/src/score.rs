@@ -1,4 +1,4 @@
-//! Scores windows: how badly each channel is reconstructed, and at which level it stands.
+//! Scores windows: how badly the network reconstructs each channel, which level the channel has, and how much it changes.
 //!
 //! Stateless: a window's score depends on the network, the pump's scaler and the window only, bit for bit, so that an
 //! evaluation and a live node agree. Does not decide whether a score is an anomaly; see `decider.rs`.
@@ -34,7 +34,7 @@ pub struct ScoreInput<'a> {
 pub enum NetworkInput<'a> {
     /// The scaled window.
     Window,
-    /// The residuals of the same steps, if there are any. The window's errors and loss are then 0.
+    /// The residuals (values less their predictions) of the same steps, if there are any. The window's errors and loss are 0.
     Residuals(Option<&'a ResidualWindow>),
 }
 
@@ -64,11 +64,12 @@ impl<'a> ScoreInput<'a> {
 /// The score of one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// Mean absolute error over the scaled window: 0.01 is one percent of the spans.
+    /// Mean absolute error over the scaled window: 0.01 is one percent of the channels' spans. 0 if the window was not
+    /// reconstructed.
     pub loss: f64,
     /// One per channel, in the profile's order.
     pub channels: Arc<[ChannelScore]>,
-    /// Of the residuals, if they were reconstructed.
+    /// The measures of the residuals, if they were reconstructed.
     pub dynamics: Option<WindowDynamics>,
 }
 

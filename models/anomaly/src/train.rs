@@ -30,7 +30,7 @@ pub struct Epoch {
     pub number: usize,
     /// The most epochs of this training.
     pub of: usize,
-    /// The mean over its batches, each before its step.
+    /// The mean over its windows; the loss of a batch is computed before the batch's training step.
     pub train_loss: f64,
     /// The mean over the validation windows, after the epoch; the training loss if there are none.
     pub validation_loss: f64,
@@ -38,10 +38,11 @@ pub struct Epoch {
     pub best: bool,
 }
 
-/// The network of residuals is trained on at least this many windows: with fewer, a pump's dynamics cannot be learned either.
+/// The network of residuals (values less their predictions) is trained on at least this many windows. With fewer, a pump's dynamics
+/// cannot be learned either.
 const MIN_RESIDUAL_WINDOWS: usize = 1_000;
-/// It sees each window this many times at most. Residuals are nearly noise, which a network learns by heart: the errors of its own
-/// windows would be smaller than those of the days after, and these anomalous.
+/// The network of residuals is trained on each window at most this many times. Residuals are nearly noise. A network that learns
+/// them by heart has smaller errors on its training windows than on later ones, and the later windows would count as anomalous.
 const MAX_RESIDUAL_PASSES: usize = 6;
 
 /// The model cannot be trained.
@@ -165,7 +166,8 @@ pub fn train(
     Ok(model.with_baseline(baseline))
 }
 
-/// Trains the network of residuals, on those that each pump's own conditional baseline leaves. None if there are too few.
+/// Trains the network of residuals. The residuals of a pump are those of a conditional baseline that is learned from the pump's own
+/// windows. `None` if there are too few windows.
 fn train_dynamics(
     profile: &Profile,
     windows: &[Window],
@@ -197,7 +199,8 @@ fn train_dynamics(
     Ok(Some(DynamicsNetwork::train(profile.channels().len(), &runs, &settings, &mut |_, _| ())?))
 }
 
-/// Returns a pump's residuals, without gaps, stops, or times outside of its known range.
+/// Returns a pump's residuals as runs of successive readings. A run ends at a gap, a stop, or a speed outside of those of the
+/// baseline.
 fn residual_runs(profile: &Profile, baseline: &ConditionalBaseline, steps: &[TimedSamples]) -> Vec<ResidualRun> {
     let channels = profile.channels().len();
     let mut runs = vec![ResidualRun::new(channels)];

@@ -58,7 +58,8 @@ impl FromStr for Detector {
     }
 }
 
-/// Parameters of [`Detector::Fused`]. Times are in steps of the model's interval.
+/// Parameters of [`Detector::Fused`]. Times are in steps of the model's interval. Deviations are in *spreads*: how far a number
+/// usually lies from normal.
 ///
 /// Do not rename this struct, [`Weighting`] or their fields: they are stored, and a baseline's id contains their `Debug`
 /// form.
@@ -67,8 +68,8 @@ impl FromStr for Detector {
 pub struct Tuning {
     /// Time constant with which a channel's level is tracked while the pump is normal, so that slow drift is not an anomaly.
     pub follow_steps: f64,
-    /// How far a tracked level may move away from its level at commissioning, in multiples of the furthest drift there. Drift
-    /// beyond that is an anomaly.
+    /// How far a tracked level may move away from its level at commissioning, in multiples of its furthest drift in commissioning.
+    /// Drift beyond that is an anomaly.
     pub follow_reach: f64,
     /// The quantile of the commissioning windows' deviations from which the thresholds are computed.
     pub quantile: f64,
@@ -81,13 +82,14 @@ pub struct Tuning {
     /// A threshold is at least this times the deviation that only [`TAIL_WINDOWS`] of the commissioning windows exceed. It
     /// takes effect after a long commissioning.
     pub tail_margin: f64,
-    /// A channel is stuck this many spreads below its usual liveliness, in logarithms.
+    /// A channel is stuck if the logarithm of its liveliness (its mean absolute change per step) is this many spreads below the
+    /// usual one.
     pub stuck_spreads: f64,
     /// Number of successive windows above the threshold that start an episode.
     pub raise_after: usize,
     /// Number of successive windows back to normal that end an episode.
     pub clear_after: usize,
-    /// A window is back to normal below this share of the threshold.
+    /// A window is back to normal if its anomaly score is below this.
     pub quiet: f64,
     /// A window is also back to normal if less than this share of the episode's greatest change is left.
     pub returned: f64,

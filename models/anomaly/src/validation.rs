@@ -2,8 +2,8 @@
 //!
 //! The validation windows are the newest share of all windows, the same ones that training uses for validation. For every
 //! model, each pump's windows are scaled by one scaler, learned from all windows of the pump as in training. Errors are
-//! counted in spreads of their channel, so that neither a channel's unit nor the scaling matters. A model that chose its
-//! best epoch by these windows has a slight advantage. Does not decide which model is used.
+//! in spreads of their channel (standard deviations of its values), so that neither a channel's unit nor the scaling matters. A
+//! model whose best epoch was chosen by these windows has a slight advantage. Does not decide which model is used.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct ValidationSet<'a> {
 #[derive(Debug)]
 struct PumpScale {
     scaler: Scaler,
-    /// Per channel: one unit of the scaler in the channel's spreads.
+    /// Per channel: how many of its spreads the scaled value 1 is.
     weights: Vec<f64>,
 }
 

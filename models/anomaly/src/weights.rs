@@ -86,7 +86,7 @@ impl Part {
     }
 }
 
-/// Before the names of the arrays of a file's second network.
+/// The prefix of the names of the second network's arrays in a file (the network of residuals).
 const SECOND_PREFIX: &str = "residual.";
 
 /// All arrays of one network: finite, and of the sizes of its shape.

@@ -1,9 +1,9 @@
 //! Collects the statistics of a pump's healthy running, window by window.
 //!
 //! The windows are read twice, so that a year of them need not be in memory. The first pass, [`Survey`], counts them and
-//! finds the channels' spans. The second pass, [`StatisticsCollector`], keeps what a baseline is computed from, for at
-//! most [`MAX_LEVEL_WINDOWS`] windows. Of a day at one reading a second, that is every window. Of a year it is every
-//! 122nd, and one step of the tracked levels then moves them as far as 122 steps.
+//! finds the channels' ranges. The second pass, [`StatisticsCollector`], keeps what a baseline is computed from, for at
+//! most [`MAX_LEVEL_WINDOWS`] windows. Of a day at one reading per second it keeps every window. Of a year it keeps every 122nd;
+//! each of them then moves the tracked levels as far as 122 windows would.
 //!
 //! Does not select the windows; the caller does.
 
@@ -18,11 +18,11 @@ use crate::{
     score::{self, ScoreInput},
 };
 
-/// The most windows that the network scores. Of more, every second, third and so on is scored.
+/// The most windows that the network scores. If there are more, only every second, third and so on is scored.
 const MAX_SCORED_WINDOWS: usize = 20_000;
 
-/// The most windows whose levels are kept: three days at one a second (83 MB for ten channels). Of more, every second,
-/// third and so on is kept.
+/// The most windows whose levels are kept: three days at one per second (83 MB for ten channels). If there are more, only every
+/// second, third and so on is kept.
 pub const MAX_LEVEL_WINDOWS: usize = 259_200;
 
 /// The most steps that are kept, the newest of all: three days at one a second.
@@ -38,10 +38,10 @@ pub struct Survey<'a> {
     detector: Detector,
     max_levels: usize,
     found: usize,
-    /// Of the windows.
+    /// The lowest and highest values in the windows.
     extremes: Extremes,
     steps: usize,
-    /// Of the steps, for a pump without windows because a channel is missing.
+    /// The lowest and highest values in the steps, for a pump that has no windows because a channel is always missing.
     step_extremes: Extremes,
 }
 
@@ -61,7 +61,7 @@ pub struct StatisticsCollector {
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
     steps: VecDeque<TimedSamples>,
-    /// A detector that judges windows needs no steps, of which a day takes twenty megabytes.
+    /// Whether steps are kept. A detector that judges windows does not need them, and a day of them takes twenty megabytes.
     keeps_steps: bool,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Survey<'a> {
         let Survey { profile, detector, max_levels, found, extremes, steps, step_extremes } = self;
         let is_enough = match detector {
             Detector::LstmAutoencoder | Detector::Fused => found >= MIN_WINDOWS,
-            // Its fit says what is missing.
+            // If there are too few steps, the fit returns the error.
             Detector::Conditional => steps > 0,
         };
         if !is_enough {

@@ -11,12 +11,12 @@ use crate::{StepInput, TimedSamples, conditional::without_outputs};
 pub struct HealthyStep {
     /// Its samples.
     pub samples: TimedSamples,
-    /// The window that ends with it. None if the pump does not run or has not settled, or if a value is missing.
+    /// The window that ends with the step. `None` if the pump does not run or has not settled, or if a value is missing.
     pub window: Option<Window>,
 }
 
 impl HealthyStep {
-    /// Returns a step as the windower placed it. Of a pump that starts or stops only the inputs are learned from.
+    /// Returns a step as the windower placed it. While the pump starts or stops it has the inputs (speed, ambient temperature) only.
     pub fn new(profile: &Profile, at: Timestamp, row: &StepRow, window: Option<Window>) -> HealthyStep {
         let samples = StepInput::of(at, row).samples();
         let samples = match row.state {
@@ -26,7 +26,7 @@ impl HealthyStep {
         HealthyStep { samples: TimedSamples { at, samples: samples.into() }, window }
     }
 
-    /// Returns the steps that these windows are made of, oldest first, each once. Each window is with its last step.
+    /// Returns the steps that these windows are made of, oldest first, each once. The last step of a window has the window.
     pub fn of_windows(
         profile: &Profile,
         windows: impl IntoIterator<Item = Window>,
@@ -36,7 +36,7 @@ impl HealthyStep {
         windows.into_iter().flat_map(move |window| {
             let rows = window.values.len() / channels;
             if last.is_some_and(|last| window.at <= last) {
-                // The times went back, as between two recordings.
+                // The times went back: another recording begins.
                 last = None;
             }
             let mut steps = Vec::new();

@@ -1,5 +1,9 @@
-//! The conditional detector's part of the decider: each step is judged as it is placed, and the detection is made when the
-//! score of the step's window has arrived, or will not arrive.
+//! The conditional detector's part of the decider. Each step is judged when it arrives. The detection is made later: when the score
+//! of the window that ends with the step has arrived, or when it is certain that there will be none.
+//!
+//! A detection combines three anomaly scores: of the step's judgement (levels given the operating point, `conditional.rs` of the
+//! crate), of the window's *stuck* channels (those that do not change), and of the window's *dynamics* (how residuals move,
+//! `dynamics.rs`). The largest is the step's.
 //!
 //! An example: a pump at one reading per second, whose vibration sensor freezes while the pump runs at constant speed.
 //!
@@ -11,13 +15,14 @@
 //! 3. When the sensor changes again the stuck score falls below `quiet` (0.35 with the default tuning), and after
 //!    `clear_after` (2) such windows the window is normal.
 //!
-//! The same window has the residuals of its steps, which the network of residuals reconstructs ([`crate::DynamicsState`]): so a flow
-//! that hunts around its usual level is seen. The largest of the three scores is the step's.
+//! The score also has the measures of the window's *residuals* (values less their predictions), which the network of residuals
+//! reconstructs ([`crate::DynamicsState`]). They show a flow that hunts around its usual level.
 //!
-//! A step without a score, because a channel is missing or the workers are overloaded, is decided by its judgement alone.
+//! A step may have no score, because a channel is missing or the workers are overloaded. Its judgement alone decides then.
 //!
-//! The judgements run ahead of the decisions, by the windows that wait for their scores. So a checkpoint needs the state after
-//! its step, which [`ConditionalDecider::state`] returns when the step is followed.
+//! While windows wait for their scores, later steps are already judged: the state of the judgements is ahead of the decisions. A
+//! checkpoint needs the state after the step that was decided on last. [`ConditionalDecider::state`] returns it when that step is
+//! taken, and the caller keeps it until then.
 
 use std::sync::Arc;
 
@@ -70,7 +75,7 @@ pub(super) struct ConditionalDecider {
     dynamics: Option<DynamicsState>,
 }
 
-/// What follows the steps, ahead of the decisions. Stored in this form.
+/// The state of the judgements, which is ahead of the decisions. Stored in this form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepState {
@@ -116,7 +121,7 @@ impl ConditionalDecider {
         ConditionalDecider { steps: StepState { conditional, residuals }, stuck: StuckPhase::default(), dynamics }
     }
 
-    /// Follows a step. Returns its judgement; none if the pump does not run or has not settled, if no channel can be judged
+    /// Takes a step. Returns its judgement; `None` if the pump does not run or has not settled, if no channel can be judged
     /// yet, or if the step is not later than the one before.
     pub(super) fn follow(&mut self, conditional: &ConditionalBaseline, step: &StepInput) -> Option<StepJudgement> {
         let samples = step.samples();
@@ -141,7 +146,7 @@ impl ConditionalDecider {
         is_judged.then_some(StepJudgement { result, residuals: window })
     }
 
-    /// Returns the state after the last step that was followed.
+    /// Returns the state after the last step that [`Self::follow`] took.
     pub(super) fn state(&self) -> &StepState {
         &self.steps
     }
@@ -171,8 +176,8 @@ impl ConditionalDecider {
             false => result.anomaly_score.min(THRESHOLD),
         };
         let mut parts = result.explains.clone();
-        // An episode of another kind is named for its own channel, unless a level deviates more. A frozen input makes levels
-        // deviate.
+        // If a level deviates more than a stuck channel, the level's channel is named. Not if the stuck channel is an input: a
+        // frozen input makes the other channels' levels deviate.
         if self.stuck.is_stuck {
             let of_stuck = with_deadband(most_stuck, baseline.tuning.quiet).max(above);
             let is_input = |(channel, stuck): (usize, &f64)| {
@@ -228,7 +233,7 @@ impl ConditionalDecider {
     }
 }
 
-/// Returns how stuck each channel is, except for a speed that is set.
+/// Returns the stuck score of each channel; 0 for a speed that an inverter holds.
 fn stuck_scores(baseline: &Baseline, score: &Score) -> Vec<f64> {
     let is_set = |index| baseline.conditional.as_ref().is_some_and(|conditional| conditional.is_set_speed(index));
     let channels = baseline.channels.iter().zip(score.channels.iter()).enumerate();

@@ -1,8 +1,8 @@
 //! The stored state of a decider, so that a pump is judged after a restart as if there had been none.
 //!
-//! It has what follows from the scores, and nothing that is in the baseline: some hundred bytes per pump as JSON, which
-//! returns every number bit for bit. Does not store it; the pump's checkpoint in `volute-actors` does, together with the
-//! window up to which it is valid.
+//! It has what the decider has learned from scores since its baseline, and nothing that is in the baseline. As JSON it has some
+//! hundred bytes per pump for the fused detector, and more for the conditional one. Every number is restored bit for bit. Does not
+//! store the state; the pump's checkpoint in `volute-actors` does, together with the time of the last window that is in it.
 
 use std::sync::Arc;
 
@@ -44,8 +44,8 @@ struct FusedMemory {
 impl Decider {
     /// Returns its state after its last decision. [`Decider::with_memory`] continues from it.
     ///
-    /// Of the conditional detector, which runs ahead of its decisions, `step_state` is the state after the step that was last
-    /// decided on ([`Decider::step_state`]); if it is none, nothing may be followed that is not decided yet.
+    /// The conditional detector judges steps ahead of its decisions. For it, `step_state` is the state after the step that was
+    /// decided on last ([`Decider::step_state`]). `None` is right only if every step that was taken is decided.
     pub fn memory(&self, step_state: Option<StepState>) -> DeciderMemory {
         let (mut fused, mut conditional) = (None, None);
         match &self.state {
@@ -66,7 +66,7 @@ impl Decider {
     }
 
     /// Creates a decider that continues from a stored state. Its decisions are the same, bit for bit, as those of the decider
-    /// that the state is of.
+    /// that stored it.
     ///
     /// Refuses a state of another baseline or version, or one that does not fit the baseline.
     pub fn with_memory(baseline: Arc<Baseline>, memory: DeciderMemory) -> Result<Decider, MemoryError> {
@@ -109,7 +109,7 @@ impl FusedMemory {
             Phase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
                 return Err(MemoryError::Shape("the episode is not one finite number per channel"));
             }
-            // Settling beyond its last step would never end.
+            // Settling ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
             Phase::Settling { done, .. } if *done >= baseline.tuning.settle_steps => {
                 return Err(MemoryError::Shape("settling is over"));
             }

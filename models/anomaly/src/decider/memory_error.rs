@@ -5,7 +5,7 @@ use crate::{ConditionalMemoryError, DynamicsError};
 /// The version of the stored form. Other versions are refused.
 pub(super) const VERSION: u32 = 1;
 
-/// The state cannot be restored by this decider.
+/// The stored state cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryError {
     /// It was written by another version of the program.
@@ -14,7 +14,7 @@ pub enum MemoryError {
         /// Its version.
         found: u32,
     },
-    /// It is of another baseline.
+    /// It belongs to another baseline.
     #[error("stored decider state of baseline {found}; expected: {expected}")]
     Baseline {
         /// The baseline of the state.

@@ -1,15 +1,15 @@
-//! A step of a pump, as a decider follows it.
+//! A step of a pump (one row of channel values), the input of a decider.
 
 use volute_plant::{Sample, StepRow, Timestamp};
 
-/// A step of a pump, in order.
+/// A step of a pump.
 #[derive(Debug, Clone, Copy)]
 pub struct StepInput<'a> {
     /// Its time.
     pub at: Timestamp,
     /// One value per channel of the profile, in its unit; NaN if missing.
     pub values: &'a [f64],
-    /// Whether the pump runs and has settled. Otherwise the step is only followed, not judged.
+    /// Whether the pump runs and has settled. Otherwise the step is not judged; only the averages of the inputs are updated.
     pub is_settled: bool,
 }
 

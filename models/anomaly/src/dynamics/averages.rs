@@ -1,16 +1,16 @@
 //! Averages of the measures over successive windows.
 //!
-//! An average over a span of T windows moves by the share 1 - e^(-1/T) towards each window, and is known once it has seen T of
-//! them.
+//! An average over a *span* of T windows is exponential: each window moves it by the share 1 - e^(-1/T) of its distance to the
+//! window's measure. It is used after T windows.
 
 use serde::{Deserialize, Serialize};
 
-/// The spans, in windows. Successive windows share 29 of 30 readings, so the first is about two independent ones and the
-/// second four. Chosen.
+/// The spans, in windows. Successive windows share 29 of 30 readings. An average with the first span contains the readings of about
+/// two independent windows, with the second span those of four. Chosen.
 pub(super) const SPANS: [f64; 2] = [15.0, 60.0];
 /// The number of spans.
 pub(super) const SPAN_COUNT: usize = SPANS.len();
-/// The smallest average that is told from none. Chosen: 1 % of the spread in commissioning.
+/// A smaller average counts as this one, so that its logarithm is finite: 1 % of the spread in commissioning. Chosen.
 const SMALLEST: f64 = 0.01;
 
 /// The averages of one measure of one channel, one per span.
@@ -37,7 +37,7 @@ impl Averages {
     /// Returns the logarithm of the average over a span; `None` until it is known.
     pub(super) fn log(&self, span: usize) -> Option<f64> {
         let Average { mean, weight } = self.0[span];
-        // 1 - 1/e, less the rounding of a sum.
+        // The weight after T windows, 1 - 1/e, rounded down.
         (weight > 0.632).then(|| mean.max(SMALLEST).ln())
     }
 

@@ -1,8 +1,8 @@
 //! What is usual for the measures of one pump, and how far they may be off.
 //!
-//! Each channel of a window has two *measures*: the error of its reconstruction, and how much it changes (`measure.rs`). Averages of
-//! a measure over some windows (a *span*, `averages.rs`) are compared by their logarithms, so that twice as much and half as much
-//! are equally far from usual. There is a limit above and one below. Each is the largest of
+//! Each channel of a window has two *measures*: the error of its reconstruction, and how much it changes (`measure.rs`). Averages
+//! of a measure over some windows (a *span*, `averages.rs`) are compared by their logarithms, so that twice as much and half as
+//! much are equally far from usual. There is a limit above and one below. Each is the largest of
 //!
 //! - twice the largest distance from the median in commissioning, upwards or downwards,
 //! - five standard deviations, because the largest of few windows says little, and
@@ -40,7 +40,8 @@ const MIN_MEASURED: f64 = 0.5;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Vote {
-    /// It is used. In the last third of commissioning, with limits from the first two thirds, its largest score was this, at most 1.
+    /// It is used. In the last third of commissioning, with limits from the first two thirds, its largest score was this, at most
+    /// 1.
     Earned(f64),
     /// It is not used. In the last third of commissioning its largest score was this, above 1: it would have raised false alarms.
     Refused(f64),

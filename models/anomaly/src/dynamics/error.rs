@@ -1,4 +1,4 @@
-//! What can be wrong with baselines, states, windows and weights.
+//! Why a baseline, a state, a window or the weights of the dynamics cannot be used.
 
 /// The version of the stored forms, of a baseline and of a state. Other versions are refused.
 pub const DYNAMICS_VERSION: u32 = 1;
@@ -9,9 +9,9 @@ pub enum DynamicsError {
     /// Commissioning was too short.
     #[error("{found} windows; expected: at least {expected}")]
     TooFew {
-        /// Windows.
+        /// The number of windows.
         found: usize,
-        /// The fewest.
+        /// The number that is needed.
         expected: usize,
     },
     /// A window, a baseline or a state is for another number of channels.

@@ -1,4 +1,7 @@
-//! The measures of a channel in a window.
+//! The two measures of a channel in a window of residuals: the error of the reconstruction, and the change between readings.
+//!
+//! A *residual* is a channel's value less its prediction by the conditional detector, in spreads (the standard deviation of the
+//! residuals in commissioning).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +12,9 @@ const MIN_PRESENT: u32 = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
-    /// [`ChannelDynamics::error`]: of the network.
+    /// [`ChannelDynamics::error`], which needs the network.
     Error,
-    /// [`ChannelDynamics::change`]: without the network.
+    /// [`ChannelDynamics::change`], which does not.
     Change,
 }
 
@@ -31,13 +34,13 @@ impl Measure {
 /// The measures of one channel in one window, in spreads of the channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChannelDynamics {
-    /// Mean absolute error of the reconstruction, less the mean error: a level that is off is judged elsewhere.
+    /// Mean absolute error of the reconstruction, after the mean error is subtracted: the conditional detector judges the mean.
     pub error: f64,
     /// Mean absolute change from one reading to the next.
     pub change: f64,
 }
 
-/// The measures of one window: one per channel of the profile, `None` where too little was measured.
+/// The measures of one window: one per channel of the profile, `None` for a channel with too many missing values.
 pub type WindowDynamics = Vec<Option<ChannelDynamics>>;
 
 /// Returns the measures of a channel, over the values that are present.

@@ -1,4 +1,8 @@
-//! The network, and the scoring of windows with it.
+//! The network of residuals, and the measuring of windows with it.
+//!
+//! A *residual* is a channel's value less its prediction by the conditional detector, in spreads. The network is an LSTM
+//! autoencoder: it reconstructs windows of 30 readings' residuals, and each channel's error and change are measured (`measure.rs`).
+//! A missing residual enters the network as 0, the expected value.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -15,7 +19,7 @@ use crate::{
     weights::{Shape, Weights},
 };
 
-/// Hidden units of the encoder and of the decoder. As in the recipe of the network of raw channels.
+/// Hidden units of the encoder and of the decoder. The default of [`crate::Recipe::units`].
 const UNITS: usize = 64;
 /// Windows per pass through the network.
 const BATCH: usize = 32;
@@ -29,7 +33,7 @@ struct NetworkData {
     weights: Weights,
 }
 
-/// Scores windows. It has its own copy of the weights and its own buffers; each worker has one.
+/// Measures windows. It has its own copy of the weights and its own buffers; each worker has one.
 #[derive(Debug)]
 pub struct DynamicsScorer {
     network: DynamicsNetwork,
@@ -92,7 +96,8 @@ impl DynamicsScorer {
         &self.network
     }
 
-    /// Scores windows of any pumps of the profile, in their order. A window's measures do not depend on the others.
+    /// Measures windows of any pumps of the profile. Returns one result per window, in their order. A window's measures do not
+    /// depend on the other windows.
     pub fn score<W: Borrow<ResidualWindow>>(&mut self, windows: &[W]) -> Result<Vec<WindowDynamics>, DynamicsError> {
         let channels = self.network.channels();
         if let Some(window) = windows.iter().map(Borrow::borrow).find(|window| window.channels() != channels) {

@@ -1,7 +1,8 @@
-//! The dynamics of one pump, live: takes the measures of its windows in order and judges each.
+//! The live dynamics of one pump: takes the *measures* of its windows (`measure.rs`) in order and judges each.
 //!
-//! An episode begins with a score above 1. It ends when the score has been below 0.85 for 30 windows: then no reading of the window
-//! that raised it is in the last one.
+//! The score of a window is the largest distance of an averaged measure from its usual value, over its limit (`baseline.rs`). An
+//! episode begins with a score above 1. It ends when the score has been below 0.85 for 30 windows: the last window then has no
+//! reading in common with the last window that was anomalous.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ struct ChannelState {
 pub struct DynamicsResult {
     /// The largest distance of a measure from what is usual, over its limit: above 1 is anomalous. 0 while nothing can be judged.
     pub score: f64,
-    /// Whose it is; `None` while nothing can be judged.
+    /// The channel and the measure with that distance; `None` while nothing can be judged.
     pub suspect: Option<Suspect>,
     /// Whether an episode is open.
     pub in_episode: bool,
@@ -55,12 +56,12 @@ pub struct Suspect {
     pub channel: usize,
     /// The measure with the score.
     pub measure: Measure,
-    /// Whether the measure is larger than usual. A smaller one is of a sensor that is stuck or slow.
+    /// Whether the measure is larger than usual. A smaller one indicates a sensor that is stuck or slow.
     pub is_high: bool,
 }
 
 impl DynamicsState {
-    /// Creates the state of a pump of which nothing was seen yet.
+    /// Creates the state of a pump without any window yet.
     pub fn new(baseline: &DynamicsBaseline) -> DynamicsState {
         DynamicsState {
             version: DYNAMICS_VERSION,

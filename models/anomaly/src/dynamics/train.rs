@@ -1,6 +1,8 @@
-//! Trains the network on residuals of healthy pumps.
+//! Trains the network on the residuals of healthy pumps.
 //!
-//! Each step takes 64 windows at random places of all runs. A missing residual is 0, which is what is expected, and has no error.
+//! A *residual* is a channel's value less its prediction, in spreads; a *run* has the residuals of successive readings. Each
+//! training step takes 64 windows of 30 readings at random places of all runs. A missing residual enters the network as 0, the
+//! expected value, and its error does not count.
 
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use crate::{
 
 /// Windows per step.
 const BATCH: usize = 64;
-/// The progress is reported after this many steps.
+/// The progress is reported each time after this many steps.
 const REPORT_STEPS: usize = 100;
 
 /// Successive residuals of one healthy pump, without gaps, stops, or times outside of its known range.

@@ -1,13 +1,15 @@
-//! Collects a pump's residuals and cuts windows from them.
+//! Collects a pump's residuals (values less their predictions by the conditional detector) and cuts windows of 30 readings from
+//! them.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// The readings of a window.
+/// The number of readings in a window.
 pub const DYNAMICS_WINDOW: usize = 30;
 
-/// The last residuals of a pump. Stored in this form, or begun anew after a restart: it is full again after 30 readings.
+/// The residuals of a pump's last readings, at most 30. Stored in this form. If it is not restored after a restart, it is complete
+/// again after 30 readings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualHistory {
@@ -25,7 +27,7 @@ pub struct ResidualWindow {
 }
 
 impl ResidualHistory {
-    /// Creates the history of a pump of which nothing was seen yet.
+    /// Creates the history of a pump without any reading yet.
     pub fn new(channels: usize) -> ResidualHistory {
         ResidualHistory { channels, values: VecDeque::new() }
     }
@@ -53,7 +55,7 @@ impl ResidualHistory {
         (self.values.len() == size).then(|| ResidualWindow { channels: self.channels, values: values() })
     }
 
-    /// Begins anew: after a gap or a stop, and while the pump is outside of its known range
+    /// Removes all residuals: after a gap or a stop, and while the pump runs at a speed outside of those of commissioning
     /// ([`crate::ConditionalResult::outside_known_range`]), where its residuals say little.
     pub fn interrupt(&mut self) {
         self.values.clear();
