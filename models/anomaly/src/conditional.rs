@@ -7,7 +7,7 @@
 //! The words of these modules:
 //!
 //! - An *input* is a channel that says under which conditions the pump runs: speed, ambient temperature, and flow as the
-//!   load of the motor. An *output* is a channel that is predicted from the inputs, and judged.
+//!   load of the motor. An *output* is a channel that is predicted from the inputs, and judged. The flow is both.
 //! - A *term* is a function of the inputs, such as the squared speed averaged over 20 minutes. The prediction of an output
 //!   is a weighted sum of the terms; finding the *weights* is the *regression*.
 //! - The *residual* is the measured value less the prediction, in the channel's unit. The *spread* is the standard deviation
@@ -86,8 +86,8 @@ pub use table::TimedSamples;
 
 use volute_plant::{Profile, Sample};
 
-/// Returns the samples of the inputs; the outputs become missing. For a pump that starts or stops: its outputs are not to be
-/// learned from.
+/// Returns the samples with all outputs missing; speed and ambient temperature are kept. For a pump that starts or stops, whose
+/// outputs are not learned from.
 pub(crate) fn without_outputs(profile: &Profile, samples: Vec<Sample>) -> Vec<Sample> {
     let outputs = channels::Channels::of(profile, channels::OperatingPoint::Speed).outputs;
     let is_output = |channel: usize| outputs.iter().any(|output| output.channel == channel);

@@ -1,18 +1,20 @@
 //! The autoencoder as one fused kernel over plain slices, forward and backward.
 //!
-//! `window → LSTM → last hidden state, repeated → LSTM → linear → window`, without a graph, and without allocation once
-//! the buffers have grown. Does not have optimisers and losses (`network.rs`, which makes the kernel an operation of
-//! candle's graph) or threads (each worker has its own kernel).
+//! `window → LSTM → last hidden state, repeated → LSTM → linear → window`, without a graph of operations, and without
+//! allocation once the buffers have grown. The first LSTM is the *encoder*, the second the *decoder*, the linear layer the
+//! *head*. Does not have optimisers and losses (`network.rs`, which makes the kernel an operation of candle's graph) or
+//! threads (each worker has its own kernel).
 //!
 //! **Shapes.** Windows, reconstructions and their gradients are `[row][step][channel]`, scaled, in one slice; a row is
 //! one window. Weights are in the layout of [`crate::weights::Part`]: kernels `[input][gate * units + unit]`, gates in
 //! the order of Keras.
 //!
-//! **Layout.** Units are in groups of `L`, the number of lanes of a vector; the last group is padded with zeros. A
-//! group's four gates are adjacent: a kernel is `[group][input][gate][lane]`, a bias `[group][gate][lane]`, a state
-//! `[row][group][lane]`. One pass over a group's panel, first for the readings, then for the hidden state, computes the
-//! four sums of the group's cells. `R` rows are computed together, so that a weight is loaded once for all of them, and
-//! `4 R` independent sums hide the latency of an addition. With AVX-512 `L` is 16 and `R` 4, with AVX2 8 and 2, otherwise
+//! **Layout.** A unit is one LSTM cell with its four gates (input, forget, candidate, output). Units are in groups of `L`, the
+//! number of lanes (numbers) of a SIMD vector; the last group is padded with zeros. A group's four gates are adjacent: a
+//! kernel is `[group][input][gate][lane]`, a bias `[group][gate][lane]`, a state `[row][group][lane]`. The weights of one
+//! group are its *panel*. One pass over the panel, first for the readings, then for the hidden state, computes the four sums
+//! of the group's cells. `R` rows are computed together, so that a weight is loaded once for all of them, and `4 R`
+//! independent sums hide the latency of an addition. With AVX-512 `L` is 16 and `R` 4, with AVX2 8 and 2, otherwise
 //! 4 and 2 (`simd.rs`). The decoder's input is the same at every step, so its contribution is computed once per window.
 //!
 //! **Order.** A batch is split into blocks of [`BLOCK`] rows, whose states stay in the L2 cache. A group's weights stay
@@ -26,8 +28,8 @@
 //! the reconstruction within 1e-5 of candle-nn's layers. Sums use fused multiply-add if the machine has it. So the last
 //! bits differ between kinds of machine, but never between runs or batches on one machine.
 //!
-//! **Tests.** Against candle-nn's LSTM, forward to 1e-5 and backward to 1e-4, and against central differences in f64, at
-//! sizes that fill no vector and no block, for each kind of vector that the machine has.
+//! **Tests** compare it with candle-nn's LSTM (forward within 1e-5, backward within 1e-4) and with central differences in f64,
+//! at sizes that are no multiple of a vector or a block, for each kind of vector that the machine has.
 #![allow(clippy::needless_range_loop, reason = "one index is used for several arrays, and all loops unroll")]
 
 mod backward;
@@ -46,7 +48,7 @@ use packed::Packed;
 use simd::{Avx2, Avx512};
 use simd::{Portable, Simd};
 
-/// Windows that are computed together in a step.
+/// Number of windows in a block: all windows of a block are computed before the next step.
 const BLOCK: usize = 32;
 
 /// The kernel with its packed weights and its buffers; one per worker.

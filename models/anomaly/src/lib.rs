@@ -7,14 +7,14 @@
 //! 2. *Commissioning* learns a pump's [`Baseline`] from windows of its healthy running: its scaler, the usual levels of
 //!    its channels and their spreads, and its thresholds. The network is not changed.
 //! 3. A [`Scorer`] scales windows by their pumps' baselines, reconstructs them in one batch, and returns how far each
-//!    channel's reconstruction is off and where the channel stands ([`Score`]).
+//!    channel's reconstruction is off, and which level the channel has ([`Score`]).
 //! 4. A [`Decider`], one per pump, turns the pump's scores into detections.
 //!
 //! A window's score is the same, bit for bit, in any batch, so an evaluation and a live node agree.
 //!
-//! Two further detectors judge a pump given its operating point, so that a level or a swing is told from what the speed, the load and
-//! the ambient temperature explain: `conditional.rs` by levels, and on its residuals `dynamics.rs` by what leaves every level where it
-//! is.
+//! The default detector first predicts each channel from the pump's operating point (speed, load, ambient temperature).
+//! `conditional.rs` judges averages of the *residuals*, the values less their predictions. `dynamics.rs` judges how the residuals
+//! move: it finds faults that change no average, such as a flow that swings.
 //!
 //! Does not make windows from readings (`volute-plant`), select normal windows, or use threads and queues
 //! (`volute-actors`). Only one module uses candle: the training (`network.rs`). Scoring runs on a kernel of this crate.

@@ -16,7 +16,8 @@ pub struct HealthyStep {
 }
 
 impl HealthyStep {
-    /// Returns a step as the windower placed it. While the pump starts or stops it has the inputs (speed, ambient temperature) only.
+    /// Returns a step as the windower placed it. While the pump starts or stops, the step has the inputs (speed, ambient
+    /// temperature) only.
     pub fn new(profile: &Profile, at: Timestamp, row: &StepRow, window: Option<Window>) -> HealthyStep {
         let samples = StepInput::of(at, row).samples();
         let samples = match row.state {

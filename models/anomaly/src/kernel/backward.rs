@@ -46,7 +46,7 @@ struct Gradients<const L: usize> {
     cells: Vec<[f32; L]>,
     /// For the sums of the gates in a step: `[row][group]`.
     gates: Vec<Gates<L>>,
-    /// The same, summed over all steps.
+    /// Those for the sums of the gates, added up over all steps.
     total: Vec<Gates<L>>,
 }
 

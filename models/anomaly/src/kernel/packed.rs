@@ -1,13 +1,13 @@
 //! The network's weights and gradients in the kernel's memory layout, and back.
 //!
-//! `L` is the number of lanes of a SIMD vector. Outputs are in groups of `L`, the last one padded with zeros; a group's gates are
-//! adjacent. The values of one group and one input are a panel, `[gate][lane]`. So an array `[input][gate * units + unit]` becomes
+//! `L` is the number of lanes (numbers) of a SIMD vector. Outputs are in groups of `L`, the last one padded with zeros. A group's
+//! gates (the four sums of an LSTM cell) are adjacent. The values of one group and one input are a panel, `[gate][lane]`. So an array `[input][gate * units + unit]` becomes
 //! panels `[group][input][gate][lane]`, and a pass over one group reads memory in order. Gradients have the same layout.
 
 use super::math::{CANDIDATE, GATE};
 use crate::weights::{Part, Shape};
 
-/// Four vectors: mostly the gates of a group of cells, in Keras' order: input, forget, candidate, output.
+/// Four vectors. For a group of cells they are the gates, in Keras' order: input, forget, candidate, output.
 pub(super) type Gates<const L: usize> = [[f32; L]; 4];
 
 /// Weights are stored times these, so that the activation functions in [`super::math`] need only powers of 2.
@@ -107,7 +107,7 @@ fn pack<const L: usize, const G: usize>(
     }
 }
 
-/// The inverse, without factors.
+/// The inverse of [`pack`], without factors.
 fn unpack<const L: usize, const G: usize>(panels: &[[[f32; L]; G]], outputs: usize, array: &mut [f32]) {
     let groups = outputs.div_ceil(L);
     for (group, panels) in panels.chunks_exact(panels.len() / groups).enumerate() {
