@@ -306,8 +306,8 @@ struct AnomalyScore {
     /// The highest of its scores; 1 is the threshold.
     value: f64,
     /// Each channel's contribution before it is normalised: its squared deviation in its own spreads, or its stuck score. For
-    /// reconstruction errors it also grows with the deviation of the channel's level. Not weighted: which sensor caused an anomaly is a different
-    /// question from whether there is one.
+    /// reconstruction errors it also grows with the deviation of the channel's level. The channels' weights are not applied:
+    /// they decide whether there is an anomaly, not which sensor shows it.
     parts: Vec<f64>,
     /// Whether the score is that of a stuck channel.
     stuck: bool,

@@ -130,7 +130,7 @@ impl Model {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the first 12 hex digits of a SHA-256 over everything that decides a reconstruction. Two models with one
+    /// Returns the first 12 hex digits of a SHA-256 over everything that a reconstruction depends on. Two models with the same
     /// network id reconstruct every scaled window identically.
     pub fn network_id(&self) -> &str {
         self.0.id.rsplit('-').next().unwrap_or_default()
@@ -141,7 +141,7 @@ impl Model {
         &self.0.manifest
     }
 
-    /// Returns the baseline of the one pump that it was trained on, if it was one.
+    /// Returns the baseline of the pump that it was trained on; `None` if it was trained on several pumps.
     pub fn baseline(&self) -> Option<&Arc<Baseline>> {
         self.0.baseline.as_ref()
     }

@@ -1,14 +1,14 @@
 //! The network's weights: names and sizes of the arrays, initial values, and the serialized form.
 //!
-//! Plain vectors, so that `files.rs` and `kernel.rs` do not need candle. Does not know what the weights mean for a
-//! window (`kernel.rs`) or where the bytes are stored (`files.rs`).
+//! The arrays are plain vectors, so that `files.rs` and `kernel.rs` do not need candle. Does not apply the weights to windows
+//! (`kernel.rs`), and does not store their bytes (`files.rs`).
 
 use std::{f64::consts::TAU, ops::Range};
 
 use rand::{Rng, RngExt};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 
-/// The sizes that determine all others of a network.
+/// The sizes of a network, which determine the sizes of its arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// Channels of a step.
@@ -26,8 +26,9 @@ impl Shape {
     }
 }
 
-/// One array of the network. Kernels multiply a row vector from the right: `[inputs, outputs]`. The four gates of a cell
-/// are adjacent, in the order of Keras: input, forget, candidate, output.
+/// One array of the network. A kernel (matrix of weights) has the dimensions `[inputs, outputs]`: a row vector of inputs times
+/// the kernel is a row vector of outputs. The outputs of an LSTM are its four gates, one after the other, in the order of
+/// Keras: input, forget, candidate, output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     EncoderInput,
@@ -115,8 +116,8 @@ pub(crate) enum WeightsError {
 }
 
 impl Weights {
-    /// Returns initial values as in Keras: Glorot-uniform kernels, orthogonal recurrent kernels, and biases of zero, except
-    /// for the forget gates, which have one.
+    /// Returns initial values as in Keras: Glorot-uniform kernels, orthogonal recurrent kernels, and biases of 0, except for the
+    /// biases of the forget gates, which are 1.
     pub(crate) fn random(shape: Shape, rng: &mut impl Rng) -> Weights {
         let mut draw = |part: Part| {
             let dims = part.dims(shape);

@@ -83,7 +83,7 @@ pub(super) struct OutputBaseline {
     pub magnitude: f64,
     /// The variance of the noise: half the mean squared change of the residual from one reading to the next.
     pub noise: f64,
-    /// The variance of slow changes for which commissioning was too short. 0 if the output is no temperature.
+    /// For a temperature: the variance of slow changes that a short commissioning has not shown. 0 for other outputs.
     pub unknown: f64,
 }
 
@@ -93,7 +93,8 @@ pub(super) struct OutputBaseline {
 pub(super) struct ScaleBaseline {
     /// The covariance of the averages of the outputs' residuals.
     pub covariance: Symmetric,
-    /// For each output: how much its variance grows with the squared speed change.
+    /// For each output: how much its variance grows with the square of the speed's change
+    /// ([`super::features::InputFilter::squared_change`]).
     #[serde(with = "packed::f64s")]
     pub ramp_factors: Vec<f64>,
     /// For each output: the absolute z above which it is anomalous.

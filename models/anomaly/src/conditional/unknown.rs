@@ -12,9 +12,9 @@
 //! The prediction of a channel that has the weight w on a term is uncertain by w times the term's error.
 //!
 //! Example: a bearing has the weight 5 K on a heat term with variance 0.04 and T = 1200 s. At the start the prediction is
-//! uncertain by 5 · √0.04 = 1 K, after 20 minutes by 0.37 K, and after an hour by 0.05 K. Then the speed is missing, of which a
-//! last value is useful for a minute. An error of 2 K enters the average: 5 % of it in one minute, so that the prediction is
-//! uncertain by 0.14 K, and after 20 minutes by 1.3 K.
+//! uncertain by 5 · √0.04 = 1 K, after 20 minutes by 0.37 K, and after an hour by 0.05 K. Then the speed is missing, whose last
+//! value is useful for a minute. Two standard deviations of the term are an error of 5 · 2 · √0.04 = 2 K. About 5 % of it enters
+//! the average in one minute: the prediction is then uncertain by 0.14 K, and after 20 minutes by 1.3 K.
 
 use serde::{Deserialize, Serialize};
 

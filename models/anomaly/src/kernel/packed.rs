@@ -1,8 +1,9 @@
 //! The network's weights and gradients in the kernel's memory layout, and back.
 //!
 //! `L` is the number of lanes (numbers) of a SIMD vector. Outputs are in groups of `L`, the last one padded with zeros. A group's
-//! gates (the four sums of an LSTM cell) are adjacent. The values of one group and one input are a panel, `[gate][lane]`. So an array `[input][gate * units + unit]` becomes
-//! panels `[group][input][gate][lane]`, and a pass over one group reads memory in order. Gradients have the same layout.
+//! gates (the four sums of an LSTM cell) are adjacent. The values of one group and one input are a panel, `[gate][lane]`.
+//! So an array `[input][gate * units + unit]` becomes panels `[group][input][gate][lane]`, and a pass over one group reads
+//! memory in order. Gradients have the same layout.
 
 use super::math::{CANDIDATE, GATE};
 use crate::weights::{Part, Shape};
