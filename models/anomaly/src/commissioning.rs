@@ -171,9 +171,9 @@ pub struct HealthyStatistics {
     scaler: Scaler,
     /// Every `stride`th window is in `levels`.
     stride: usize,
-    /// One row of channels per window.
+    /// The levels and liveliness of the channels: one row of channels per window. The errors are 0.
     levels: Vec<ChannelScore>,
-    /// The same for the scored windows, with their errors.
+    /// The complete scores of the windows that the network scored: one row of channels per window.
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
     /// The newest steps, including those in which the pump does not run; empty for a detector that judges windows.
@@ -335,7 +335,7 @@ fn min_spreads(profile: &Profile, scaler: &Scaler) -> Vec<f64> {
     pairs.map(|(c, span)| (0.5 * c.resolution / (span.max - span.min)).clamp(f64::MIN_POSITIVE, 0.5)).collect()
 }
 
-/// Returns channel baselines with their weights and smallest spreads only.
+/// Returns channel baselines that have their weights and smallest spreads; everything else is 0.
 fn initial_channels(profile: &Profile, scaler: &Scaler, settings: &Commissioning) -> Vec<ChannelBaseline> {
     let weights = &settings.tuning.weights;
     let initial = |(channel, min_spread): (&volute_plant::Channel, f64)| ChannelBaseline {

@@ -102,7 +102,7 @@ enum Phase {
         above: usize,
     },
     Episode(Episode),
-    /// New levels are being learned after an episode that ended at other levels. `done`: steps so far.
+    /// New levels are being learned after an episode that ended at other levels than it began. `done`: steps so far.
     Settling {
         done: u32,
         /// The episode, in case it only paused. None in the memory of an older version.
@@ -131,7 +131,7 @@ struct Episode {
     peak: f64,
     /// The weighted deviations of the long levels in the window with the highest score: the episode's greatest change.
     change: Vec<f64>,
-    /// Whether the highest score is that of a stuck channel. Such an episode does not end by a return of levels.
+    /// Whether the highest score is that of a stuck channel. Such an episode ends only when the score falls below `quiet`.
     stuck: bool,
     /// Number of successive windows that were back to normal.
     #[serde(rename = "back")]

@@ -27,7 +27,7 @@ impl LevelTracker {
         LevelTracker { levels: anchors.clone(), anchors, max_drifts, share: 1.0 / tuning.follow_steps }
     }
 
-    /// For input of every `every`th step only: one step moves the levels as far as `every` steps would.
+    /// For a tracker that gets only one of `every` steps: this step moves the levels as far as `every` steps would.
     pub(crate) fn striding(self, every: usize) -> LevelTracker {
         let every = i32::try_from(every).unwrap_or(i32::MAX);
         let share = if every == 1 { self.share } else { 1.0 - (1.0 - self.share).powi(every) };
@@ -62,7 +62,7 @@ impl LevelTracker {
         }
     }
 
-    /// Follows one step without a limit. Commissioning determines the maximum drift with it.
+    /// Follows one step without a limit on the drift. Commissioning finds the furthest drift with it.
     pub(crate) fn follow_unbounded(&mut self, scores: &[ChannelScore]) {
         for (level, score) in self.levels.iter_mut().zip(scores) {
             *level += self.share * (score.short - *level);

@@ -1,5 +1,5 @@
 //! The live detector of one pump: takes the pump's readings in order and judges each. It has one baseline, so one kind of
-//! operating point (speed, current or none); `state.rs` changes between two of them when the speed is lost.
+//! operating point (speed, current or none). `state.rs` switches to a second detector when the speed is lost.
 //!
 //! One reading's way through [`Detector::step`]:
 //!
@@ -258,8 +258,8 @@ impl Detector {
         for (residual, expected) in residuals.iter_mut().zip(&expected) {
             *residual -= expected;
         }
-        // Without an operating point this reading has no residuals. The averages of earlier ones are judged, for which the
-        // current speed does not matter.
+        // Without an operating point this reading has no residuals, and the averages of earlier residuals are judged. Only what
+        // was unknown of the inputs' history makes those uncertain, not the missing value itself.
         let what = if baseline.channels.lacks_operating_point(samples) { Of::History } else { Of::All };
         let unknown: Vec<f64> = regressions
             .iter()

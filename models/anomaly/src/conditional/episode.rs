@@ -18,9 +18,10 @@
 //! - A longer one: less than 25 % is left in the mean of the last readings (`recent.rs`). These readings cover half the time of
 //!   the shortest scale at which the change is anomalous too, and at least half the time of the scale that raised it, divided
 //!   by the square of the peak score: the larger a change, the fewer readings show that it is gone. The average that raised the
-//!   episode would remember a large change for hours. A mean over less time is noisier: it would end the episode of a slow
-//!   fault and begin another one many times. A score below 0.5 must last as long. If the levels are not learned, the same
-//!   channel begins an episode above 0.7 for the time of that scale: an intermittent fault comes back.
+//!   episode contains a large change for hours. A mean over less time is noisier: it would end the episode of a slow fault and
+//!   begin another one many times. A score below 0.5 must last for the same time. If the levels are not learned afterwards, the
+//!   same channel begins an episode above 0.7 instead of 1 for the time of the scale that raised this one, because an
+//!   intermittent fault comes back.
 //!
 //! No episode ends while the pump runs at a speed outside of those of commissioning, or while the speed or the channel that
 //! raised the episode is missing: nothing is known of the fault then. Readings without speed are ignored: they do not begin the
@@ -37,7 +38,7 @@
 //! | 312 s | 0.9 | 9 % | |
 //! | 313 s | 0.8 | 8 % | the episode ends; levels are learned until 403 s |
 //!
-//! An episode of a standing fault does not end, and nothing is learned from it.
+//! An episode of a lasting fault does not end, and nothing is learned during an episode.
 //!
 //! Does not compute scores; see `judgement.rs`.
 
@@ -86,7 +87,7 @@ pub(super) struct Episode {
     change: Vec<f64>,
     /// The means of the last residuals, which show how much of the change is left.
     recent: RecentMeans,
-    /// For how many readings, and seconds, the pump has been back.
+    /// For how many successive readings, and seconds, the pump has been back.
     quiet_readings: u32,
     quiet_s: f64,
 }

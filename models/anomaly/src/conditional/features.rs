@@ -7,7 +7,7 @@
 //!
 //! Example: a speed of 1000 rpm, then 1200 rpm, read with some jitter. The range is 800 to 1200 rpm, so x is 0, then 1:
 //!
-//! | at | speed | EWMA_60 | its change term, (s - EWMA_60) / 200 |
+//! | at | speed | EWMA_60 | the term of the speed change, (s - EWMA_60) / 200 |
 //! | --- | --- | --- | --- |
 //! | 0.0 s | 1000 | 1000 | 0 |
 //! | 1.1 s | 1200 | 1003.6 | 0.98 |
@@ -198,7 +198,7 @@ impl InputFilter {
         self.speed.as_ref().map(|filter| filter.last)
     }
 
-    /// Returns the square of the speed's distance from its average over 60 s, in half ranges: how fast the speed changes.
+    /// Returns how fast the speed changes: the square of its distance from its average over 60 s, as a share of half the range.
     pub(super) fn squared_change(&self, range: &OperatingRange) -> f64 {
         match (&self.speed, range.speed) {
             (Some(filter), Some(range)) => ((filter.last - filter.averages[2]) / range.half()).powi(2),

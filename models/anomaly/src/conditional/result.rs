@@ -11,7 +11,8 @@
 pub struct ConditionalResult {
     /// The largest |z| over its threshold: above 1 is anomalous. 0 while no channel can be judged.
     pub anomaly_score: f64,
-    /// The index in the profile of the channel that explains the most (`explains`). Of no meaning while no channel can be judged.
+    /// The index in the profile of the channel that explains the most (`explains`). It has no meaning while no channel can be
+    /// judged.
     pub blamed: usize,
     /// One per channel of the profile: how much of the deviation it explains. For a judged channel: by how much the squared
     /// distance of the channels from normal would be smaller without it. For an input: by how much it would be smaller if the

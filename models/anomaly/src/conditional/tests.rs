@@ -30,7 +30,7 @@ struct Episodes<'a> {
     began: Vec<(Timestamp, usize)>,
     judged: usize,
     anomalous: usize,
-    /// The number of readings outside of the known speeds.
+    /// The number of readings at speeds outside of those of commissioning.
     outside: usize,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn baseline(is_fast: bool) -> ConditionalBaseline {
     baseline
 }
 
-/// Returns the results of the readings with other samples.
+/// Returns the results for the readings with changed samples.
 fn results(rows: &[TimedSamples], change: impl Fn(usize, &mut [Sample])) -> Vec<Option<ConditionalResult>> {
     let (baseline, mut state) = (&WATCHED.baseline, WATCHED.state.clone());
     let step = |(index, row): (usize, &TimedSamples)| {
@@ -107,7 +107,7 @@ proptest! {
                 samples[channel] = Sample::Good(value + constant);
             }
         });
-        // Outside of the known speeds it may be hidden.
+        // At a speed outside of those of commissioning the fault may be hidden.
         prop_assume!(results[from - 60..].iter().flatten().all(|result| !result.outside_known_range));
         let first = results.iter().flatten().find(|result| result.in_episode).expect("an episode");
         prop_assert_eq!(first.blamed, channel);

@@ -132,7 +132,7 @@ pub(super) struct ConditionalTuning {
 
     /// A threshold is at least this many times the largest z to be expected by chance. The rule is statistics, the factor chosen.
     pub chance_factor: f64,
-    /// With n independent residuals in commissioning this is multiplied by √(1 + few_factor / n), because a standard deviation
+    /// With n independent residuals in commissioning this is multiplied by √(1 + `few_factor` / n), because a standard deviation
     /// from few values is uncertain, and a largest value even more. The rule is statistics, the factor chosen.
     pub few_factor: f64,
     /// A threshold is at least this many times the largest z of commissioning. Chosen.

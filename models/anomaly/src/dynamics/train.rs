@@ -50,7 +50,7 @@ impl Default for DynamicsTraining {
 /// The network cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum DynamicsTrainError {
-    /// No run has a window, or a run is of another profile.
+    /// No run with this number of channels has 30 readings.
     #[error("no run of {channels} channels has {DYNAMICS_WINDOW} readings")]
     NoWindow {
         /// Channels of the profile.

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::weights::Shape;
 
-/// Windows whose sums with the head's weights are computed together, one vector each.
+/// Number of windows for which the head's outputs are computed together, one vector each.
 const HEAD_ROWS: usize = 8;
 
-/// The result of one forward pass.
+/// The states of all cells after one forward pass.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ForwardState<const L: usize> {
     pub(super) encoder: LayerStates<L>,

@@ -79,13 +79,13 @@ fn figures(seed: u64, lost: Lost) -> Figures {
     Figures { healthy, season, faults: FAULTS.into_iter().map(delay).collect() }
 }
 
-/// What the readings lack.
+/// Which values of the readings are missing.
 #[derive(Debug, Clone, Copy)]
 enum Lost {
     Nothing,
     /// Channels in commissioning, and channels later.
     Channels(&'static [usize], &'static [usize]),
-    /// This share of all cells.
+    /// This share of all values, at random.
     Cells(f64),
 }
 
@@ -142,7 +142,7 @@ fn measure(name: &str, lost: Lost) {
     }
 }
 
-/// Returns the readings judged and in an episode, in two days after a commissioning of some hours.
+/// Returns the number of readings that are judged and of those in an episode, in two days after a commissioning of some hours.
 fn short(seed: u64, interval_s: f64, hours: f64, refits: bool) -> (usize, usize) {
     let mut pump = Pump::new(seed, interval_s);
     let mut healthy = pump.run(hours * HOUR_S);
@@ -159,7 +159,7 @@ fn short(seed: u64, interval_s: f64, hours: f64, refits: bool) -> (usize, usize)
             passed_s += interval_s;
             episodes.watch(std::slice::from_ref(&row));
             if episodes.state.in_episode() {
-                // An episode puts the refit off.
+                // During an episode the baseline is not learned again.
                 until_s += interval_s;
             } else {
                 rows.push(row);

@@ -77,7 +77,7 @@ pub(crate) struct Pump {
     pub demand_range: [f64; 2],
     /// Whether the pump is on.
     pub is_on: bool,
-    /// The greatest time by which a reading is early or late.
+    /// By how many seconds a reading may be early or late.
     pub jitter_s: f64,
 }
 

@@ -37,7 +37,7 @@ fn commissioned() -> (Arc<Baseline>, Vec<TimedSamples>, Pump) {
     (Arc::new(baseline), rows, pump)
 }
 
-/// The score of a window in which this channel does not move, if one does not.
+/// The score of a window; the channel `stuck`, if there is one, does not change in it.
 fn score(stuck: Option<usize>) -> Score {
     let channel = |channel| ChannelScore {
         liveliness: if stuck == Some(channel) { 0.01 } else { 0.2 },
