@@ -105,7 +105,7 @@ enum Phase {
     /// New levels are being learned after an episode that ended at other levels than it began. `done`: steps so far.
     Settling {
         done: u32,
-        /// The episode, in case it only paused. None in the memory of an older version.
+        /// The episode that has ended. It continues if its change returns. `None` in a state that an older version stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         paused: Option<Box<Paused>>,
     },
@@ -142,7 +142,7 @@ struct Episode {
 }
 
 impl Decider {
-    /// Creates a decider without history.
+    /// Creates the decider of a pump without any step yet.
     pub fn new(baseline: Arc<Baseline>) -> Decider {
         let state = match (baseline.detector, &baseline.conditional) {
             (Detector::Conditional, Some(conditional)) => {

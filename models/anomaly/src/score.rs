@@ -15,7 +15,7 @@ use crate::{
     weights::Weights,
 };
 
-/// Windows per pass through the network. Larger batches are not faster, and do not fit into a cache.
+/// Windows per pass through the network. Larger batches do not fit into the processor's cache, and are not faster.
 const BATCH: usize = 32;
 
 /// A window to be scored, with the scaler of its pump.
@@ -199,8 +199,8 @@ impl Scorer {
         Ok(&self.autoencoder.scores)
     }
 
-    /// Reconstructs `windows` blank windows in batches, as [`Scorer::score`] does. Warms up the buffers, and lets a caller
-    /// measure the duration.
+    /// Reconstructs `windows` windows of constant values in batches, like [`Scorer::score`]. The buffers grow to the size that is
+    /// needed, and a caller can measure the duration.
     pub fn warm_up(&mut self, windows: usize) {
         self.autoencoder.warm_up(windows);
     }

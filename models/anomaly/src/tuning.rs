@@ -9,12 +9,12 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use volute_plant::Quantity;
 
-/// A method that turns scores into detections.
+/// An algorithm that decides from readings and scores whether a pump is normal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
-    /// The recipe's method: a window is anomalous while its reconstruction loss is above a quantile of the training windows'
-    /// losses.
+    /// The simplest: a window is anomalous if its reconstruction loss is above a quantile (99 % by default) of the losses of the
+    /// commissioning windows.
     LstmAutoencoder,
     /// Compares each channel's reconstruction error and level with those of the pump while it was healthy. An episode remembers
     /// what has changed. Does not know the operating point.

@@ -56,7 +56,7 @@ impl StepJudgement {
         self.result.in_episode
     }
 
-    /// Whether the pump runs at a speed that was not seen in commissioning, and is judged less strictly.
+    /// Whether the pump runs at a speed outside of those of commissioning, or did so minutes ago. It is then judged less strictly.
     pub fn outside_known_range(&self) -> bool {
         self.result.outside_known_range
     }
@@ -176,8 +176,8 @@ impl ConditionalDecider {
             false => result.anomaly_score.min(THRESHOLD),
         };
         let mut parts = result.explains.clone();
-        // If a level deviates more than a stuck channel, the level's channel is named. Not if the stuck channel is an input: a
-        // frozen input makes the other channels' levels deviate.
+        // If both a level and a stuck channel are anomalous, the contributions are those of the larger loss. But a stuck input is
+        // always named, because a frozen input makes the levels of the other channels deviate.
         if self.stuck.is_stuck {
             let of_stuck = with_deadband(most_stuck, baseline.tuning.quiet).max(above);
             let is_input = |(channel, stuck): (usize, &f64)| {

@@ -26,7 +26,7 @@ pub(super) struct BackwardState<const L: usize> {
     pub(super) numbers: Vec<f32>,
 }
 
-/// Transposed kernels.
+/// The transposed kernels (matrices of weights), through which the gradients flow back.
 #[derive(Debug, Clone, Default)]
 struct TransposedKernels<const L: usize> {
     encoder_hidden: Vec<Gates<L>>,
@@ -212,8 +212,8 @@ impl<const L: usize> Gradients<L> {
         }
     }
 
-    /// Applies the derivatives of `cell = forget * before + input * candidate` and `hidden = output * tanh(cell)`. That of a
-    /// sigmoid `s` is `s (1 - s)`, that of a tanh `t` is `1 - t^2`.
+    /// Applies the derivatives of `cell = forget * before + input * candidate` and `hidden = output * tanh(cell)`. The
+    /// derivative of a sigmoid with the value `s` is `s (1 - s)`, that of a tanh with the value `t` is `1 - t^2`.
     #[inline(always)]
     fn cells_back<S: Simd<L, R>, const R: usize>(
         &mut self,

@@ -25,9 +25,9 @@ pub(super) fn candidate<S: Simd<L, R>, const L: usize, const R: usize>(simd: S, 
 
 /// Returns 2 to the power of x, limited to -30 to 30: beyond that a gate is fully open or closed in f32.
 ///
-/// The whole part of x is an exponent. The fraction, within half, goes through a polynomial of degree 5 with constant
-/// term 1, the one with the smallest relative error there, 9.2e-8 (from a linear programme over 4,001 points, after
-/// Chebyshev; `2^r = 1 + r p(r)`). With rounding in f32 the error stays below 2.5e-7.
+/// x is rounded to a whole number, which becomes the exponent of the result. 2 to the power of the rest r, from -0.5 to 0.5,
+/// is a polynomial of degree 5, `1 + r p(r)`. Its coefficients are those with the smallest largest relative error, 9.2e-8
+/// (Chebyshev's criterion, by a linear programme over 4,001 points). With rounding in f32 the error stays below 2.5e-7.
 #[allow(clippy::approx_constant, reason = "the fitted factor is not ln 2, only near it")]
 #[inline(always)]
 fn exp2<S: Simd<L, R>, const L: usize, const R: usize>(simd: S, x: S::V) -> S::V {
