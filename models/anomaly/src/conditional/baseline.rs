@@ -75,7 +75,7 @@ pub(super) struct OutputBaseline {
     /// The weight of each term that the output depends on (the first ones), in the channel's unit.
     #[serde(with = "packed::f64s")]
     pub weights: Vec<f64>,
-    /// For how long residuals repeat each other: one of them per this many seconds is independent.
+    /// For how many seconds residuals repeat each other: in this time there is one independent residual.
     pub persistence_s: f64,
     /// The standard deviation of the residuals of single readings, in the channel's unit.
     pub spread: f64,

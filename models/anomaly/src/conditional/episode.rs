@@ -15,13 +15,13 @@
 //! How this is measured depends on the scale that raised the episode:
 //!
 //! - One of the two shortest: less than 10 % of the change is left in the shortest average, for two readings.
-//! - A longer one: less than 25 % is left in the mean of the last readings (`recent.rs`). These readings cover half the time of
-//!   the shortest scale at which the change is anomalous too, and at least half the time of the scale that raised it, divided
-//!   by the square of the peak score: the larger a change, the fewer readings show that it is gone. The average that raised the
-//!   episode contains a large change for hours. A mean over less time is noisier: it would end the episode of a slow fault and
-//!   begin another one many times. A score below 0.5 must last for the same time. If the levels are not learned afterwards, the
-//!   same channel begins an episode above 0.7 instead of 1 for the time of the scale that raised this one, because an
-//!   intermittent fault comes back.
+//! - A longer one: less than 25 % is left in the mean of the last readings (`recent.rs`). These readings cover the longer of two
+//!   times: half the time of the shortest scale at which the change is anomalous too; and half the time of the scale that raised
+//!   the episode, divided by the square of the peak score. A larger change needs fewer readings to show that it is gone. The
+//!   average that raised the episode contains a large change for hours. A mean over less time is noisier: it would end the
+//!   episode of a slow fault and begin another one many times. A score below 0.5 must last for the same time. If the levels
+//!   are not learned afterwards, the same channel begins an episode above 0.7 instead of 1 for the time of the scale that
+//!   raised this one, because an intermittent fault comes back.
 //!
 //! No episode ends while the pump runs at a speed outside of those of commissioning, or while the speed or the channel that
 //! raised the episode is missing: nothing is known of the fault then. Readings without speed are ignored: they do not begin the

@@ -34,7 +34,7 @@ pub(super) struct ConditionalTuning {
     pub change_spans_s: [f64; 3],
     /// Time constants of heating by the load. Physics: bearing, housing, motor.
     pub heat_spans_s: [f64; 3],
-    /// Time constants of the ambient temperature's way into the machine. Physics, as for heating.
+    /// Time constants with which the machine follows the ambient temperature. Physics: bearing, housing, motor.
     pub ambient_spans_s: [f64; 4],
     /// The main one of them: an output depends on this average, and on the distances of the others from it. Chosen.
     pub ambient_main_s: f64,
@@ -69,7 +69,8 @@ pub(super) struct ConditionalTuning {
     pub blocks: usize,
     /// A spread is at least this share of the median change between readings. Chosen.
     pub min_spread_of_changes: f64,
-    /// A spread is at least this share of the channel's resolution. Statistics: the spread of rounding is 1/√12 of a step.
+    /// A spread is at least this share of the channel's resolution. Statistics: rounding has a standard deviation of
+    /// 1/√12 of a step, 0.29.
     pub min_spread_of_resolution: f64,
     /// The fewest rows of normal running to learn from. Statistics: each block has some.
     pub min_rows: usize,
