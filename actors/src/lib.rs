@@ -35,7 +35,7 @@
 //! | `assignment`, `naming`, `removal`, `kind_changes` | commands that change pumps and kinds while the node runs |
 //! | `simulation` | plays simulated and recorded pumps |
 //! | `receipt` | the response to a post |
-//! | `refusals` | combines refused commands for the audit log |
+//! | `refused_commands` | combines refused commands for the audit log |
 //! | `settings` | the engine's settings |
 //! | `node_clock`, `disk_forecast`, `metrics`, `counters`, `overflow` | the node's own state |
 //! | `engine` | starts all actors, and drains them when the node stops |
@@ -65,7 +65,7 @@ mod protocol;
 mod pump;
 mod receipt;
 mod recorder;
-mod refusals;
+mod refused_commands;
 mod removal;
 mod settings;
 mod simulation;

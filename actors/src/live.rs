@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext, Context, Handler};
 use tokio::sync::broadcast;
 use volute_plant::{
-    Channel, Clock, ClockFault, Detection, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
+    Channel, Clock, ClockFault, Detection, Limit, OperatingState, Profile, PumpId, Reading, Sample, Timestamp,
 };
 use volute_runtime::Envelope;
 
@@ -418,16 +418,7 @@ impl LivePumpState {
 
 fn channel_state(channel: &Channel, sample: Sample) -> &'static str {
     let Sample::Good(value) = sample else { return sample.flag().unwrap_or("ok") };
-    let limits = &channel.limits;
-    let below = |limit: Option<f64>| limit.is_some_and(|limit| value < limit);
-    let above = |limit: Option<f64>| limit.is_some_and(|limit| value > limit);
-    match () {
-        () if below(limits.low_alarm) => "low_alarm",
-        () if above(limits.high_alarm) => "high_alarm",
-        () if below(limits.low_warning) => "low_warning",
-        () if above(limits.high_warning) => "high_warning",
-        () => "ok",
-    }
+    channel.limits.beyond(value).map_or("ok", Limit::name)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use volute_runtime::ActorSlot;
 
 use crate::{
     counters::Counters, flusher::SharedDiskOutlook, protocol::recorder::RecordRow, recorder::Recorder,
-    refusals::SharedRefusals,
+    refused_commands::SharedRefusals,
 };
 
 /// The time between two writes.

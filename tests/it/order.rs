@@ -135,7 +135,9 @@ fn one_reading_ahead_of_time_does_not_block_later_ones() {
 #[test]
 fn pump_has_windows_again_once_its_clock_is_right() {
     let data = data();
-    let node = start(&data).with_model(Path::new("models/pretrained/centrifugal")).node();
+    // It counts windows in commissioning.
+    let start = start(&data).with_env("VOLUTE__COMMISSIONING__DETECTOR", "fused");
+    let node = start.with_model(Path::new("models/pretrained/centrifugal")).node();
     let now = now_ms();
     let post = |from_ms: i64, count: i64| {
         let times = (0..count).map(|n| from_ms + n * 1000);

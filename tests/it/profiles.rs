@@ -113,6 +113,10 @@ impl PumpKind {
 
     /// Trains a model with a baseline on 300 such steps.
     fn train(&self, folder: &TempDir) -> String {
+        self.train_for(folder, "conditional")
+    }
+
+    fn train_for(&self, folder: &TempDir, detector: &str) -> String {
         let path = |name: String| folder.path().join(name).to_str().expect("text").to_owned();
         let names: Vec<&str> = self.channels.iter().map(|(name, _)| *name).collect();
         let mut csv = format!("timestamp,{},machine_status\n", names.join(","));
@@ -125,7 +129,19 @@ impl PumpKind {
         fs::write(&recording, csv).expect("written");
         fs::write(&profile, BEARING).expect("written");
         let profile = if self.profile == "bearing" { &profile } else { self.profile };
-        run(&["train", "--profile", profile, "--csv", &recording, "--epochs", "2", "--out", &model]);
+        run(&[
+            "train",
+            "--profile",
+            profile,
+            "--csv",
+            &recording,
+            "--epochs",
+            "2",
+            "--detector",
+            detector,
+            "--out",
+            &model,
+        ]);
         model
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use volute_anomaly::{Baseline, Detector, HealthyStep, RefitSchedule, min_steps};
 use volute_data::CommissioningRecord;
-use volute_plant::{Profile, Reading, StepRow, Timestamp, Window, WindowConfig, WindowedReading, Windower};
+use volute_plant::{Limit, Profile, Reading, StepRow, Timestamp, Window, WindowConfig, WindowedReading, Windower};
 
 /// The progress of a commissioning.
 #[derive(Debug, Clone, PartialEq)]
@@ -235,11 +235,8 @@ fn is_normal(profile: &Profile, values: &[f64]) -> bool {
     let channels = profile.channels();
     values.chunks_exact(channels.len()).all(|row| {
         row.iter().zip(channels).all(|(&value, channel)| {
-            let limits = &channel.limits;
-            // A missing value is NaN, for which both comparisons are false.
-            let is_below = limits.low_alarm.is_some_and(|low| value < low);
-            let is_above = limits.high_alarm.is_some_and(|high| value > high);
-            !is_below && !is_above
+            // A missing value is NaN, and beyond no limit.
+            !channel.limits.beyond(value).is_some_and(Limit::is_alarm)
         })
     })
 }

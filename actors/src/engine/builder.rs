@@ -35,7 +35,7 @@ use crate::{
     node_clock::NodeClock,
     pump::{context::PumpContext, launch::start_pump},
     recorder::{Recorder, RecorderActor, Writer},
-    refusals::SharedRefusals,
+    refused_commands::SharedRefusals,
     settings::{EngineSettings, IngestSettings, LiveSettings},
 };
 

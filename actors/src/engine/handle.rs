@@ -30,7 +30,7 @@ use crate::{
     pump::context::PumpContext,
     receipt::{IngestError, LONG_RETRY_AFTER_S, Queue, Receipt},
     recorder::Recorder,
-    refusals::SharedRefusals,
+    refused_commands::SharedRefusals,
     settings::CommissioningSettings,
 };
 

@@ -9,24 +9,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Quantity, Rule, Sample,
+    Limits, Quantity, Rule, Sample,
     label::{LengthLimits, normalize},
     spelling::names_match,
 };
-
-/// Alarm limits in the channel's unit. A limit that is absent is not evaluated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Alarm below this.
-    pub low_alarm: Option<f64>,
-    /// Warning below this.
-    pub low_warning: Option<f64>,
-    /// Warning above this.
-    pub high_warning: Option<f64>,
-    /// Alarm above this.
-    pub high_alarm: Option<f64>,
-}
 
 /// One sensor of a profile.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

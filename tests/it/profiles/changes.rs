@@ -20,7 +20,8 @@ fn damage_of(node: &Node, profile: &str) -> Option<String> {
 fn a_damaged_profile_stops_no_other_and_its_readings_are_stored_until_it_is_repaired() {
     let data = tempfile::tempdir().expect("a directory");
     let (bearing, log) = (&KINDS[2], data.path().join("node.log"));
-    let model = bearing.train(&data);
+    // Its windows are counted.
+    let model = bearing.train_for(&data, "fused");
     let start = NodeConfig::new(&data, "centrifugal").with_log(&log);
     let toml = data.path().join("bearing.toml");
     let toml = toml.to_str().expect("text");
