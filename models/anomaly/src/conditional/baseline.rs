@@ -22,7 +22,7 @@ use super::{
 use crate::hex::hex;
 
 /// The version of the stored forms, of a baseline and of a state. Other versions are refused.
-pub const CONDITIONAL_VERSION: u32 = 2;
+pub const CONDITIONAL_VERSION: u32 = 3;
 
 /// What is normal for one pump, given its operating point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

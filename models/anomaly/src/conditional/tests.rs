@@ -198,7 +198,7 @@ fn a_state_or_baseline_that_does_not_fit_is_refused() {
         let text = serde_json::to_string(baseline).expect("JSON").replace(from, to);
         serde_json::from_str::<ConditionalBaseline>(&text).expect("a baseline").check(&profile())
     };
-    assert!(matches!(change("\"version\":2", "\"version\":3"), Err(ConditionalMemoryError::Version { found: 3 })));
+    assert!(matches!(change("\"version\":3", "\"version\":4"), Err(ConditionalMemoryError::Version { found: 4 })));
     assert!(matches!(
         change("\"interval_s\":60.0", "\"interval_s\":61.0"),
         Err(ConditionalMemoryError::Baseline { .. })

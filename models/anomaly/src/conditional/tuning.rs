@@ -4,7 +4,8 @@
 //! The source of a value is one of:
 //!
 //! - *Chosen*: by trying values on 18 runs of the SKAB test bed (recordings of a small water pump with faults), on a simulated
-//!   variable-speed pump, and on the synthetic pump of the tests (seeds 1 to 7 and 200 to 229).
+//!   variable-speed pump, on the synthetic pump of the tests (seeds 1 to 7 and 200 to 229), and on the recordings of
+//!   `tests/it/cadence.rs`.
 //! - *Physics*: an order of magnitude that holds for any pump.
 //! - *Statistics*: a rule that needs no data.
 //!

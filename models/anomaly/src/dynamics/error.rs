@@ -1,7 +1,7 @@
 //! Why a baseline, a state, a window or the weights of the dynamics cannot be used.
 
 /// The version of the stored forms, of a baseline and of a state. Other versions are refused.
-pub const DYNAMICS_VERSION: u32 = 1;
+pub const DYNAMICS_VERSION: u32 = 2;
 
 /// A baseline, a state or a network cannot be learned or used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
