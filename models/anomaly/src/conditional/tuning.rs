@@ -234,7 +234,7 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     noise_readings: 20.0,
     noise_free: 1.3,
     noise_factor: 1.5,
-    noise_most: 16.0,
+    noise_most: 20.0,
     noise_clip: 6.0,
     speed_lost_s: 600.0,
     forgotten_s: [30.0, 1_800.0],
