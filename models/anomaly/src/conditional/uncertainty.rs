@@ -16,7 +16,7 @@
 //! times the usual variance changes nothing; the excess is 9 - 1.3 = 7.7. An average in which a reading has the share a = 0.18
 //! gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. A sudden step of the value is not noise: one change counts at most 6 times
 //! the noise so far, so the step is still seen. A gross fault that comes and goes is not noise either: the variance counts up to
-//! 16 times the usual one.
+//! 20 times the usual one.
 
 use serde::{Deserialize, Serialize};
 
