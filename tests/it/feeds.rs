@@ -36,8 +36,10 @@ struct Plant {
 
 impl Plant {
     fn start(data: &TempDir) -> Self {
+        // It needs whole windows, so a value that is missing shows.
         let start = NodeConfig::new(data, "centrifugal")
             .with_model(Path::new("models/pretrained/centrifugal"))
+            .with_env("VOLUTE__COMMISSIONING__DETECTOR", "fused")
             .with_env("VOLUTE__COMMISSIONING__HOURS", "0.1");
         let node = start.node();
         let now = volute_plant::Clock::now(&volute_plant::SystemClock).millis();
