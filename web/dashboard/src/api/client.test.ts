@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import { ApiProblem, unwrap } from './client';
+import { describe, expect, it, vi } from 'vitest';
+import { ApiProblem, unwrap, whenRefused } from './client';
 
 const refused = (status: number, error: unknown, statusText = '') =>
   unwrap(Promise.resolve({ error, response: new Response(null, { status, statusText }) }));
@@ -16,6 +16,26 @@ describe('unwrap', () => {
     [502, '<html>', 'The node answered 502 Bad Gateway.'],
   ])('throws a readable sentence for status %d', async (status, error, message) => {
     await expect(refused(status, error, 'Bad Gateway')).rejects.toMatchObject({ status, message });
+  });
+
+  it('keeps the kind of the problem, and the wait that the node names', async () => {
+    const response = new Response(null, { status: 429, headers: { 'Retry-After': '30' } });
+    const error = { type: 'urn:volute:problem:locked-out', detail: 'too many failed logins; try again in 30 s' };
+    await expect(unwrap(Promise.resolve({ error, response }))).rejects.toMatchObject({ kind: 'locked-out', retryAfterS: 30 });
+    await expect(refused(502, '<html>')).rejects.toMatchObject({ kind: '', retryAfterS: null });
+  });
+
+  it('reports a request that is refused because of who sends it, but not a failed login', async () => {
+    const run = vi.fn();
+    whenRefused(run);
+    for (const kind of ['login-failed', 'code-needed', 'invalid-link']) {
+      await expect(refused(401, { type: `urn:volute:problem:${kind}`, detail: 'no' })).rejects.toThrow();
+    }
+    expect(run).not.toHaveBeenCalled();
+    await expect(refused(401, { type: 'urn:volute:problem:not-logged-in', detail: 'no' })).rejects.toThrow();
+    await expect(refused(403, { type: 'urn:volute:problem:not-allowed', detail: 'no' })).rejects.toThrow();
+    expect(run).toHaveBeenCalledTimes(2);
+    whenRefused(() => {});
   });
 
   it('throws a readable sentence if no response comes', async () => {

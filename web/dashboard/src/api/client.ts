@@ -9,12 +9,28 @@ import type { paths } from './schema';
 export class ApiProblem extends Error {
   /** The HTTP status; 0 if there was no response. */
   readonly status: number;
+  /** The last part of the problem's type, such as `login-failed`; empty if there is none. */
+  readonly kind: string;
+  /** After how many seconds the request may be repeated, if the node says so. */
+  readonly retryAfterS: number | null;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, kind = '', retryAfterS: number | null = null) {
     super(message);
     this.name = 'ApiProblem';
     this.status = status;
+    this.kind = kind;
+    this.retryAfterS = retryAfterS;
   }
+}
+
+/** The problems that say: the sender is not, or no longer, who the page takes the user for. */
+const SESSION_PROBLEMS = ['not-logged-in', 'not-allowed'];
+
+let onSessionProblem: () => void = () => {};
+
+/** Sets what runs after a request is refused because of who sends it. A login that fails is not one of these. */
+export function whenRefused(run: () => void): void {
+  onSessionProblem = run;
 }
 
 // The node takes commands as JSON only, also without a body: pages of other sites cannot send that type unasked.
@@ -29,7 +45,19 @@ export async function unwrap<T>(request: Promise<{ data?: T; error?: unknown; re
     throw new ApiProblem(0, 'The node does not answer.');
   }
   if (result.data !== undefined && result.response.ok) return result.data;
-  throw new ApiProblem(result.response.status, problemText(result.error, result.response));
+  const kind = problemKind(result.error);
+  if (SESSION_PROBLEMS.includes(kind)) onSessionProblem();
+  throw new ApiProblem(result.response.status, problemText(result.error, result.response), kind, retryAfterS(result.response));
+}
+
+function problemKind(problem: unknown): string {
+  const { type } = (problem && typeof problem === 'object' ? problem : {}) as Record<string, unknown>;
+  return typeof type === 'string' ? type.slice(type.lastIndexOf(':') + 1) : '';
+}
+
+function retryAfterS(response: Response): number | null {
+  const seconds = Number(response.headers.get('Retry-After') ?? NaN);
+  return Number.isFinite(seconds) ? seconds : null;
 }
 
 function problemText(problem: unknown, response: Response): string {

@@ -1,7 +1,9 @@
 // The dashboard's requests to the node, one function each.
 
 import { api, unwrap } from './client';
-import type { Baselines, Detection, Incomplete, Kind, Live, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Settings, Simulation, Store } from './types';
+import type {
+  Baselines, Detection, Incomplete, Kind, Live, Login, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Session, Settings, Simulation, Store,
+} from './types';
 
 /** A part of a pump's history; times in epoch milliseconds, `to` exclusive. */
 export interface HistoryRange {
@@ -25,6 +27,17 @@ interface Page<T> extends ResultList<T> {
 const PAGE_LIMIT = 5000;
 /** At most this many events of a pump are shown. */
 const MAX_EVENTS = 50;
+
+/** Who the node takes this browser's user for. Needs no login. */
+export const fetchSession = (): Promise<Session> => unwrap(api.GET('/api/session'));
+
+/** Logs in: the response sets the session's cookie. */
+export const logIn = (login: Login): Promise<unknown> => unwrap(api.POST('/api/login', { body: login }));
+
+export const logOut = (): Promise<unknown> => unwrap(api.POST('/api/logout'));
+
+/** Sets the password of the user whose set-up link has this token, and logs the user in. */
+export const setUp = (token: string, password: string): Promise<unknown> => unwrap(api.POST('/api/setup', { body: { token, password } }));
 
 export const fetchNode = (): Promise<Node> => unwrap(api.GET('/api/node'));
 

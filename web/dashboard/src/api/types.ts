@@ -5,6 +5,8 @@ import type { components } from './schema';
 type Schemas = components['schemas'];
 
 export type Status = Schemas['PumpStatus'];
+export type Session = Schemas['SessionResponse'];
+export type Login = Schemas['Login'];
 export type Node = Schemas['NodeResponse'];
 export type Profile = Schemas['ProfileResponse'];
 export type Kind = Schemas['KindResponse'];
