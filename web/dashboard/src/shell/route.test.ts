@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRoute, pumpPath } from './route';
+import { loginPath, parseRoute, pumpPath } from './route';
 
 describe('routes', () => {
   it('convert any pump id to a path and back', () => {
@@ -16,6 +16,23 @@ describe('routes', () => {
     for (const path of ['/pumps/Fo%CC%88rderpumpe%203', '/pumps/%20F%C3%B6rderpumpe%C2%A0%203']) {
       expect(parseRoute(path)).toEqual({ page: 'pump', pump: 'Förderpumpe 3' });
     }
+  });
+
+  it('lead from the login back to the page that asked for it', () => {
+    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z')]) {
+      const { pathname, search } = new URL(loginPath(path), 'http://localhost');
+      expect(parseRoute(pathname, { search })).toEqual({ page: 'login', next: path });
+    }
+  });
+
+  it.each(['', '?next=', '?next=//evil.example/pumps/a', '?next=https://evil.example', '?next=/login', '?next=/setup', '?next=/%5Cevil.example', '?next=javascript:x'])(
+    'lead from the login to the fleet after %s',
+    (search) => expect(parseRoute('/login', { search })).toEqual({ page: 'login', next: '/' }),
+  );
+
+  it('take the token of a set-up link', () => {
+    expect(parseRoute('/setup', { hash: '#vsu_0123_abc' })).toEqual({ page: 'setup', token: 'vsu_0123_abc' });
+    expect(parseRoute('/setup')).toEqual({ page: 'setup', token: '' });
   });
 
   it('are notFound for unknown paths', () => {

@@ -1,12 +1,27 @@
 // Converts paths to routes, and pumps to paths. Pure.
 
-export type Route = { page: 'fleet' } | { page: 'pump'; pump: string } | { page: 'notFound'; path: string };
+export type Route =
+  | { page: 'fleet' }
+  | { page: 'pump'; pump: string }
+  /** `next` is the path of the page that is shown after the login. */
+  | { page: 'login'; next: string }
+  /** `token` is the part of the set-up link after `#`; empty if it is missing. */
+  | { page: 'setup'; token: string }
+  | { page: 'notFound'; path: string };
+
+/** The parts of an address beside its path: `?…` and `#…`. */
+export interface AddressParts {
+  search?: string;
+  hash?: string;
+}
 
 /** The normal form of a pump's id, as in the node: other systems may encode the same characters differently. */
 export const normalizeId = (id: string): string => id.normalize('NFC').replace(/\p{Zs}+/gu, ' ').replace(/^ | $/g, '');
 
-export function parseRoute(path: string): Route {
+export function parseRoute(path: string, { search = '', hash = '' }: AddressParts = {}): Route {
   if (path === '/') return { page: 'fleet' };
+  if (path === '/login') return { page: 'login', next: nextPath(search) };
+  if (path === '/setup') return { page: 'setup', token: hash.replace(/^#/, '') };
   const match = /^\/pumps\/([^/]+)\/?$/.exec(path);
   if (!match) return { page: 'notFound', path };
   try {
@@ -14,6 +29,15 @@ export function parseRoute(path: string): Route {
   } catch {
     return { page: 'notFound', path };
   }
+}
+
+/** The address of the login that leads back to the page `path`. */
+export const loginPath = (path: string): string => (path === '/' ? '/login' : `/login?next=${encodeURIComponent(path)}`);
+
+/** The path that `?next=` names, if it is one of the node's own pages behind the login; otherwise that of the fleet. */
+function nextPath(search: string): string {
+  const next = new URLSearchParams(search).get('next') ?? '/';
+  return parseRoute(next).page === 'pump' ? next : '/';
 }
 
 export const pumpPath = (pump: string): string => `/pumps/${encodeURIComponent(pump)}`;

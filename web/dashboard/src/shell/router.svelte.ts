@@ -3,7 +3,7 @@
 import { parseRoute, type Route } from './route';
 
 class Router {
-  route = $state.raw<Route>(parseRoute(location.pathname));
+  route = $state.raw<Route>(parseRoute(location.pathname, location));
   /** The scroll position that the next page restores; 0 for a new one. */
   scrollTo = 0;
 
@@ -19,9 +19,15 @@ class Router {
     this.#show(0);
   }
 
+  /** Shows another page in place of this one: going back does not lead to this one again. */
+  replace(path: string): void {
+    history.replaceState(null, '', path);
+    this.#show(0);
+  }
+
   #show(scroll: number): void {
     this.scrollTo = scroll;
-    this.route = parseRoute(location.pathname);
+    this.route = parseRoute(location.pathname, location);
   }
 
   #onClick(event: MouseEvent): void {
