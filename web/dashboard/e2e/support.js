@@ -1,7 +1,7 @@
 // Helpers of the browser tests and the benchmark: a real node from VOLUTE_BIN with its own data folder, and a real Chromium. Everything
 // waits for a condition; nothing sleeps for a fixed time.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -48,6 +48,13 @@ export class Node {
   async stop() {
     if (this.process.exitCode === null && this.process.signalCode === null) await this.kill();
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Runs `volute user` with these arguments, and returns what it prints. */
+  user(...args) {
+    const { status, stdout, stderr } = spawnSync(binary(), ['user', ...args, '--data-dir', this.dir], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`volute user ${args.join(' ')} ended with ${status}: ${stderr}`);
+    return stdout;
   }
 
   /** Posts a reading and waits until it is stored durably. */
