@@ -224,7 +224,8 @@ impl Detector {
         if self.guard.is_outside_now() {
             OperatingPointKnown::Outside
         } else if self.guard.is_outside() {
-            let unguarded = self.judge(baseline, reading, None).judge();
+            // Only the end of an episode asks for the score.
+            let unguarded = self.in_episode().then(|| self.judge(baseline, reading, None).judge()).flatten();
             OperatingPointKnown::WasOutside { score: unguarded.map_or(f64::INFINITY, |judgement| judgement.score) }
         } else if baseline.channels.lacks_operating_point(samples) {
             OperatingPointKnown::Missing

@@ -47,6 +47,9 @@ struct Substitute {
 }
 
 impl ConditionalState {
+    /// An episode can only end below this anomaly score.
+    pub(crate) const QUIET: f64 = TUNING.quiet;
+
     /// Creates the state of a pump without any reading yet.
     pub fn new(baseline: &ConditionalBaseline) -> ConditionalState {
         ConditionalState {

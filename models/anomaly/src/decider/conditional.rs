@@ -38,11 +38,6 @@ use crate::{
     ResidualWindow, Score, TimedSamples,
 };
 
-/// An episode of the conditional detector ends below this anomaly score.
-const QUIET: f64 = 0.5;
-/// An episode of the dynamics ends below this score.
-const DYNAMICS_QUIET: f64 = 0.85;
-
 /// The judgement of one step by the operating point and the other channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepJudgement {
@@ -172,7 +167,7 @@ impl ConditionalDecider {
         let dynamics = self.decide_dynamics(baseline, score);
         let above = THRESHOLD.next_up();
         let mut loss = match result.in_episode {
-            true => with_deadband(result.anomaly_score, QUIET).max(above),
+            true => with_deadband(result.anomaly_score, ConditionalState::QUIET).max(above),
             false => result.anomaly_score.min(THRESHOLD),
         };
         let mut parts = result.explains.clone();
@@ -190,7 +185,7 @@ impl ConditionalDecider {
             loss = loss.max(of_stuck);
         }
         if let Some(DynamicsResult { score, suspect: Some(suspect), in_episode: true }) = dynamics {
-            let of_dynamics = with_deadband(score, DYNAMICS_QUIET).max(above);
+            let of_dynamics = with_deadband(score, DynamicsState::QUIET).max(above);
             if loss <= THRESHOLD || of_dynamics > loss {
                 parts.fill(0.0);
                 if let Some(part) = parts.get_mut(suspect.channel) {

@@ -13,8 +13,6 @@ use super::{
     measure::{ChannelDynamics, Measure, WindowDynamics},
 };
 
-/// An episode can only end below this score. Chosen.
-const QUIET: f64 = 0.85;
 /// It ends after this many quiet windows.
 const QUIET_WINDOWS: u32 = 30;
 
@@ -61,6 +59,9 @@ pub struct Suspect {
 }
 
 impl DynamicsState {
+    /// An episode can only end below this score. Chosen.
+    pub(crate) const QUIET: f64 = 0.85;
+
     /// Creates the state of a pump without any window yet.
     pub fn new(baseline: &DynamicsBaseline) -> DynamicsState {
         DynamicsState {
@@ -114,7 +115,7 @@ impl DynamicsState {
     fn advance(&mut self, score: f64) {
         self.episode = match self.episode {
             None => (score > 1.0).then_some(0),
-            Some(_) if score >= QUIET => Some(0),
+            Some(_) if score >= Self::QUIET => Some(0),
             Some(quiet) => (quiet + 1 < QUIET_WINDOWS).then_some(quiet + 1),
         };
     }
