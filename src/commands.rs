@@ -100,12 +100,15 @@ fn evaluate_recordings(args: EvaluateArgs, output: &mut dyn Write) -> anyhow::Re
     let (Some(data), Some(out)) = (args.data, args.out) else { return Ok(()) };
     let evaluation = evaluate::Evaluation {
         profile: profile_or(args.profile, crate::profiles::CENTRIFUGAL)?,
-        interval_ms: args.interval_ms,
+        protocol: evaluate::Protocol {
+            interval_ms: args.interval_ms,
+            dialect: args.dialect.into(),
+            training_rows: args.training_rows,
+            damage: args.damage.unwrap_or_default(),
+        },
         data,
-        dialect: args.dialect.into(),
         out,
         recipe: recipe(&args.training),
-        damage: args.damage.unwrap_or_default(),
         seeds: args.seeds,
         jobs: jobs(args.jobs),
         format: args.format,

@@ -61,6 +61,9 @@ pub struct EvaluateArgs {
     /// print the result. Nothing is written.
     #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = from_one)]
     pub cross_validate: Option<NonZeroUsize>,
+    /// The number of first rows of each recording to train on, from 100. By default 400, as in the benchmark SKAB.
+    #[arg(long, value_name = "N", default_value = "400", conflicts_with = "simulated", value_parser = training_rows)]
+    pub training_rows: NonZeroUsize,
     /// Damage each recording after its training rows, the same for the same --seed: dropout=SHARE of the cells missing,
     /// jitter=SECONDS by which times move at most, noise.CHANNEL=N and drift.CHANNEL=N. Noise (its standard deviation)
     /// and drift (at the last row) are in standard deviations of the channel in the training rows. Separate several
@@ -148,6 +151,11 @@ impl EvaluateArgs {
         }
         Ok(())
     }
+}
+
+fn training_rows(text: &str) -> Result<NonZeroUsize, String> {
+    let allowed = || "allowed: a number of rows from 100".to_owned();
+    text.parse().ok().filter(|rows: &NonZeroUsize| rows.get() >= 100).ok_or_else(allowed)
 }
 
 fn hours(text: &str) -> Result<f64, String> {

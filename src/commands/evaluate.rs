@@ -1,5 +1,5 @@
 //! `volute evaluate`: measures detection on labelled recordings by the protocol of the SKAB benchmark. For each file,
-//! it trains on the first 400 rows, decides on each later row from the rows up to it, and compares the decision with
+//! it trains on the first rows, 400 by default, decides on each later row from the rows up to it, and compares the decision with
 //! the label.
 //!
 //! The windower, scorer and decider are those of a live node, with one configuration for all files. Training never uses
@@ -35,7 +35,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use volute_anomaly::Recipe;
-use volute_data::{Dialect, RecordingError, write_file, write_predictions};
+use volute_data::{RecordingError, write_file, write_predictions};
 use volute_plant::Profile;
 
 use self::{
@@ -45,28 +45,25 @@ use self::{
     run::ScoredRecording,
 };
 pub use self::{
+    run::Protocol,
     simulated::{Simulated, run as run_simulated},
     variable_speed::{Network, VariableSpeed, run as run_variable_speed},
 };
 use super::progress;
-use crate::cli::{Damage, Format};
+use crate::cli::Format;
 
 /// What to measure on.
 pub struct Evaluation {
     /// The profile.
     pub profile: Profile,
-    /// The interval between two readings, in milliseconds; if `None`, it follows from each recording.
-    pub interval_ms: Option<i64>,
+    /// How the recordings are read, damaged and divided.
+    pub protocol: Protocol,
     /// The folder of labelled recordings, with its subfolders.
     pub data: PathBuf,
-    /// How to read the recordings.
-    pub dialect: Dialect,
     /// The folder for predictions and plots, at the same relative paths.
     pub out: PathBuf,
     /// How to train, with the first seed.
     pub recipe: Recipe,
-    /// What is damaged in each recording after its training rows.
-    pub damage: Damage,
     /// The number of seeds. Predictions and plots are written for the first.
     pub seeds: NonZeroUsize,
     /// The number of recordings to work on at once.
@@ -149,9 +146,8 @@ fn report_skipped(error: &anyhow::Error) -> io::Result<()> {
 fn score_recording(evaluation: &Evaluation, seed: u64, file: &Path) -> Result<Option<ScoredRecording>> {
     let name = file.strip_prefix(&evaluation.data)?.display().to_string();
     let recipe = Recipe { seed, ..evaluation.recipe.clone() };
-    let Evaluation { profile, interval_ms, dialect, .. } = evaluation;
-    ScoredRecording::train_and_score(profile, *interval_ms, file, dialect, name.clone(), &recipe, &evaluation.damage)
-        .with_context(|| name)
+    let Evaluation { profile, protocol, .. } = evaluation;
+    ScoredRecording::train_and_score(profile, protocol, file, name.clone(), &recipe).with_context(|| name)
 }
 
 /// Returns all CSV files below `dir`, sorted by path.

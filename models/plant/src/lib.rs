@@ -30,6 +30,7 @@ mod clock_check;
 mod detection;
 mod device_clock;
 mod draft;
+pub mod event_status;
 mod id;
 mod label;
 mod limits;

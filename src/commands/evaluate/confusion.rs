@@ -119,8 +119,13 @@ mod tests {
             anomaly: None,
             recorded_at: String::new(),
         };
-        let prediction =
-            |anomaly: bool| Prediction { recorded_at: String::new(), score: Some(0.0), threshold: 1.0, anomaly };
+        let prediction = |anomaly: bool| Prediction {
+            recorded_at: String::new(),
+            score: Some(0.0),
+            threshold: 1.0,
+            anomaly,
+            channel: None,
+        };
         for (labels, decisions, total, found) in [
             ("..####..", "..####..", 0, 0),
             ("..#####.", "......#.", 1, 1),

@@ -22,8 +22,17 @@ use crate::{
     },
 };
 
-/// The number of first rows of a recording that are trained on, by the benchmark's protocol (SKAB 0.9).
-pub const TRAINING_ROWS: usize = 400;
+/// How recordings are read, damaged and divided.
+pub struct Protocol {
+    /// The interval between two readings, in milliseconds; if `None`, it follows from each recording.
+    pub interval_ms: Option<i64>,
+    /// How to read the recordings.
+    pub dialect: Dialect,
+    /// The number of first rows of each recording that are trained on.
+    pub training_rows: NonZeroUsize,
+    /// What is damaged in each recording after its training rows.
+    pub damage: Damage,
+}
 
 /// A step of a recording, with the score of its window.
 struct ScoredStep {
@@ -40,6 +49,7 @@ pub struct ScoredRecording {
     profile: Profile,
     pump: PumpId,
     rows: Vec<Row>,
+    training_rows: usize,
     healthy: HealthyStatistics,
     steps: Vec<ScoredStep>,
 }
@@ -48,28 +58,28 @@ impl ScoredRecording {
     /// Trains on the first rows, damages the others, and scores all rows; `None` if the recording has no labels.
     pub fn train_and_score(
         profile: &Profile,
-        interval_ms: Option<i64>,
+        protocol: &Protocol,
         file: &Path,
-        dialect: &Dialect,
         name: String,
         recipe: &Recipe,
-        damage: &Damage,
     ) -> Result<Option<Self>> {
+        let Protocol { interval_ms, dialect, training_rows, damage } = protocol;
+        let training_rows = training_rows.get();
         let recording = volute_data::read_recording(file, profile, dialect)?;
         print_notes(file, &recording.notes)?;
         let mut rows = recording.rows;
         if rows.iter().all(|row| label(row).is_none()) {
             return Ok(None);
         }
-        ensure!(rows.len() > TRAINING_ROWS, "{} rows are too few", rows.len());
+        ensure!(rows.len() > training_rows, "{} rows are too few", rows.len());
         let pump: PumpId = "evaluation".parse()?;
-        damage_rows(damage, profile, &mut rows, TRAINING_ROWS, seed_of(recipe.seed, &recording.sha256))?;
-        let profile = &with_interval_of(profile, interval_ms, [(file, rows.as_slice())])?;
-        let first = &rows[..TRAINING_ROWS];
+        damage_rows(damage, profile, &mut rows, training_rows, seed_of(recipe.seed, &recording.sha256))?;
+        let profile = &with_interval_of(profile, *interval_ms, [(file, rows.as_slice())])?;
+        let first = &rows[..training_rows];
         let windows = training_windows(profile, &pump, first, NonZeroUsize::MIN);
         ensure!(!windows.is_empty(), "no window to train on in the first rows: {}", explain_no_window(profile, first));
         let (sources, trained_at) = (vec![name.clone()], SystemClock.now());
-        let provenance = Provenance { data_hash: recording.sha256, rows: TRAINING_ROWS, sources, trained_at };
+        let provenance = Provenance { data_hash: recording.sha256, rows: training_rows, sources, trained_at };
         let model = volute_anomaly::train(profile, &windows, recipe, provenance, &mut |_| ())?;
         let healthy_steps = healthy_steps(profile, &pump, first);
         let healthy = HealthyStatistics::of(&model, profile, recipe.detector, || healthy_steps.iter().cloned())?;
@@ -85,12 +95,12 @@ impl ScoredRecording {
             ScoredStep { at: reading.reading.at, row: reading.step.clone(), score }
         });
         let steps = scored.collect();
-        Ok(Some(Self { name, profile: profile.clone(), pump, rows, healthy, steps }))
+        Ok(Some(Self { name, profile: profile.clone(), pump, rows, training_rows, healthy, steps }))
     }
 
     /// Returns the rows after the training rows.
     pub fn test_rows(&self) -> &[Row] {
-        &self.rows[TRAINING_ROWS..]
+        &self.rows[self.training_rows..]
     }
 
     /// Returns the decisions that a live node would make on the test rows.
@@ -108,8 +118,21 @@ impl ScoredRecording {
         let predict = |row: &Row| {
             let detection = detections.get(&row.at);
             anomaly = detection.map_or(anomaly, |detection| detection.is_anomaly);
-            Prediction { recorded_at: row.recorded_at.clone(), score: detection.map(|d| d.loss), threshold, anomaly }
+            let channel = detection.filter(|detection| detection.is_anomaly).and_then(|d| self.named_first(d));
+            Prediction {
+                recorded_at: row.recorded_at.clone(),
+                score: detection.map(|d| d.loss),
+                threshold,
+                anomaly,
+                channel,
+            }
         };
         Ok(self.test_rows().iter().map(predict).collect())
+    }
+    /// Returns the channel with the largest contribution.
+    fn named_first(&self, detection: &Detection) -> Option<String> {
+        let contributions = detection.contributions.iter().enumerate();
+        let (largest, _) = contributions.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+        self.profile.channels().get(largest).map(|channel| channel.name.clone())
     }
 }
