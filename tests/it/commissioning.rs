@@ -3,49 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use volute_plant::{Profile, Timestamp};
-use volute_simulator::{Design, Episode, Fault, LoadPlan, Severity, Simulator};
+use volute_simulator::{Episode, Fault, Severity};
 
-use crate::support::{Node, NodeConfig, run};
+use crate::support::{Node, NodeConfig, SimulatedPump, run};
 
-/// A simulated pump whose readings are posted.
-struct Pump {
-    name: &'static str,
-    profile: Profile,
-    simulator: Simulator,
+/// The paths of a pump.
+trait Paths {
+    fn live(&self) -> String;
+    fn baselines(&self) -> String;
+    fn until_in_use(&self, node: &Node, version: u32) -> Value;
 }
 
-impl Pump {
-    fn new(name: &'static str, seed: u64) -> Self {
-        let start: Timestamp = "2026-03-02T10:00:00Z".parse().expect("a time");
-        let simulator = Simulator::new(Design::drawn(seed), LoadPlan::Steady, seed, start);
-        Self { name, profile: volute::profiles::load("centrifugal").expect("built in"), simulator }
-    }
-
-    /// Returns the next readings, at intervals of 1 s.
-    fn items(&mut self, seconds: usize) -> Vec<Value> {
-        let mut items = Vec::new();
-        for _ in 0..seconds {
-            let step = self.simulator.step(1.0);
-            let mut item = Map::new();
-            item.insert("pump_id".into(), json!(self.name));
-            item.insert("timestamp".into(), json!(step.at.millis()));
-            for (channel, sample) in self.profile.channel_names().zip(step.samples(&self.profile)) {
-                item.insert(channel.to_owned(), json!(sample.value()));
-            }
-            items.push(Value::Object(item));
-        }
-        items
-    }
-
-    fn post(&mut self, node: &Node, seconds: usize) {
-        for items in self.items(seconds).chunks(100) {
-            assert_eq!(node.post(&json!(items)).status, 200);
-        }
-    }
-
+impl Paths for SimulatedPump {
     fn live(&self) -> String {
         format!("/api/live-data?pump_id={}", self.name)
     }
@@ -78,13 +49,13 @@ fn start(data: &TempDir, model: &Path, hours: &str) -> NodeConfig {
     NodeConfig::new(data, "centrifugal").with_model(model).with_env("VOLUTE__COMMISSIONING__HOURS", hours)
 }
 
-fn commission(node: &Node, pump: &Pump, body: &Value) -> (u16, Value) {
+fn commission(node: &Node, pump: &SimulatedPump, body: &Value) -> (u16, Value) {
     let path = format!("/api/pumps/{}/commission", pump.name);
     let response = node.post_to(&path, "application/json", &body.to_string());
     (response.status, response.body)
 }
 
-fn activate(node: &Node, pump: &Pump, version: &str) -> (u16, Value) {
+fn activate(node: &Node, pump: &SimulatedPump, version: &str) -> (u16, Value) {
     let path = format!("{}/{version}/activate", pump.baselines());
     let response = node.post_to(&path, "application/json", "");
     (response.status, response.body)
@@ -96,7 +67,7 @@ fn commissioning_job_that_panics_is_retried() {
     let data = tempfile::tempdir().expect("a directory");
     let start = start(&data, &model(&data, "1"), "0.1").with_env("FAILPOINTS", "commissioning=2*panic(injected)");
     let node = start.node();
-    let mut pump = Pump::new("P-1", 3);
+    let mut pump = SimulatedPump::new("P-1", 3);
     pump.post(&node, 450);
     pump.until_in_use(&node, 1);
     let actors = node.get_ok("/api/actors?stage=commissioning");
@@ -115,7 +86,7 @@ fn pump_learns_its_baseline_over_a_kill_and_is_scored_with_it() {
     let data = tempfile::tempdir().expect("a directory");
     let start = start(&data, &model(&data, "1"), "0.1");
     let node = start.node();
-    let mut pump = Pump::new("P-1", 3);
+    let mut pump = SimulatedPump::new("P-1", 3);
 
     pump.post(&node, 150);
     let mut hot = pump.items(1);
@@ -159,7 +130,7 @@ fn baseline_versions_are_listed_activated_and_relearned() {
     let data = tempfile::tempdir().expect("a directory");
     let (first, second) = (model(&data, "1"), model(&data, "2"));
     let node = start(&data, &first, "0.05").node();
-    let (mut a, mut b) = (Pump::new("A", 11), Pump::new("B", 12));
+    let (mut a, mut b) = (SimulatedPump::new("A", 11), SimulatedPump::new("B", 12));
     for pump in [&mut a, &mut b] {
         pump.post(&node, 240);
     }
@@ -242,7 +213,7 @@ fn model_of_one_pump_has_a_baseline_and_no_model_means_none() {
     let (csv, dir) = (csv.to_str().expect("text"), out.to_str().expect("text"));
     run(&["simulate", "--seed", "5", "--rows", "300", "--out", csv]);
     run(&["train", "--csv", csv, "--epochs", "2", "--out", dir]);
-    let mut pump = Pump::new("P-1", 5);
+    let mut pump = SimulatedPump::new("P-1", 5);
     let node = NodeConfig::new(&data, "centrifugal").with_model(&out).node();
     pump.post(&node, 40);
     let known = node.get_ok(&pump.baselines());

@@ -7,6 +7,7 @@
     reason = "clippy.toml allows them in tests, and not in their helpers"
 )]
 
+mod absent_channel;
 mod access;
 mod architecture;
 mod audit;

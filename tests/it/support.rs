@@ -18,8 +18,10 @@ use tempfile::TempDir;
 #[cfg(feature = "failpoints")]
 use volute::control::{self, Request};
 
+mod simulated_pump;
 mod socket;
 
+pub use simulated_pump::{SimulatedPump, post_all};
 pub use socket::{RawResponse, receive, send};
 
 /// The time after which a wait fails. On a slow machine the demo takes two minutes to learn its pumps.
