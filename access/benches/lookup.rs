@@ -8,10 +8,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use volute_access::{Credential, Directory, NewToken, Permission};
+use volute_access::{Credential, NewToken, Permission, UserDirectory};
 
 fn lookup(criterion: &mut Criterion) {
-    let mut directory = Directory::default();
+    let mut directory = UserDirectory::default();
     let mut texts = Vec::new();
     for number in 0..1_000 {
         let Ok(name) = format!("gateway-{number}").parse() else { continue };

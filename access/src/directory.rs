@@ -1,4 +1,4 @@
-//! All users, sessions and tokens in memory, and the look-ups that each request needs.
+//! The user directory: all users, sessions and tokens in memory, and the look-ups that each request needs.
 //!
 //! A look-up is a hash of the sent secret (SHA-256, below 1 µs), a find by the credential's id, and a comparison. It
 //! changes nothing but the time of the last use. Changes are in `plan.rs`.
@@ -24,15 +24,15 @@ const STORE_USE_AFTER_MS: i64 = 5 * 60_000;
 
 /// All users, sessions and tokens. Cloning shares the times of last use.
 #[derive(Debug, Clone, Default)]
-pub struct Directory {
+pub struct UserDirectory {
     pub(crate) users: BTreeMap<Name, User>,
-    pub(crate) sessions: HashMap<CredentialId, Live<Session>>,
-    pub(crate) tokens: BTreeMap<CredentialId, Live<PumpToken>>,
+    pub(crate) sessions: HashMap<CredentialId, WithLastUse<Session>>,
+    pub(crate) tokens: BTreeMap<CredentialId, WithLastUse<PumpToken>>,
 }
 
-/// A record with the time of its last use; 0: never.
+/// A record with the time of its last use, in milliseconds since 1970; 0: never.
 #[derive(Debug, Clone)]
-pub(crate) struct Live<T> {
+pub(crate) struct WithLastUse<T> {
     pub(crate) record: T,
     used_ms: Arc<AtomicI64>,
 }
@@ -54,7 +54,7 @@ pub enum LookupError {
     Expired,
 }
 
-impl Directory {
+impl UserDirectory {
     /// Creates a directory of stored records. Sessions that have ended are left out.
     pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         let mut directory = Self::default();
@@ -136,7 +136,7 @@ impl Directory {
 
     /// Drops sessions that have expired.
     pub fn forget_expired(&mut self, idle_ms: i64, now_ms: i64) {
-        let expired = |session: &Live<Session>| self.role_in(session, idle_ms, now_ms).is_none();
+        let expired = |session: &WithLastUse<Session>| self.role_in(session, idle_ms, now_ms).is_none();
         let expired: Vec<CredentialId> = self
             .sessions
             .values()
@@ -167,17 +167,17 @@ impl Directory {
             }
             Record::Session(session) => {
                 let used_ms = self.sessions.remove(&session.id).map(|old| old.used_ms);
-                self.sessions.insert(session.id.clone(), Live::new(session.seen_ms, used_ms, session));
+                self.sessions.insert(session.id.clone(), WithLastUse::new(session.seen_ms, used_ms, session));
             }
             Record::PumpToken(token) => {
                 let used_ms = self.tokens.remove(&token.id).map(|old| old.used_ms);
-                self.tokens.insert(token.id.clone(), Live::new(token.used_ms.unwrap_or(0), used_ms, token));
+                self.tokens.insert(token.id.clone(), WithLastUse::new(token.used_ms.unwrap_or(0), used_ms, token));
             }
         }
     }
 
     /// Returns the role of a session's user; none if the session is not valid.
-    fn role_in(&self, session: &Live<Session>, idle_ms: i64, now_ms: i64) -> Option<Role> {
+    fn role_in(&self, session: &WithLastUse<Session>, idle_ms: i64, now_ms: i64) -> Option<Role> {
         let Session { user, expires_ms, .. } = &session.record;
         let is_idle = now_ms >= session.used_ms.load(Relaxed).saturating_add(idle_ms);
         let user = self.users.get(user).filter(|user| !user.disabled)?;
@@ -185,7 +185,7 @@ impl Directory {
     }
 }
 
-impl<T> Live<T> {
+impl<T> WithLastUse<T> {
     fn new(stored_ms: i64, used_ms: Option<Arc<AtomicI64>>, record: T) -> Self {
         let used_ms = used_ms.unwrap_or_default();
         used_ms.fetch_max(stored_ms, Relaxed);

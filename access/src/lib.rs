@@ -5,10 +5,10 @@
 //! ```text
 //! POST /api/login  {"name":"ada", ...}    Lockout: are there too many failures? If so: refused, before the costly hash
 //!                                         password: argon2id of the sent password, compared with the stored hash
-//!                                         Directory::plan_login: a new session, as records to be stored
-//!                                         (the records are durable) Directory::apply
+//!                                         UserDirectory::plan_login: a new session, as records to be stored
+//!                                         once these are durable, UserDirectory::apply: the session is valid
 //!                                         the response has the session's credential: vss_<id>_<secret>
-//! PUT /api/pumps/P-1/settings  (cookie)   Directory::session: finds <id>, compares the hash of <secret>, checks the limits
+//! PUT /api/pumps/P-1/settings  (cookie)   UserDirectory::session: finds <id>, compares the hash of <secret>, checks the limits
 //!                                         -> Principal::User { ada, engineer }
 //!                                         Principal::may(ConfigurePumps): the role's row in the table of permissions
 //! ```
@@ -24,7 +24,7 @@
 //! records       users, sessions and tokens as they are stored
 //! principal     who sends a request, and what this principal may do
 //! lockout       failed logins by name and address
-//! directory     all records in memory: look-ups
+//! directory     all users, sessions and tokens in memory: look-ups
 //! plan          changes: each is planned as records, stored by the caller, and then applied
 //! ```
 //!
@@ -44,7 +44,7 @@ mod records;
 mod second_factor;
 
 pub use credential::{Credential, CredentialHash, CredentialId, CredentialKind};
-pub use directory::{Directory, LookupError};
+pub use directory::{LookupError, UserDirectory};
 pub use error::AccessError;
 pub use lockout::{LockedOut, Lockout};
 pub use name::{Name, NameError};

@@ -20,7 +20,8 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
 
-/// The hash that is verified for a user who does not exist or has no password, so that the time does not tell.
+/// The hash that is verified for a user who does not exist or has no password, so that a login takes as long for them as
+/// for others.
 static DUMMY: LazyLock<Option<PasswordHash>> = LazyLock::new(|| hash_password("no user has this password").ok());
 
 /// The hash of a password in the PHC format, with its parameters and salt.

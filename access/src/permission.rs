@@ -60,8 +60,8 @@ pub enum Role {
     PlantHead,
     /// Responsible for costs and budgets.
     Manager,
-    /// Runs the node: users, tokens, restarts. Has every permission of a role, because an admin can add users of any
-    /// role.
+    /// Runs the node: users, tokens, restarts. Has every permission that another role has, because an admin can add users
+    /// of any role.
     Admin,
 }
 

@@ -9,7 +9,7 @@ use volute_plant::PumpId;
 
 use crate::{
     credential::{Credential, CredentialId, CredentialKind},
-    directory::Directory,
+    directory::UserDirectory,
     error::AccessError,
     name::Name,
     password::PasswordHash,
@@ -35,17 +35,17 @@ const SETUP_LINK_MS: i64 = 24 * 3_600_000;
 pub struct Change {
     /// The records.
     pub records: Vec<Record>,
-    /// Whether it only takes something away. Such a change holds in memory even if it cannot be stored.
+    /// Whether it only takes rights away. Such a change takes effect even if it cannot be stored.
     pub restricts: bool,
 }
 
 impl Change {
-    /// Creates a change that gives something.
+    /// Creates a change that gives rights.
     pub fn grant(records: Vec<Record>) -> Self {
         Self { records, restricts: false }
     }
 
-    /// Creates a change that takes something away.
+    /// Creates a change that only takes rights away.
     fn restrict(records: Vec<Record>) -> Self {
         Self { records, restricts: true }
     }
@@ -90,7 +90,7 @@ pub struct NewToken {
     pub added_by: String,
 }
 
-impl Directory {
+impl UserDirectory {
     /// Makes a stored change effective.
     pub fn apply(&mut self, change: Change) {
         change.records.into_iter().for_each(|record| self.insert(record));
@@ -205,7 +205,7 @@ impl Directory {
         Ok((Change::grant(vec![Record::User(user)]), factor))
     }
 
-    /// Plans that logins of a user need a code, which the user shows to have.
+    /// Plans that logins of a user need a code. `code` shows that the user's app makes valid ones.
     pub fn plan_confirm_factor(&self, name: &Name, code: &str, now_ms: i64) -> Result<Change, AccessError> {
         let user = self.known(name)?;
         let factor = user.second_factor.as_ref().and_then(|factor| factor.accept(code, now_ms));

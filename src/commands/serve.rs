@@ -32,7 +32,7 @@ use volute_plant::{Clock, cadence::format_interval};
 use volute_web::{Access, WebHandle, WebSettings};
 
 use self::{
-    access::{check_exposure, maintain_access},
+    access::{check_exposure, refresh_access},
     control_server::ControlServer,
 };
 use super::{
@@ -122,11 +122,12 @@ impl RunningNode {
             simulation.start(Plan::Demo, Speed::NORMAL).await?;
         }
         let kinds = NodeKinds::new(engine.handle(), dir);
-        let port = Arc::new(kinds.clone());
+        let manage_kinds = Arc::new(kinds.clone());
         let settings = web_settings(config, limits);
         let url = format!("http://{}", listener.local_addr()?);
-        let server = volute_web::serve(listener, engine.handle(), simulation.clone(), port, access.clone(), settings)?;
-        let access_task = actix_rt::spawn(maintain_access(access.clone(), engine.handle()));
+        let server =
+            volute_web::serve(listener, engine.handle(), simulation.clone(), manage_kinds, access.clone(), settings)?;
+        let access_task = actix_rt::spawn(refresh_access(access.clone(), engine.handle()));
         let web = server.handle();
         let web_task = actix_rt::spawn(server);
         if let Err(error) = clear_staging(dir) {

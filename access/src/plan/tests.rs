@@ -11,8 +11,8 @@ fn name(text: &str) -> Name {
 }
 
 /// Returns a directory with the engineer ada, who has a password.
-fn with_ada() -> Directory {
-    let mut directory = Directory::default();
+fn with_ada() -> UserDirectory {
+    let mut directory = UserDirectory::default();
     let (change, link) = directory.plan_add_user(&name("ada"), Role::Engineer, 0).expect("added");
     directory.apply(change);
     let user = directory.user_of_link(&link, 1).expect("a link");
@@ -25,7 +25,7 @@ fn hash() -> PasswordHash {
 }
 
 fn login(
-    directory: &mut Directory,
+    directory: &mut UserDirectory,
     user: &Name,
     password: Option<PasswordHash>,
     previous: Option<&CredentialId>,
@@ -37,13 +37,13 @@ fn login(
     credential
 }
 
-fn session(directory: &Directory, credential: &Credential, now_ms: i64) -> Result<Principal, LookupError> {
+fn session(directory: &UserDirectory, credential: &Credential, now_ms: i64) -> Result<Principal, LookupError> {
     directory.session(credential, LIMITS.idle_ms, now_ms)
 }
 
 #[test]
 fn a_set_up_link_works_once_and_for_a_day() {
-    let mut directory = Directory::default();
+    let mut directory = UserDirectory::default();
     assert!(!directory.is_secured());
     let (change, link) = directory.plan_add_user(&name("ada"), Role::Admin, 0).expect("added");
     assert!(!directory.is_secured(), "planned only");
@@ -68,11 +68,11 @@ fn a_session_ends_when_idle_and_after_its_absolute_limit() {
     }
     assert_eq!(session(&directory, &idle, 8 * HOUR_MS), Err(LookupError::Ended));
     assert_eq!(session(&directory, &used, 100 * HOUR_MS), Err(LookupError::Ended));
-    let reloaded = Directory::new(directory.records());
+    let reloaded = UserDirectory::new(directory.records());
     assert_eq!(session(&reloaded, &used, 9 * HOUR_MS), Err(LookupError::Ended), "the use was not stored");
     directory.apply(Change::grant(directory.unsaved_uses()));
     assert_eq!(directory.unsaved_uses(), []);
-    let reloaded = Directory::new(directory.records());
+    let reloaded = UserDirectory::new(directory.records());
     session(&reloaded, &used, 99 * HOUR_MS).expect("the use is stored now");
     directory.forget_expired(LIMITS.idle_ms, 200 * HOUR_MS);
     assert_eq!(session(&directory, &used, 0), Err(LookupError::Unknown));
@@ -112,7 +112,7 @@ fn sessions_end_with_a_new_password_a_reset_and_a_disablement() {
     let again = NewSession { user: &ada, address: String::new(), previous: None, code: None, password: None };
     assert_eq!(directory.plan_login(again, LIMITS, 8).map(drop), Err(AccessError::Disabled(ada.clone())));
     assert!(directory.is_secured(), "a node without an enabled user is not open");
-    let reloaded = Directory::new(directory.records());
+    let reloaded = UserDirectory::new(directory.records());
     assert_eq!(session(&reloaded, &new, 9), Err(LookupError::Unknown));
 }
 
@@ -131,7 +131,7 @@ fn new_token(gateway: &str) -> NewToken {
     NewToken { name: name(gateway), pumps, register: false, expires_ms: Some(10 * HOUR_MS), added_by: "uid 0".into() }
 }
 
-fn add_token(directory: &mut Directory, gateway: &str, now_ms: i64) -> Credential {
+fn add_token(directory: &mut UserDirectory, gateway: &str, now_ms: i64) -> Credential {
     let (change, credential) = directory.plan_add_token(new_token(gateway), now_ms).expect("added");
     directory.apply(change);
     credential
@@ -139,7 +139,7 @@ fn add_token(directory: &mut Directory, gateway: &str, now_ms: i64) -> Credentia
 
 #[test]
 fn two_tokens_of_a_gateway_are_valid_at_a_time() {
-    let mut directory = Directory::default();
+    let mut directory = UserDirectory::default();
     let (first, second) = (add_token(&mut directory, "gw", 0), add_token(&mut directory, "gw", 0));
     assert_eq!(directory.plan_add_token(new_token("gw"), 1).map(drop), Err(AccessError::TwoTokens(name("gw"))));
     add_token(&mut directory, "other", 1);
@@ -153,16 +153,16 @@ fn two_tokens_of_a_gateway_are_valid_at_a_time() {
     directory.token(&second, 3).expect("the other one");
     assert_eq!(directory.token(&second, 10 * HOUR_MS), Err(LookupError::Expired));
     add_token(&mut directory, "gw", 3);
-    let reloaded = Directory::new(directory.records());
+    let reloaded = UserDirectory::new(directory.records());
     assert_eq!(reloaded.token(&first, 3), Err(LookupError::Revoked));
     assert!(!directory.is_secured(), "tokens alone do not close a node on loopback");
 }
 
 #[test]
 fn a_token_shows_its_last_use() {
-    let mut directory = Directory::default();
+    let mut directory = UserDirectory::default();
     let token = add_token(&mut directory, "gw", 0);
-    let last = |directory: &Directory| directory.tokens().next().expect("a token").1;
+    let last = |directory: &UserDirectory| directory.tokens().next().expect("a token").1;
     assert_eq!(last(&directory), None);
     directory.token(&token, HOUR_MS).expect("valid");
     assert_eq!(last(&directory), Some(HOUR_MS));
@@ -176,7 +176,7 @@ fn a_token_shows_its_last_use() {
 #[test]
 fn a_token_needs_pumps() {
     let none = NewToken { pumps: BTreeSet::new(), ..new_token("gw") };
-    let refused = Directory::default().plan_add_token(none, 0).map(drop);
+    let refused = UserDirectory::default().plan_add_token(none, 0).map(drop);
     assert_eq!(refused, Err(AccessError::WrongPumpCount(MAX_PUMPS_PER_TOKEN)));
 }
 
@@ -196,7 +196,7 @@ fn a_credential_of_another_kind_or_with_another_secret_is_unknown() {
 #[test]
 fn a_login_with_a_second_factor_needs_a_code_once() {
     let (ada, mut directory) = (name("ada"), with_ada());
-    let attempt = |directory: &Directory, code: Option<&str>, now_ms: i64| {
+    let attempt = |directory: &UserDirectory, code: Option<&str>, now_ms: i64| {
         let code = code.map(str::to_owned);
         let session = NewSession { user: &ada, address: String::new(), previous: None, code, password: None };
         directory.plan_login(session, LIMITS, now_ms).map(|(change, _)| change)

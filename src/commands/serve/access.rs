@@ -1,4 +1,4 @@
-//! Access of a running node: its settings, the rule for addresses that other machines reach, and its upkeep.
+//! Access of a running node: its settings, the rule for addresses that other machines reach, and what is done once a minute.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,7 +11,7 @@ use volute_web::{Access, AccessSettings};
 use crate::config::Config;
 
 /// How often times of last use are stored.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+const STORE_USES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Refuses an address that other machines reach if nobody needs to log in. Does not require TLS.
 pub(super) fn check_exposure(local_address: SocketAddr, secured: bool) -> Result<()> {
@@ -38,13 +38,14 @@ pub(crate) fn access_settings(config: &Config) -> AccessSettings {
     }
 }
 
-/// Stores times of last use, and forgets expired sessions, once a minute until the future is dropped.
-pub(super) async fn maintain_access(access: Access, engine: EngineHandle) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
+/// Stores times of last use, forgets expired sessions, and reads the records if that failed before; once a minute until the
+/// future is dropped.
+pub(super) async fn refresh_access(access: Access, engine: EngineHandle) {
+    let mut ticks = tokio::time::interval(STORE_USES_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        access.maintain(engine.now().millis()).await;
+        access.refresh(engine.now().millis()).await;
     }
 }
 

@@ -19,8 +19,8 @@ use std::{
 
 use tokio::task::spawn_blocking;
 use volute_access::{
-    AccessError, AnonymousIngest, Change, Credential, CredentialId, Directory, LocalRights, LockedOut, Lockout,
-    LookupError, Name, NewSession, NewToken, PasswordError, Permission, Principal, Role, SecondFactor, SessionLimits,
+    AccessError, AnonymousIngest, Change, Credential, CredentialId, LocalRights, LockedOut, Lockout, LookupError, Name,
+    NewSession, NewToken, PasswordError, Permission, Principal, Role, SecondFactor, SessionLimits, UserDirectory,
     check_password, hash_password, verify_password,
 };
 use volute_data::StoreError;
@@ -46,7 +46,7 @@ struct Inner {
     store: Box<dyn AccessStore>,
     settings: AccessSettings,
     /// None until the records could be read.
-    directory: RwLock<Option<Arc<Directory>>>,
+    directory: RwLock<Option<Arc<UserDirectory>>>,
     /// Locked while a change is planned, stored and applied.
     changes: Arc<tokio::sync::Mutex<()>>,
     lockout: Mutex<Lockout>,
@@ -97,7 +97,7 @@ pub enum ChangeError {
 pub type StillAllowed = Box<dyn Fn() -> bool>;
 
 impl Access {
-    /// Reads the records. If that fails, nobody is let in until [`Access::maintain`] has read them.
+    /// Reads the records. If that fails, nobody is let in until [`Access::refresh`] has read them.
     pub async fn open(store: Box<dyn AccessStore>, settings: AccessSettings) -> Self {
         let inner = Inner {
             store,
@@ -123,7 +123,7 @@ impl Access {
     }
 
     /// Returns the current users, sessions and tokens.
-    pub fn directory(&self) -> Result<Arc<Directory>, ChangeError> {
+    pub fn directory(&self) -> Result<Arc<UserDirectory>, ChangeError> {
         self.0.directory().ok_or(ChangeError::Unavailable)
     }
 
@@ -269,7 +269,7 @@ impl Access {
 
     /// Reads the records if that failed before, stores times of last use, and forgets expired sessions. Called now and
     /// then.
-    pub async fn maintain(&self, now_ms: i64) {
+    pub async fn refresh(&self, now_ms: i64) {
         if self.0.directory().is_none() {
             self.load().await;
         }
@@ -280,7 +280,7 @@ impl Access {
         }
         let _changes = self.0.changes.lock().await;
         if let Some(directory) = self.0.directory() {
-            let mut directory = Directory::clone(&directory);
+            let mut directory = UserDirectory::clone(&directory);
             directory.forget_expired(idle_ms, now_ms);
             self.0.replace(directory);
         }
@@ -289,7 +289,7 @@ impl Access {
     async fn load(&self) {
         match self.0.store.load().await {
             Ok(records) => {
-                self.0.replace(Directory::new(records));
+                self.0.replace(UserDirectory::new(records));
                 let inner = self.0.clone();
                 let _ = spawn_blocking(move || inner.write_copy()).await;
             }
@@ -342,7 +342,7 @@ impl Access {
     /// Plans a change, stores it and applies it. Once it is planned it is completed, whether or not the caller waits.
     async fn change<T: Send + 'static>(
         &self,
-        plan: impl FnOnce(&Directory) -> Result<(Change, T), AccessError>,
+        plan: impl FnOnce(&UserDirectory) -> Result<(Change, T), AccessError>,
     ) -> Result<T, ChangeError> {
         let turn = self.0.changes.clone().lock_owned().await;
         let directory = self.directory()?;
@@ -354,7 +354,7 @@ impl Access {
         let stored = tokio::spawn(async move {
             let outcome = inner.store.commit(&change.records).await;
             if outcome.is_ok() || change.restricts {
-                let mut directory = Directory::clone(&directory);
+                let mut directory = UserDirectory::clone(&directory);
                 directory.apply(change);
                 inner.replace(directory);
                 let writer = inner.clone();
@@ -369,11 +369,11 @@ impl Access {
 }
 
 impl Inner {
-    fn directory(&self) -> Option<Arc<Directory>> {
+    fn directory(&self) -> Option<Arc<UserDirectory>> {
         self.directory.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, directory: Directory) {
+    fn replace(&self, directory: UserDirectory) {
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(directory));
     }
 

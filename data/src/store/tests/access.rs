@@ -1,6 +1,6 @@
 //! Users, sessions and tokens: stored, read back from the journal, the database, and the copy.
 
-use volute_access::{Change, Directory, NewSession, NewToken, PasswordHash, Record, Role, SessionLimits};
+use volute_access::{Change, NewSession, NewToken, PasswordHash, Record, Role, SessionLimits, UserDirectory};
 
 use super::*;
 use crate::export_documents;
@@ -9,7 +9,7 @@ const LIMITS: SessionLimits = SessionLimits { idle_ms: 1_000, absolute_ms: 10_00
 
 /// Returns a user with a password and an ended session, a user with a set-up link, and a revoked token.
 fn some_records() -> Vec<Record> {
-    let (mut directory, now) = (Directory::default(), at(0).millis());
+    let (mut directory, now) = (UserDirectory::default(), at(0).millis());
     let (ada, eve) = ("ada".parse().expect("a name"), "eve".parse().expect("a name"));
     for (name, role) in [(&ada, Role::Admin), (&eve, Role::PlantHead)] {
         let (change, _) = directory.plan_add_user(name, role, now).expect("added");
