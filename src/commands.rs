@@ -157,7 +157,11 @@ fn evaluate_variable_speed(args: EvaluateArgs, output: &mut dyn Write) -> anyhow
     let bench = evaluate::VariableSpeed {
         profile,
         plan: variable_speed::Plan {
-            duty: if args.standby { variable_speed::Duty::Standby } else { variable_speed::Duty::Continuous },
+            runs: if args.standby {
+                variable_speed::RunPattern::Standby
+            } else {
+                variable_speed::RunPattern::Continuous
+            },
             ambient: variable_speed::AmbientPlan { season_k: args.season_k, hot_day },
         },
         network,

@@ -7,7 +7,7 @@ use serde::{Deserialize, de::IntoDeserializer, de::value::Error as NoQuantity};
 use volute_plant::{Profile, Quantity, Timestamp};
 use volute_simulator::{Design, Fault, LoadPlan, Severity};
 
-use super::values::{from_one, from_zero};
+use super::values::{whole_from_0, whole_from_1};
 use crate::profiles;
 
 /// The arguments of `simulate`.
@@ -26,10 +26,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "0..1", default_value = "0.8", value_parser = severity)]
     pub severity: Severity,
     /// The seed of the random numbers for the load, the noise and the drawn pump.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_zero)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_from_0)]
     pub seed: u64,
     /// Readings to write, one for each interval of the profile.
-    #[arg(long, value_name = "N", default_value = "3600", value_parser = from_one)]
+    #[arg(long, value_name = "N", default_value = "3600", value_parser = whole_from_1)]
     pub rows: NonZeroUsize,
     /// The load plan.
     #[arg(long, value_name = "PLAN", default_value = "steps")]
@@ -50,9 +50,9 @@ pub struct SimulateArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Load {
-    /// Always the pump's duty point.
+    /// Always the pump's duty flow, for which it was chosen.
     Steady,
-    /// A new level, 75 to 110 % of the duty point, every few minutes.
+    /// A new level, 75 to 110 % of the duty flow, every few minutes.
     Steps,
     /// Levels as in `steps`, with stops and starts in between.
     Starts,
@@ -62,7 +62,7 @@ enum Load {
 enum Which {
     /// The design of the data sheet.
     Rated,
-    /// A design with tolerances and a duty point that are drawn at random with the seed.
+    /// A design with tolerances and a duty flow that are drawn at random with the seed.
     Drawn,
 }
 

@@ -20,7 +20,7 @@ pub struct Design {
     pub(crate) thermal: Thermal,
     /// The speed for which the curves are given, rpm.
     pub(crate) rated_rpm: f64,
-    /// The flow at a demand of 1, m³/s.
+    /// The duty flow (the flow that the pump was chosen for), which it delivers at a demand of 1, m³/s.
     pub(crate) duty_m3_s: f64,
     /// Friction of bearings and seal at rated speed, W.
     pub(crate) friction_w: f64,

@@ -1,4 +1,5 @@
-//! The demand on the pump over time: whether it runs, and at which share of its duty flow.
+//! The demand on the pump over time: whether it runs, and at which share of its duty flow (the flow that the pump was
+//! chosen for).
 
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 

@@ -54,7 +54,7 @@ impl Step {
 pub struct Truth {
     /// Whether the motor is switched on.
     pub running: bool,
-    /// The demand, as a share of the pump's duty.
+    /// The demand, as a share of the pump's duty flow (the flow that it was chosen for).
     pub demand: f64,
     /// Head over the pump now, in metres of the pumped water.
     pub head_m: f64,

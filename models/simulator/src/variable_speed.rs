@@ -35,7 +35,7 @@ use self::{
 };
 pub use self::{
     ambient::AmbientPlan,
-    demand::Duty,
+    demand::RunPattern,
     design::Design,
     fault::{Fault, Onset},
 };
@@ -55,7 +55,7 @@ const WARM_UP_S: f64 = 86_400.0;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Plan {
     /// When it runs.
-    pub duty: Duty,
+    pub runs: RunPattern,
     /// The ambient temperature.
     pub ambient: AmbientPlan,
 }
@@ -86,7 +86,7 @@ impl Pump {
     /// Returns a healthy pump that has run for a day before `start`.
     pub fn new(design: Design, plan: Plan, seed: u64, start: Timestamp) -> Self {
         let mut pump = Self {
-            demand: Demand::new(plan.duty, &design, rng_stream(seed, 11)),
+            demand: Demand::new(plan.runs, &design, rng_stream(seed, 11)),
             ambient: Ambient::new(plan.ambient, &design, rng_stream(seed, 12)),
             sensors: Sensors::new(design.noise_factor, rng_stream(seed, 13)),
             machine: Machine::new(design, rng_stream(seed, 14)),
@@ -197,7 +197,7 @@ mod tests {
     fn the_profile_has_a_channel_for_each_sensor_and_every_sample_is_good() {
         let profile = Profile::from_toml(PROFILE).expect("valid");
         assert_eq!(profile.channels().len(), COUNT);
-        let mut standby = pump(Plan { duty: Duty::Standby, ..Plan::default() }, 1);
+        let mut standby = pump(Plan { runs: RunPattern::Standby, ..Plan::default() }, 1);
         for _ in 0..5_000 {
             let samples = standby.step(60.0).samples(&profile);
             assert!(samples.iter().all(|sample| sample.good().is_some()), "{samples:?}");
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_standby_pump_stands_most_of_the_time_and_coasts_down_over_minutes() {
-        let mut pump = pump(Plan { duty: Duty::Standby, ..Plan::default() }, 5);
+        let mut pump = pump(Plan { runs: RunPattern::Standby, ..Plan::default() }, 5);
         let speeds = values(&mut pump, Quantity::RotationalSpeed, 14 * 1_440, 60.0);
         let running = speeds.iter().filter(|rpm| **rpm > 800.0).count() as f64 / speeds.len() as f64;
         assert!((0.04..0.35).contains(&running), "{running}");

@@ -19,7 +19,7 @@ const HOUR_S: f64 = 3_600.0;
 
 /// When a pump runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Duty {
+pub enum RunPattern {
     /// It always runs.
     #[default]
     Continuous,
@@ -30,7 +30,7 @@ pub enum Duty {
 /// The demand over time.
 #[derive(Debug, Clone)]
 pub(super) struct Demand {
-    duty: Duty,
+    runs: RunPattern,
     late_h: f64,
     weekend_less: f64,
     slow: Ar1,
@@ -42,9 +42,9 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    pub(super) fn new(duty: Duty, design: &Design, mut rng: Xoshiro256PlusPlus) -> Self {
+    pub(super) fn new(runs: RunPattern, design: &Design, mut rng: Xoshiro256PlusPlus) -> Self {
         Self {
-            duty,
+            runs,
             late_h: design.late_h,
             weekend_less: design.weekend_less,
             slow: Ar1::stationary(SLOW.1, &mut rng),
@@ -59,7 +59,7 @@ impl Demand {
     pub(super) fn advance(&mut self, at: Timestamp, dt_s: f64) -> Option<f64> {
         let slow = SLOW.0 * self.slow.advance(dt_s, &mut self.rng);
         let fast = FAST.0 * self.fast.advance(dt_s, &mut self.rng);
-        if self.duty == Duty::Standby {
+        if self.runs == RunPattern::Standby {
             self.left_s -= dt_s;
             if self.left_s <= 0.0 {
                 self.running = !self.running;
