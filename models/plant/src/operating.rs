@@ -33,7 +33,7 @@ use crate::{Profile, Quantity};
 pub enum OperatingState {
     /// It does not run.
     Off,
-    /// It has not run for long enough to have settled.
+    /// It has not run for long enough since its start: for `settle_s`, or for a whole window.
     Starting,
     /// It runs.
     Running,
@@ -59,11 +59,11 @@ const FALL_CURRENT_RATIO: f64 = 0.8;
 #[derive(Debug)]
 pub(crate) struct OperatingStateClassifier {
     sensors: Vec<Sensor>,
-    /// The steps that a pump must run after a start before its windows are scored: `settle_s`, but at least a whole
-    /// window.
-    settle_steps: i64,
-    /// `settle_s` in steps, rounded up.
-    step_settle_steps: usize,
+    /// The steps that a pump must run after a start before its windows are scored: `settle_steps`, but at least a
+    /// whole window.
+    scored_after_steps: i64,
+    /// The steps that a pump must run after a start until it has settled: the profile's `settle_s`, rounded up.
+    settle_steps: usize,
     /// [`MAX_COAST_DOWN_MS`] in steps, rounded up.
     coast_down_steps: i64,
     /// With how many earlier steps a step is compared to detect a fall.
@@ -101,9 +101,9 @@ impl OperatingStateClassifier {
         let steps = |ms: i64| (ms + profile.interval_ms() - 1) / profile.interval_ms();
         let min_steps = steps(profile.settle_ms());
         let fall_steps = usize::try_from((MAX_FALL_MS / profile.interval_ms()).min(MAX_FALL_STEPS)).unwrap_or_default();
-        let settle_steps = min_steps.max(i64::try_from(len).unwrap_or(i64::MAX));
-        let step_settle_steps = usize::try_from(min_steps).unwrap_or(usize::MAX);
-        Self { sensors, settle_steps, step_settle_steps, coast_down_steps: steps(MAX_COAST_DOWN_MS), fall_steps }
+        let scored_after_steps = min_steps.max(i64::try_from(len).unwrap_or(i64::MAX));
+        let settle_steps = usize::try_from(min_steps).unwrap_or(usize::MAX);
+        Self { sensors, scored_after_steps, settle_steps, coast_down_steps: steps(MAX_COAST_DOWN_MS), fall_steps }
     }
 
     /// Returns the phase after a step with these values (NaN: missing), given the phase before it.
@@ -125,23 +125,25 @@ impl OperatingStateClassifier {
     /// Returns the operating state at a step in this phase, the steps that the pump has run, and the steps that it must
     /// run before its windows are scored.
     pub(crate) fn state(&self, phase: Phase, step: i64) -> (OperatingState, usize, usize) {
-        let settle_steps = usize::try_from(self.settle_steps).unwrap_or(usize::MAX);
+        let scored_after_steps = usize::try_from(self.scored_after_steps).unwrap_or(usize::MAX);
         match phase {
-            Phase::Off => (OperatingState::Off, 0, settle_steps),
+            Phase::Off => (OperatingState::Off, 0, scored_after_steps),
             Phase::CoastingDown { since } if step - since < self.coast_down_steps => {
-                (OperatingState::Stopping, 0, settle_steps)
+                (OperatingState::Stopping, 0, scored_after_steps)
             }
-            Phase::On { since: Some(since) } if step - since + 1 < self.settle_steps => {
-                (OperatingState::Starting, usize::try_from(step - since + 1).unwrap_or_default(), settle_steps)
+            Phase::On { since: Some(since) } if step - since + 1 < self.scored_after_steps => {
+                (OperatingState::Starting, usize::try_from(step - since + 1).unwrap_or_default(), scored_after_steps)
             }
-            Phase::On { .. } | Phase::CoastingDown { .. } => (OperatingState::Running, settle_steps, settle_steps),
+            Phase::On { .. } | Phase::CoastingDown { .. } => {
+                (OperatingState::Running, scored_after_steps, scored_after_steps)
+            }
         }
     }
 
-    /// Returns `settle_s` in steps. A pump that has run for longer counts as running, although its window may still
-    /// contain steps from before.
-    pub(crate) fn step_settle_steps(&self) -> usize {
-        self.step_settle_steps
+    /// Returns the steps that a pump must run after a start until it has settled. Its window may still contain steps
+    /// from before the start then.
+    pub(crate) fn settle_steps(&self) -> usize {
+        self.settle_steps
     }
 
     /// Returns with how many earlier steps a step is compared to detect a fall; 0 if readings are too far apart for
@@ -262,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn settling_and_coasting_steps_by_interval() {
-        // Interval in ms, settling in s, steps in a window; steps to settle, most steps of coasting down.
+    fn steps_of_starting_and_coasting_by_interval() {
+        // Interval in ms, `settle_s`, steps in a window; steps until it has settled, most steps of coasting down.
         for (interval_ms, settle_s, len, expected) in [
             (1000, 4, 3, (4, 60)),
             (1000, 4, 30, (30, 60)),
@@ -277,7 +279,7 @@ mod tests {
             let text = text.replace("settle_s = 4", &format!("settle_s = {settle_s}"));
             let classifier = OperatingStateClassifier::new(&Profile::from_toml(&text).expect("a profile"), len);
             assert_eq!(
-                (classifier.settle_steps, classifier.coast_down_steps),
+                (classifier.scored_after_steps, classifier.coast_down_steps),
                 expected,
                 "{interval_ms} ms, {settle_s} s, {len} steps"
             );

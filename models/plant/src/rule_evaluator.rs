@@ -16,7 +16,7 @@
 //! | 12 s | 60 °C | none | the rule was last violated at 11 s |
 //! | 71 s | 60 °C | resolved | a minute without a violation |
 //!
-//! Does not notify anybody; that is the notifier's task in `volute-actors`. Does not find root causes.
+//! Does not notify anybody. Does not find root causes.
 
 use std::collections::BTreeMap;
 

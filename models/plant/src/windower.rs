@@ -10,7 +10,8 @@
 //! - A reading whose step directly follows the last one gets its window at once: readings in order are not delayed.
 //! - After a missing step, readings wait until the newest one is `slack_steps` past the missing step.
 //! - A hole is a step in which a channel has no good value. It is filled with the channel's last good value, for at
-//!   most `fill_steps` or for as long as the channel's `hold_s`. After that the channel is missing.
+//!   most `fill_steps` steps, or for `hold_s` if the channel has one (the value is then *held*). After that the channel
+//!   is missing.
 //! - A bad value ends a hold: the sensor is broken, and its last good value must not hide that. The last good value is
 //!   then used for `fill_steps` steps only, the step of the bad value included.
 //! - After more than `gap_ms` without a reading, a new window starts, and no value is held over the gap. If all
@@ -70,7 +71,7 @@ pub struct Windower {
     /// The number of the newest step.
     last: Option<i64>,
     rhythm: Rhythm,
-    /// The channels that were held in each of the last steps.
+    /// The channels that were held in each of the last steps; see [`StepRow::held`].
     held: VecDeque<ChannelSet>,
     /// Per channel: for how many steps its last good value may be used.
     holds: Arc<[i64]>,
@@ -291,7 +292,7 @@ impl Windower {
         self.count_run(step);
     }
 
-    /// Returns the channels whose value is held for longer than `fill_steps`.
+    /// Returns the channels that are held in this step; see [`StepRow::held`].
     fn held_channels(&self, step: i64) -> ChannelSet {
         let held = |known: &Option<LastGood>| {
             known.is_some_and(|known| step - known.step > self.config.fill_steps && step <= known.until)
@@ -348,7 +349,7 @@ impl Windower {
         if self.classifier.has_no_values(newest) {
             return StepState::Unknown;
         }
-        let need = self.classifier.step_settle_steps();
+        let need = self.classifier.settle_steps();
         match self.classifier.state(self.phase, last) {
             (OperatingState::Off, ..) => return StepState::Off,
             (OperatingState::Stopping, ..) => return StepState::Stopping,

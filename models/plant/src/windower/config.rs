@@ -20,7 +20,7 @@ pub struct WindowConfig {
     /// Readings stop waiting for a missing step when the newest reading is this many steps after it. 1: they do not
     /// wait.
     pub slack_steps: i64,
-    /// For how many steps after it a value may be used in place of missing ones.
+    /// For how many steps a channel's last good value is used in place of missing ones, if the channel has no `hold_s`.
     pub fill_steps: i64,
     /// The longest silence within a window, in milliseconds.
     pub gap_ms: i64,

@@ -456,8 +456,8 @@ proptest! {
 }
 
 #[test]
-fn the_rules_follow_from_the_interval_and_the_settling() {
-    // Interval in ms, settling in s; longest gap in ms, readings that restore a windower.
+fn the_rules_follow_from_the_interval_and_settle_s() {
+    // Interval in ms, `settle_s`; longest gap in ms, readings that restore a windower.
     for (interval_ms, settle_s, gap_ms, recalled) in [
         (100, 60, 15_000, 663),
         (1000, 60, 15_000, 123),

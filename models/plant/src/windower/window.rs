@@ -11,9 +11,10 @@ pub struct Window {
     pub pump: PumpId,
     /// The time of its last reading.
     pub at: Timestamp,
-    /// Row by row, oldest first: `len` rows of one finite number per channel, in the channels' units.
+    /// Step by step, oldest first: [`WindowConfig::LEN`](crate::WindowConfig::LEN) rows of one finite number per channel,
+    /// in the channels' units.
     pub values: Arc<[f64]>,
-    /// The channels of which some value was held for longer than `fill_steps`, as their `hold_s` allows.
+    /// The channels that were held in at least one step of the window; see [`StepRow::held`].
     pub held: ChannelSet,
 }
 
@@ -71,9 +72,10 @@ pub enum NoWindow {
 /// whose sensor is broken: `values` is `[2950.0, 41.5, NaN]`, `held` has the temperature, `state` is running.
 #[derive(Debug, Clone)]
 pub struct StepRow {
-    /// One number per channel, in the channels' units, after filling and holding; NaN where missing.
+    /// One number per channel, in the channels' units: the value of this step, or else the channel's last good value
+    /// while that may be used; NaN where missing.
     pub values: Arc<[f64]>,
-    /// The channels whose value was held for longer than `fill_steps`, as their `hold_s` allows.
+    /// The channels whose value is older than `fill_steps` (5 steps) and is used because of their `hold_s`.
     pub held: ChannelSet,
     /// Whether the pump runs.
     pub state: StepState,
@@ -96,7 +98,7 @@ pub enum StepState {
     Unknown,
     /// It does not run.
     Off,
-    /// It has not run for `settle_s` since its start.
+    /// It has not settled: it has run for less than `settle_s` since its start.
     Starting {
         /// Steps that it has run since its start.
         have: usize,
