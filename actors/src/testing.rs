@@ -61,7 +61,7 @@ pub(crate) fn baseline() -> Arc<Baseline> {
 pub(crate) fn score(loss: f64) -> Score {
     Score {
         loss,
-        channels: [ChannelScore { error: loss, short: 0.5, long: 0.5, liveliness: 0.2 }].into(),
+        channels: [ChannelScore { error: loss, short: 0.5, long: 0.5, mean_change: 0.2 }].into(),
         dynamics: None,
     }
 }

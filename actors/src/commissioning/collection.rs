@@ -1,13 +1,14 @@
 //! Counts a pump's normal running, and selects the windows of normal running from which its baseline is learned. Does
 //! no I/O.
 //!
-//! A window is normal if all its values are within their alarm limits. (A pump only has windows while it runs and has
-//! settled.) The same rule selects the windows that are counted and those that a baseline is learned from. The progress
-//! is stored once per minute of normal running, so after a crash at most one minute has to be collected again.
+//! A window is normal if all its values are within their alarm limits. (A pump has windows only while it runs and has
+//! *settled*: it has run for the profile's `settle_s` since its start.) The same rule selects the windows that are
+//! counted and those that a baseline is learned from. The progress is stored once per minute of normal running, so after
+//! a crash at most one minute has to be collected again.
 //!
 //! For a detector that judges steps (`conditional`), steps are counted instead of windows, so that a pump with a
 //! channel that is always missing is commissioned too. Its baseline is usable after an hour. It is then *refined*:
-//! learned again from all healthy running so far, until it was learned from a day ([`volute_anomaly::RefitSchedule`]).
+//! learned again from all healthy running so far, until it was learned from a day ([`volute_anomaly::RefinementSchedule`]).
 //! The progress of a refinement is not stored. After a restart, counting continues from the running of the baseline in
 //! use.
 //!
@@ -17,7 +18,7 @@
 
 use std::sync::Arc;
 
-use volute_anomaly::{Baseline, Detector, HealthyStep, RefitSchedule, min_steps};
+use volute_anomaly::{Baseline, Detector, HealthyStep, RefinementSchedule, min_steps};
 use volute_data::CommissioningRecord;
 use volute_plant::{Limit, Profile, Reading, StepRow, Timestamp, Window, WindowConfig, WindowedReading, Windower};
 
@@ -81,7 +82,7 @@ impl BaselineCollection {
     /// already.
     pub(crate) fn refining(baseline: &Baseline) -> Option<Self> {
         let learned = baseline.conditional.as_ref()?.learned();
-        let next_s = RefitSchedule::next_s(learned.running_s)?;
+        let next_s = RefinementSchedule::next_s(learned.running_s)?;
         let goal = CollectionGoal { needed_ms: (next_s * 1e3) as i64, counted: Counted::Steps };
         let record = CommissioningRecord {
             reason: format!("refined after {} of running", format_hours(next_s)),
@@ -235,7 +236,7 @@ fn is_normal(profile: &Profile, values: &[f64]) -> bool {
     let channels = profile.channels();
     values.chunks_exact(channels.len()).all(|row| {
         row.iter().zip(channels).all(|(&value, channel)| {
-            // A missing value is NaN, and beyond no limit.
+            // A missing value is NaN, which is beyond no limit.
             !channel.limits.beyond(value).is_some_and(Limit::is_alarm)
         })
     })

@@ -70,8 +70,8 @@ pub struct ChannelBaseline {
     pub error: f64,
     /// Root mean square of the errors' distance above that median; errors below it count as 0.
     pub error_spread: f64,
-    /// The channel is stuck if its liveliness (how much it changes, see `channel_score.rs`) is below this. 0 if it never counts as
-    /// stuck, because it sometimes does not change for a while when healthy.
+    /// The channel is stuck if its mean change from step to step ([`ChannelScore::mean_change`]) is below this. 0 if it never counts
+    /// as stuck, because it sometimes does not change for a while when healthy.
     pub stuck_below: f64,
     /// The weight of its level's deviation in the norm over all channels, see [`Thresholds`].
     pub level_weight: f64,
@@ -203,6 +203,6 @@ impl ChannelBaseline {
 
     /// Returns how stuck the channel is: above 1 if it changes less than `stuck_below`, near 0 if it changes as much as usual.
     pub(crate) fn stuck_score(&self, score: &ChannelScore) -> f64 {
-        if self.stuck_below == 0.0 { 0.0 } else { (self.stuck_below / score.liveliness).powi(2).min(MAX_DEVIATION) }
+        if self.stuck_below == 0.0 { 0.0 } else { (self.stuck_below / score.mean_change).powi(2).min(MAX_DEVIATION) }
     }
 }

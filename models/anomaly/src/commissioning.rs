@@ -4,11 +4,11 @@
 //!
 //! 1. The scaler: each channel's lowest and highest value. All further numbers are scaled by it (1 is the range of the channel).
 //! 2. Levels: the *short level* of a window is the mean of its last 5 steps, the *long level* that of its last 15. The channel's
-//!    level is the median of its short levels. A *tracked level* follows the short levels slowly and without a limit. Its
-//!    furthest distance from the median is `reach`. The root mean square distances of the short and long levels from the tracked
-//!    level are the *spreads*.
+//!    level is the median of its short levels. A *tracked level* follows the short levels slowly; here it may drift without a
+//!    limit, and its furthest distance from the median is `reach`. The *spreads* are the root mean square distances of the
+//!    short and of the long levels from the tracked level.
 //! 3. Reconstruction errors: each channel's median, and the root mean square of the errors' distance above it.
-//! 4. *Liveliness*, the mean absolute change from step to step: the value below which a channel is stuck.
+//! 4. Stuck limits: how small the mean absolute change from step to step must be for a channel to count as stuck.
 //! 5. Thresholds: a *deviation* is a distance from normal in spreads. Each window's deviations, times the channels' weights, are
 //!    combined into a Euclidean norm. The threshold is a margin times a high quantile of these norms.
 //!
@@ -117,7 +117,7 @@ impl Baseline {
         let mut channels = initial_channels(profile, &statistics.scaler, settings);
         let levels = statistics.level_norms(&mut channels, &settings.tuning);
         let errors = statistics.error_norms(&mut channels);
-        statistics.learn_liveliness(&mut channels, &settings.tuning, &min_spreads(profile, &statistics.scaler));
+        statistics.learn_stuck_limits(&mut channels, &settings.tuning, &min_spreads(profile, &statistics.scaler));
         if settings.detector == Detector::Conditional && statistics.learned.windows < DynamicsBaseline::MIN_WINDOWS {
             // Windows overlap, so these are too few to know how little a channel may change. The dynamics have the same minimum.
             channels.iter_mut().for_each(|channel| channel.stuck_below = 0.0);
@@ -171,7 +171,7 @@ pub struct HealthyStatistics {
     scaler: Scaler,
     /// Every `stride`th window is in `levels`.
     stride: usize,
-    /// The levels and liveliness of the channels: one row of channels per window. The errors are 0.
+    /// The levels and mean changes of the channels: one row of channels per window. The errors are 0.
     levels: Vec<ChannelScore>,
     /// The complete scores of the windows that the network scored: one row of channels per window.
     errors: Vec<ChannelScore>,
@@ -223,7 +223,7 @@ impl HealthyStatistics {
         for (index, channel) in channels.iter_mut().enumerate() {
             channel.level = median(rows().map(|row| row[index].short));
         }
-        let mut tracker = LevelTracker::new(channels, tuning).striding(self.stride);
+        let mut tracker = LevelTracker::new(channels, tuning).with_stride(self.stride);
         let (mut short, mut long) = (vec![0.0; self.width()], vec![0.0; self.width()]);
         for row in rows() {
             for (index, (score, level)) in row.iter().zip(tracker.levels()).enumerate() {
@@ -240,7 +240,7 @@ impl HealthyStatistics {
             channel.short_spread = channel.short_spread.max((short[index] / count).sqrt());
             channel.long_spread = channel.long_spread.max((long[index] / count).sqrt());
         }
-        let mut tracker = LevelTracker::new(channels, tuning).striding(self.stride);
+        let mut tracker = LevelTracker::new(channels, tuning).with_stride(self.stride);
         let mut norms = LevelNorms { short: Vec::new(), long: Vec::new() };
         for row in rows() {
             let norm_of = |spread: fn(&ChannelBaseline) -> f64, level: fn(&ChannelScore) -> f64| {
@@ -273,18 +273,17 @@ impl HealthyStatistics {
         rows().map(norm_of).collect()
     }
 
-    /// Learns the liveliness below which each channel is stuck. Liveliness is a mean of many changes, so its logarithm is about
-    /// normally distributed.
-    fn learn_liveliness(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, min_spreads: &[f64]) {
+    /// Learns the mean change from step to step below which each channel is stuck. Its logarithm is about normally distributed.
+    fn learn_stuck_limits(&self, channels: &mut [ChannelBaseline], tuning: &Tuning, min_spreads: &[f64]) {
         if self.levels.is_empty() {
             return;
         }
         for (index, channel) in channels.iter_mut().enumerate() {
-            let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[index].liveliness.ln());
+            let logarithms = || self.levels.chunks_exact(self.width()).map(|row| row[index].mean_change.ln());
             let (count, mean) = ((self.levels.len() / self.width()) as f64, median(logarithms()));
             let spread = (logarithms().map(|ln| (ln - mean).powi(2)).sum::<f64>() / count).sqrt();
             // A channel may be nearly constant for a while although it is healthy, such as the speed of a drive at its limit. So
-            // the limit is below the least liveliness of commissioning.
+            // the limit is below the smallest mean change in commissioning.
             // A channel with a coarse resolution is sometimes constant for a whole window. Its spread is then infinite, and it
             // never counts as stuck.
             let least = logarithms().fold(f64::INFINITY, f64::min);

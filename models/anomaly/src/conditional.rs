@@ -62,7 +62,7 @@ mod judgement;
 mod outputs;
 mod packed;
 mod recent;
-mod refit;
+mod refinement;
 mod regression;
 mod result;
 mod ridge;
@@ -79,7 +79,7 @@ pub(crate) mod tests;
 
 pub use baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalLearnedFrom, ConditionalMemoryError};
 pub use fit_error::ConditionalFitError;
-pub use refit::RefitSchedule;
+pub use refinement::RefinementSchedule;
 pub use result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT};
 pub use state::ConditionalState;
 pub use table::TimedSamples;

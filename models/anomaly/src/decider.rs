@@ -13,12 +13,12 @@
 //!
 //! - The anomaly score falls below `quiet`.
 //! - The levels return: less than the share `returned` (15 %) of the episode's greatest change is left, measured in the direction
-//!   of that change. A pump seldom returns to exactly the levels that it had, so its new levels are then learned (*settling*, 45
-//!   steps).
+//!   of that change. A pump seldom returns to exactly the levels that it had, so its new levels are then learned (*relearning*,
+//!   45 steps).
 //!
 //! The normal reconstruction errors are never adapted, so that abnormal behaviour is not learned as normal. An intermittent fault
-//! is not learned either: if half of the change returns during settling, the episode continues, and the tracked levels are those
-//! from before the settling.
+//! is not learned either: if half of the change returns during relearning, the episode continues, and the tracked levels are
+//! those from before the relearning.
 //!
 //! **The reported loss** is the value that was decided on, so a window is anomalous exactly if its loss is above its
 //! threshold. For the fused detector the threshold is 1. With the default tuning (an episode ends after `clear_after` = 2
@@ -32,8 +32,8 @@
 //! | | 0.3 | 1.15 | quiet, but only the first such window: the loss of the window before is reported |
 //! | it ends | 0.3 | 0.95 | |
 //! | or it ends | 6.0 | 1.0 | little is left of its greatest change: the loss is limited to the threshold |
-//! | settling: new levels are learned | 4.0 | 1.0 | the loss is limited to the threshold |
-//! | the change returns during settling | 4.0 | 4.65 | the episode continues |
+//! | relearning: new levels are learned | 4.0 | 1.0 | the loss is limited to the threshold |
+//! | the change returns during relearning | 4.0 | 4.65 | the episode continues |
 //!
 //! **The conditional detector** judges steps instead of windows; see `decider/conditional.rs`. Its loss has the same deadband.
 //!
@@ -65,7 +65,7 @@ pub use memory::DeciderMemory;
 pub use memory_error::MemoryError;
 pub use step::StepInput;
 
-/// During settling, an episode continues if this share of its greatest change has returned and its peak score was at
+/// During relearning, an episode continues if this share of its greatest change has returned and its peak score was at
 /// least [`MIN_RESUMABLE_SCORE`]. An episode with a lower peak may have been a false alarm.
 const RESUME_SHARE: f64 = 0.5;
 const MIN_RESUMABLE_SCORE: f64 = 1.5;
@@ -103,7 +103,8 @@ enum Phase {
     },
     Episode(Episode),
     /// New levels are being learned after an episode that ended at other levels than it began. `done`: steps so far.
-    Settling {
+    #[serde(rename = "settling")]
+    Relearning {
         done: u32,
         /// The episode that has ended. It continues if its change returns. `None` in a state that an older version stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +112,7 @@ enum Phase {
     },
 }
 
-/// An episode that has ended, kept during settling, and the levels that its change was measured from.
+/// An episode that has ended, kept during relearning, and the levels that its change was measured from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Paused {
@@ -233,10 +234,10 @@ impl Decider {
 }
 
 impl Fused {
-    /// Continues a paused episode whose change returns during settling. The levels learned since the pause are discarded:
+    /// Continues a paused episode whose change returns during relearning. The levels learned since the pause are discarded:
     /// they were affected by the fault.
     fn resume(&mut self, baseline: &Baseline, scores: &[ChannelScore]) {
-        let Phase::Settling { paused: Some(paused), .. } = &mut self.phase else { return };
+        let Phase::Relearning { paused: Some(paused), .. } = &mut self.phase else { return };
         let now = change(baseline, &paused.levels, scores, |score| score.short);
         let resumes = paused.episode.peak >= MIN_RESUMABLE_SCORE
             && remaining_share(&paused.episode.change, &now) >= RESUME_SHARE
@@ -251,9 +252,9 @@ impl Fused {
     /// Processes one window. Returns its loss, which is above [`THRESHOLD`] if the window is anomalous.
     fn advance(&mut self, baseline: &Baseline, anomaly: &AnomalyScore, scores: &[ChannelScore]) -> f64 {
         let tuning = &baseline.tuning;
-        if let Phase::Settling { done, .. } = &mut self.phase {
+        if let Phase::Relearning { done, .. } = &mut self.phase {
             *done += 1;
-            self.tracker.settle(scores, *done);
+            self.tracker.relearn(scores, *done);
             if *done == tuning.settle_steps {
                 self.phase = Phase::Normal { above: 0 };
             }
@@ -290,7 +291,7 @@ impl Fused {
                 Phase::Normal { above: 0 }
             } else {
                 let (levels, anchors) = (self.tracker.levels().to_vec(), self.tracker.anchors().to_vec());
-                Phase::Settling {
+                Phase::Relearning {
                     done: 0,
                     paused: Some(Box::new(Paused { episode: mem::take(episode), levels, anchors })),
                 }
@@ -384,10 +385,10 @@ mod tests {
     use super::*;
     use crate::testing::{model, window};
 
-    /// A channel's level in commissioning, its spread, and a liveliness well above stuck.
+    /// A channel's level in commissioning, its spread, and a mean change well above that of a stuck value.
     const NORMAL: f64 = 0.5;
     const SPREAD: f64 = 0.1;
-    const LIVELY: f64 = 0.2;
+    const MOVING: f64 = 0.2;
 
     /// Two channels of equal weight. The threshold is at five spreads of one of them.
     fn baseline() -> Arc<Baseline> {
@@ -411,7 +412,7 @@ mod tests {
     }
 
     fn at(level: f64) -> ChannelScore {
-        ChannelScore { error: 0.05, short: level, long: level, liveliness: LIVELY }
+        ChannelScore { error: 0.05, short: level, long: level, mean_change: MOVING }
     }
 
     struct Pump {
@@ -466,7 +467,7 @@ mod tests {
             ("it returns in full", 8.0, 8.0, 10, true),
             ("by half", 8.0, 5.5, 10, true),
             ("at the first window after the pause", 8.0, 8.0, 2, true),
-            ("in the last window of settling", 8.0, 8.0, 46, true),
+            ("in the last window of relearning", 8.0, 8.0, 46, true),
             ("a small part of it is no fault", 8.0, 3.5, 10, false),
             ("in the opposite direction it is not resumed", 8.0, -8.0, 10, false),
             ("its peak was too low", 7.0, 8.0, 10, false),
@@ -564,7 +565,7 @@ mod tests {
     #[test]
     fn a_stuck_channel_is_anomalous_until_it_changes() {
         let mut pump = Pump::new();
-        let stuck = ChannelScore { liveliness: 0.0, ..at(NORMAL) };
+        let stuck = ChannelScore { mean_change: 0.0, ..at(NORMAL) };
         let first = pump.decide([at(NORMAL), stuck]);
         assert!(first.is_anomaly && first.contributions[1] > 0.9, "{first:?}");
         for _ in 0..100 {
@@ -581,7 +582,7 @@ mod tests {
         ) {
             let mut pump = Pump::new();
             for channels in scores {
-                let channel = |(level, error)| ChannelScore { error, short: level, long: level, liveliness: error };
+                let channel = |(level, error)| ChannelScore { error, short: level, long: level, mean_change: error };
                 let detection = pump.decide(channels.map(channel));
                 prop_assert!((detection.contributions.iter().sum::<f64>() - 1.0).abs() < 1e-9);
                 prop_assert!(detection.loss.is_finite() && detection.loss >= 0.0);

@@ -27,8 +27,8 @@ impl LevelTracker {
         LevelTracker { levels: anchors.clone(), anchors, max_drifts, share: 1.0 / tuning.follow_steps }
     }
 
-    /// For a tracker that gets only one of `every` steps: this step moves the levels as far as `every` steps would.
-    pub(crate) fn striding(self, every: usize) -> LevelTracker {
+    /// Returns a tracker that gets only every `every`th step, and moves its levels with each as far as `every` steps would.
+    pub(crate) fn with_stride(self, every: usize) -> LevelTracker {
         let every = i32::try_from(every).unwrap_or(i32::MAX);
         let share = if every == 1 { self.share } else { 1.0 - (1.0 - self.share).powi(every) };
         LevelTracker { share, ..self }
@@ -69,8 +69,8 @@ impl LevelTracker {
         }
     }
 
-    /// Learns new levels from the `nth` step, counted from 1: levels and anchors become the mean of all steps so far.
-    pub(crate) fn settle(&mut self, scores: &[ChannelScore], nth: u32) {
+    /// Relearns the levels from the `nth` step, counted from 1: levels and anchors become the mean of the steps so far.
+    pub(crate) fn relearn(&mut self, scores: &[ChannelScore], nth: u32) {
         for ((level, anchor), score) in self.levels.iter_mut().zip(&mut self.anchors).zip(scores) {
             *level += (score.short - *level) / f64::from(nth);
             *anchor = *level;

@@ -54,7 +54,7 @@ pub use commissioning::{
 };
 pub use conditional::{
     CONDITIONAL_VERSION, ChannelDeviation, ConditionalBaseline, ConditionalFitError, ConditionalLearnedFrom,
-    ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefitSchedule, TimedSamples,
+    ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefinementSchedule, TimedSamples,
 };
 pub use decider::{Decider, DeciderMemory, MemoryError, StepInput, StepJudgement, StepState};
 pub use dynamics::{

@@ -52,9 +52,9 @@ pub struct Manifest {
     pub profile_hash: String,
     /// The profile's channels, in order.
     pub channels: Vec<String>,
-    /// Time between two readings of a window, in milliseconds.
+    /// Time between two steps of a window, in milliseconds.
     pub interval_ms: i64,
-    /// Readings in a window.
+    /// Steps in a window.
     pub window: usize,
     /// Hidden units of the encoder and of the decoder.
     pub units: usize,

@@ -25,26 +25,28 @@ pub struct ScoreInput<'a> {
     pub window: &'a Window,
     /// The scaler of its pump.
     pub scaler: &'a Scaler,
-    /// What is reconstructed.
+    /// What a network reconstructs of it.
     pub network: NetworkInput<'a>,
 }
 
-/// What one of the networks of a model reconstructs.
+/// The input of the network that a window is scored with. A model has two networks: one for windows of values, and one
+/// for windows of residuals (values less their predictions).
 #[derive(Debug, Clone, Copy)]
 pub enum NetworkInput<'a> {
-    /// The scaled window.
+    /// The scaled values of the window.
     Window,
-    /// The residuals (values less their predictions) of the same steps, if there are any. The window's errors and loss are 0.
+    /// The residuals of the same steps, if there are any. The window's own values are not reconstructed: its errors and its
+    /// loss are 0.
     Residuals(Option<&'a ResidualWindow>),
 }
 
 impl<'a> ScoreInput<'a> {
-    /// Returns the input for a network of windows.
+    /// Returns the input for the network of values.
     pub fn window(window: &'a Window, scaler: &'a Scaler) -> ScoreInput<'a> {
         ScoreInput { window, scaler, network: NetworkInput::Window }
     }
 
-    /// Returns the input for the detector of a baseline.
+    /// Returns the input that the baseline's detector needs.
     pub fn of(window: &'a Window, baseline: &'a Baseline, residuals: Option<&'a ResidualWindow>) -> ScoreInput<'a> {
         let network = match baseline.detector {
             Detector::Conditional => NetworkInput::Residuals(residuals),
@@ -64,8 +66,8 @@ impl<'a> ScoreInput<'a> {
 /// The score of one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// Mean absolute error over the scaled window: 0.01 is one percent of the channels' spans. 0 if the window was not
-    /// reconstructed.
+    /// Mean absolute error of the reconstruction over all scaled values: 0.01 is one percent of the channels' ranges. 0 if
+    /// the values were not reconstructed.
     pub loss: f64,
     /// One per channel, in the profile's order.
     pub channels: Arc<[ChannelScore]>,
@@ -182,10 +184,10 @@ impl Scorer {
         &self.model
     }
 
-    /// Scores windows, of any pumps of the model's profile, in their order. Allocates nothing once its buffers have grown to
-    /// the largest call.
+    /// Scores windows, of any pumps of the model's profile. Returns one score per window, in their order.
     ///
     /// A score does not depend on the other windows of the call. A window that cannot be scored fails the whole call.
+    /// The buffers are reused from call to call; only windows with residuals need new memory.
     pub fn score(&mut self, inputs: &[ScoreInput]) -> Result<&Scores, ScoreError> {
         self.autoencoder.score(inputs)?;
         if let Some(scorer) = &mut self.dynamics {
@@ -199,14 +201,14 @@ impl Scorer {
         Ok(&self.autoencoder.scores)
     }
 
-    /// Reconstructs `windows` windows of constant values in batches, like [`Scorer::score`]. The buffers grow to the size that is
-    /// needed, and a caller can measure the duration.
+    /// Reconstructs this number of windows of constant values in batches, like [`Scorer::score`]. For callers that measure the
+    /// duration, and so that the buffers have grown before the first real window.
     pub fn warm_up(&mut self, windows: usize) {
         self.autoencoder.warm_up(windows);
     }
 }
 
-/// A network and its buffers.
+/// One network with its buffers.
 #[derive(Debug)]
 pub(crate) struct Autoencoder {
     kernel: Kernel,
@@ -246,7 +248,7 @@ impl Autoencoder {
         Ok(&self.scores)
     }
 
-    /// Scores some windows, with or without reconstructing them.
+    /// Scores at most [`BATCH`] windows. `is_reconstructed`: whether the network reconstructs their values.
     fn score_batch(&mut self, batch: &[ScoreInput], is_reconstructed: bool) -> Result<(), ScoreError> {
         let shape = self.kernel.shape();
         self.scaled.clear();
@@ -262,7 +264,7 @@ impl Autoencoder {
             let loss = score_window(scaled, reconstruction, shape.channels, &mut self.scores.channels);
             let held = |(channel, _): &(usize, &mut ChannelScore)| input.window.held.contains(*channel);
             let channels = self.scores.channels[first..].iter_mut().enumerate();
-            channels.filter(held).for_each(|(_, score)| score.liveliness = f64::INFINITY);
+            channels.filter(held).for_each(|(_, score)| score.mean_change = f64::INFINITY);
             if !loss.is_finite() {
                 return Err(ScoreError::Loss { pump: input.window.pump.clone(), at: input.window.at });
             }
@@ -306,7 +308,7 @@ fn score_window(scaled: &[f32], reconstructed: &[f32], channels: usize, scores: 
     total / scaled.len() as f64
 }
 
-/// Appends the levels and the liveliness of a scaled window's channels, with errors of 0.
+/// Appends the levels and mean changes of a scaled window's channels, with errors of 0.
 pub(crate) fn add_levels(scaled: &[f32], channels: usize, scores: &mut Vec<ChannelScore>) {
     let first = scores.len();
     scores.resize(first + channels, ChannelScore::default());
@@ -326,7 +328,7 @@ pub(crate) fn add_levels(scaled: &[f32], channels: usize, scores: &mut Vec<Chann
     let changes = (steps - 1).max(1) as f64;
     for (before, after) in scaled.chunks_exact(channels).zip(scaled.chunks_exact(channels).skip(1)) {
         for (score, (before, after)) in scores.iter_mut().zip(before.iter().zip(after)) {
-            score.liveliness += f64::from((after - before).abs()) / changes;
+            score.mean_change += f64::from((after - before).abs()) / changes;
         }
     }
 }

@@ -82,8 +82,7 @@ pub struct Tuning {
     /// A threshold is at least this times the deviation that only [`TAIL_WINDOWS`] of the commissioning windows exceed. It
     /// takes effect after a long commissioning.
     pub tail_margin: f64,
-    /// A channel is stuck if the logarithm of its liveliness (its mean absolute change per step) is this many spreads below the
-    /// usual one.
+    /// A channel is stuck if the logarithm of its mean absolute change per step is this many spreads below the usual one.
     pub stuck_spreads: f64,
     /// Number of successive windows above the threshold that start an episode.
     pub raise_after: usize,
@@ -93,7 +92,7 @@ pub struct Tuning {
     pub quiet: f64,
     /// A window is also back to normal if less than this share of the episode's greatest change is left.
     pub returned: f64,
-    /// Number of steps in which new levels are learned after an episode that ended at other levels than it started from.
+    /// Number of steps for which levels are relearned after an episode that ended at other levels than it started from.
     pub settle_steps: u32,
     /// Weights of the channels' deviations.
     pub weights: Weighting,

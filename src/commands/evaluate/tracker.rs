@@ -1,13 +1,13 @@
 //! Makes the windows and detections of a simulated pump, as a live node does.
 //!
-//! A baseline that was learned from less than a day is refined as on a node: at the running times of [`RefitSchedule`]
+//! A baseline that was learned from less than a day is refined as on a node: at the running times of [`RefinementSchedule`]
 //! it is learned again, from all steps so far except anomalous ones.
 
 use std::sync::Arc;
 
 use anyhow::Result;
 use volute_anomaly::{
-    Baseline, Commissioning, Decider, HealthyStatistics, HealthyStep, Model, RefitSchedule, ResidualWindow, Score,
+    Baseline, Commissioning, Decider, HealthyStatistics, HealthyStep, Model, RefinementSchedule, ResidualWindow, Score,
     ScoreInput, Scorer, StepInput, StepJudgement,
 };
 use volute_plant::{Detection, NoWindow, Profile, PumpId, Reading, Sample, StepRow, Timestamp, Window, Windower};
@@ -101,7 +101,7 @@ impl Refinement {
     /// Returns none if the baseline was learned from enough running.
     fn of(baseline: &Baseline, profile: Profile, settings: Commissioning, steps: Vec<HealthyStep>) -> Option<Self> {
         let running_s = baseline.conditional.as_ref()?.learned().running_s;
-        Some(Self { next_s: RefitSchedule::next_s(running_s)?, profile, settings, steps, running_s })
+        Some(Self { next_s: RefinementSchedule::next_s(running_s)?, profile, settings, steps, running_s })
     }
 
     fn take(&mut self, step: &SimulatedStep) {

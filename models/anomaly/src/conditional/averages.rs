@@ -25,7 +25,7 @@ use super::{features::share, packed, tuning::TUNING};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Scales {
-    /// The time constants in seconds, ascending.
+    /// The time constants in seconds, ascending. The name is part of the stored form and of the id of a baseline.
     pub spans_s: Vec<f64>,
     /// The usual time between two readings, in seconds.
     pub interval_s: f64,
@@ -35,14 +35,16 @@ impl Scales {
     /// Returns the scales for readings with this interval, after a commissioning with `learned_s` seconds of running. A scale
     /// is left out if it is shorter than half an interval, or if commissioning was less than 25 times as long.
     pub(super) fn new(interval_s: f64, learned_s: f64) -> Scales {
-        let usable = |span_s: &f64| *span_s >= interval_s / 2.0 && TUNING.scale_periods * span_s <= learned_s;
-        let mut spans_s: Vec<f64> = TUNING.scales_s.into_iter().filter(usable).collect();
+        let usable = |time_constant_s: &f64| {
+            *time_constant_s >= interval_s / 2.0 && TUNING.scale_periods * time_constant_s <= learned_s
+        };
+        let mut time_constants_s: Vec<f64> = TUNING.scales_s.into_iter().filter(usable).collect();
         if interval_s >= TUNING.scales_s[0] {
             // The shortest average is a single reading.
-            spans_s.retain(|span_s| *span_s > 1.5 * interval_s);
-            spans_s.insert(0, interval_s);
+            time_constants_s.retain(|time_constant_s| *time_constant_s > 1.5 * interval_s);
+            time_constants_s.insert(0, interval_s);
         }
-        Scales { spans_s, interval_s }
+        Scales { spans_s: time_constants_s, interval_s }
     }
 
     /// Returns the share of an average that a reading replaces if it comes one interval after the one before.
@@ -51,9 +53,9 @@ impl Scales {
     }
 
     fn share_of(&self, scale: usize, elapsed_s: f64) -> f64 {
-        let span_s = self.spans_s[scale];
+        let time_constant_s = self.spans_s[scale];
         // A reading after a pause replaces no more than any other: it is one value, not the average of the pause.
-        if span_s <= self.interval_s { 1.0 } else { share(elapsed_s.min(self.interval_s), span_s) }
+        if time_constant_s <= self.interval_s { 1.0 } else { share(elapsed_s.min(self.interval_s), time_constant_s) }
     }
 }
 
@@ -106,9 +108,10 @@ impl Averages {
     /// `elapsed_s`: the seconds since the reading before.
     pub(super) fn add(&mut self, scales: &Scales, residuals: &[f64], guard: f64, elapsed_s: f64) {
         let silence_s = elapsed_s - scales.interval_s;
-        for (scale, span_s) in scales.spans_s.iter().enumerate() {
+        for (scale, time_constant_s) in scales.spans_s.iter().enumerate() {
             let share = scales.share_of(scale, elapsed_s);
-            let silent = if silence_s > 0.0 { (-TUNING.missing_decay * silence_s / span_s).exp() } else { 1.0 };
+            let silent =
+                if silence_s > 0.0 { (-TUNING.missing_decay * silence_s / time_constant_s).exp() } else { 1.0 };
             let cells = scale * self.outputs..(scale + 1) * self.outputs;
             let (sums, weights) = (&mut self.sums[cells.clone()], &mut self.weights[cells]);
             for ((sum, weight), residual) in sums.iter_mut().zip(weights).zip(residuals) {
@@ -158,19 +161,19 @@ impl Averages {
 mod tests {
     use super::*;
 
-    fn spans(interval_s: f64, learned_s: f64) -> Vec<f64> {
+    fn time_constants(interval_s: f64, learned_s: f64) -> Vec<f64> {
         Scales::new(interval_s, learned_s).spans_s
     }
 
     #[test]
     fn the_scales_follow_from_the_interval_and_the_time_learned() {
         const DAY: f64 = 86_400.0;
-        assert_eq!(spans(1.0, DAY), [5.0, 15.0, 60.0, 300.0, 900.0], "an hour 25 times is more than a day");
-        assert_eq!(spans(1.0, 400.0), [5.0, 15.0]);
-        assert_eq!(spans(60.0, DAY), [60.0, 300.0, 900.0]);
-        assert_eq!(spans(5.0, DAY), [5.0, 15.0, 60.0, 300.0, 900.0]);
-        assert_eq!(spans(3_600.0, 30.0 * DAY), [3_600.0]);
-        assert_eq!(spans(1.0, 100.0), Vec::<f64>::new());
+        assert_eq!(time_constants(1.0, DAY), [5.0, 15.0, 60.0, 300.0, 900.0], "an hour 25 times is more than a day");
+        assert_eq!(time_constants(1.0, 400.0), [5.0, 15.0]);
+        assert_eq!(time_constants(60.0, DAY), [60.0, 300.0, 900.0]);
+        assert_eq!(time_constants(5.0, DAY), [5.0, 15.0, 60.0, 300.0, 900.0]);
+        assert_eq!(time_constants(3_600.0, 30.0 * DAY), [3_600.0]);
+        assert_eq!(time_constants(1.0, 100.0), Vec::<f64>::new());
     }
 
     #[test]

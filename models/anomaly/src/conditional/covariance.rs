@@ -60,17 +60,17 @@ pub(super) fn learn_scales(
     independent_s: f64,
 ) -> Option<Vec<ScaleBaseline>> {
     let mut by_scale = Vec::new();
-    let mut spans_s = Vec::new();
-    for span_s in &scales.spans_s {
-        let one = Scales { spans_s: vec![*span_s], interval_s: scales.interval_s };
+    let mut time_constants_s = Vec::new();
+    for time_constant_s in &scales.spans_s {
+        let one = Scales { spans_s: vec![*time_constant_s], interval_s: scales.interval_s };
         let rows = ScaleRows::of(table, left_out, &one);
         if rows.ramps.len() < MIN_SCALE_ROWS {
             continue;
         }
-        by_scale.push(learn_scale(table, groups, outputs, rows, *span_s, independent_s)?);
-        spans_s.push(*span_s);
+        by_scale.push(learn_scale(table, groups, outputs, rows, *time_constant_s, independent_s)?);
+        time_constants_s.push(*time_constant_s);
     }
-    scales.spans_s = spans_s;
+    scales.spans_s = time_constants_s;
     Some(by_scale)
 }
 
@@ -145,7 +145,7 @@ fn learn_scale(
     groups: &[Group],
     outputs: &[OutputBaseline],
     mut rows: ScaleRows,
-    span_s: f64,
+    time_constant_s: f64,
     independent_s: f64,
 ) -> Option<ScaleBaseline> {
     let count = rows.outputs;
@@ -162,11 +162,11 @@ fn learn_scale(
         covariance.add_outer(&reduced, share);
     }
     let running_s = table.running_s();
-    let per_average = running_s / span_s.max(independent_s) / 2.0;
+    let per_average = running_s / time_constant_s.max(independent_s) / 2.0;
     let shrinkage = (TUNING.shrinkage + TUNING.shrinkage_per_channel * count as f64 / per_average).min(1.0);
     let covariance = with_floor(&covariance, outputs, shrinkage);
-    let largest = largest_z(&rows, &covariance, ((span_s / table.interval_s / 4.0) as usize).max(1))?;
-    let chances = (running_s / (2.0 * span_s.max(table.interval_s))).max(3.0);
+    let largest = largest_z(&rows, &covariance, ((time_constant_s / table.interval_s / 4.0) as usize).max(1))?;
+    let chances = (running_s / (2.0 * time_constant_s.max(table.interval_s))).max(3.0);
     let by_chance = TUNING.chance_factor * (2.0 * chances.ln()).sqrt();
     let threshold = |((group, largest), output): ((&Group, &f64), &OutputBaseline)| {
         let factor = if *group == Group::Flow { TUNING.flow_factor } else { TUNING.other_factor };

@@ -1,7 +1,7 @@
-//! The live detector of one pump: takes the pump's readings in order and judges each. It has one baseline, so one kind of
-//! operating point (speed, current or none). `state.rs` switches to a second detector when the speed is lost.
+//! The detector of one pump with one baseline: takes the pump's readings in order and judges each. A baseline is for one kind of
+//! operating point (speed, current or none), so `state.rs` switches to a second detector when the speed is lost.
 //!
-//! One reading's way through [`Detector::step`]:
+//! One reading's way through [`BaselineDetector::step`]:
 //!
 //! 1. The *inputs* (speed, ambient temperature, flow) enter their averages (`features.rs`). How uncertain these averages are is
 //!    updated (`unknown.rs`): after a gap they are as uncertain as at the first reading.
@@ -22,7 +22,7 @@ use super::{
     averages::Averages,
     baseline::{ConditionalBaseline, OutputBaseline},
     channels::Group,
-    episode::{JudgedReading, OperatingPointKnown, Phase, Step},
+    episode::{JudgedReading, LearnAction, OperatingPointKnown, Phase},
     features::{InputFilter, share},
     judgement::{Judge, Judgement},
     regression::{Projections, Regressions},
@@ -31,13 +31,13 @@ use super::{
     terms::Source,
     tuning::TUNING,
     uncertainty::{Guard, Noise},
-    unknown::{MissingInputs, Of, UnknownTerms},
+    unknown::{Include, MissingInputs, UnknownTerms},
 };
 
 /// The state of the detector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Detector {
+pub(super) struct BaselineDetector {
     /// The time of the last reading.
     last: Option<Timestamp>,
     inputs: InputFilter,
@@ -66,17 +66,17 @@ struct FollowedReading {
     variances: Vec<f64>,
 }
 
-/// What learns from a normal reading.
+/// Which parts of the predictions learn from a normal reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Learn {
+enum LearnScope {
     All,
     OffsetsOnly,
 }
 
-impl Detector {
+impl BaselineDetector {
     /// Creates the detector of a pump without any reading yet.
-    pub(super) fn new(baseline: &ConditionalBaseline) -> Detector {
-        Detector {
+    pub(super) fn new(baseline: &ConditionalBaseline) -> BaselineDetector {
+        BaselineDetector {
             last: None,
             inputs: InputFilter::default(),
             unknown: UnknownTerms::new(&baseline.terms, &baseline.term_variances),
@@ -133,7 +133,7 @@ impl Detector {
             let residuals = self.standardized(baseline, &reading);
             let is_known = !self.guard.is_outside() && residuals.iter().any(Option::is_some);
             observe(row.at, is_known.then_some(&residuals));
-            self.learn(baseline, Step::Learn, &reading, Learn::OffsetsOnly);
+            self.learn(baseline, LearnAction::Learn, &reading, LearnScope::OffsetsOnly);
         }
     }
 
@@ -159,7 +159,7 @@ impl Detector {
                 elapsed_s: reading.elapsed_s,
             };
             let step = self.phase.advance(baseline, &judged);
-            self.learn(baseline, step, &reading, Learn::All);
+            self.learn(baseline, step, &reading, LearnScope::All);
         }
         Some(self.result(baseline, judgement.as_ref(), explains, &reading.expected, residuals))
     }
@@ -259,9 +259,9 @@ impl Detector {
         for (residual, expected) in residuals.iter_mut().zip(&expected) {
             *residual -= expected;
         }
-        // Without an operating point this reading has no residuals, and the averages of earlier residuals are judged. Only what
-        // was unknown of the inputs' history makes those uncertain, not the missing value itself.
-        let what = if baseline.channels.lacks_operating_point(samples) { Of::History } else { Of::All };
+        // Without an operating point this reading has no residuals, and the averages of earlier residuals are judged. The
+        // missing value does not make those uncertain, only the unknown history of the inputs does.
+        let what = if baseline.channels.lacks_operating_point(samples) { Include::History } else { Include::All };
         let unknown: Vec<f64> = regressions
             .iter()
             .map(|regression| self.unknown.variance(&baseline.terms, regression.weights(), what))
@@ -297,7 +297,7 @@ impl Detector {
         baseline.channels.is_on(samples) && speed.is_none_or(is_running)
     }
 
-    /// Takes the inputs of a reading. `counts`: whether the pump runs, so that a speed outside of the known range counts.
+    /// Takes the inputs of a reading. `counts`: whether a speed outside of the known range counts, because the pump runs.
     fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
         let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
         let inputs = channels.inputs(samples);
@@ -307,16 +307,22 @@ impl Detector {
         self.guard.advance(range.speed, inputs.speed.filter(|_| counts), elapsed_s);
     }
 
-    fn learn(&mut self, baseline: &ConditionalBaseline, step: Step, reading: &FollowedReading, what: Learn) {
+    fn learn(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        step: LearnAction,
+        reading: &FollowedReading,
+        what: LearnScope,
+    ) {
         match step {
-            Step::Hold => {}
-            Step::Forget => {
+            LearnAction::Hold => {}
+            LearnAction::Forget => {
                 self.averages.clear();
                 let interval_s = baseline.scales.interval_s;
                 self.averages.add(&baseline.scales, &reading.residuals, self.guard.level(), interval_s);
             }
-            Step::Learn => self.learn_normal(baseline, reading, what),
-            Step::Relearn { nth, done } => {
+            LearnAction::Learn => self.learn_normal(baseline, reading, what),
+            LearnAction::Relearn { nth, done } => {
                 for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {
                     if !residual.is_nan() {
                         regression.relearn(*residual, nth);
@@ -332,7 +338,7 @@ impl Detector {
         }
     }
 
-    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, what: Learn) {
+    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, what: LearnScope) {
         let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
         let follow = share(reading.elapsed_s.min(baseline.scales.interval_s), follow_s);
         let mut information = Vec::with_capacity(baseline.outputs.len());
@@ -350,7 +356,7 @@ impl Detector {
                 regression.follow(output, residual, share, anchor_share);
             }
         }
-        if what == Learn::All {
+        if what == LearnScope::All {
             self.regressions.learn(baseline, &reading.projections, &reading.residuals, &information);
         }
     }
@@ -369,7 +375,7 @@ impl Detector {
                 channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
                     z: judged.z,
                     threshold: judged.threshold,
-                    span_s: baseline.scales.spans_s[judged.scale],
+                    time_constant_s: baseline.scales.spans_s[judged.scale],
                     expected: expected[index],
                 });
             }

@@ -121,7 +121,7 @@ pub(super) struct JudgedReading<'a> {
 
 /// What the detector learns from a judged reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum LearnAction {
     /// Nothing is learned.
     Hold,
     /// The pump is normal: learn from the reading.
@@ -140,7 +140,7 @@ impl Phase {
     }
 
     /// Takes a judged reading: begins, continues or ends an episode. Returns what the detector learns from the reading.
-    pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> Step {
+    pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> LearnAction {
         let JudgedReading { averages, judgement, known, elapsed_s, .. } = *reading;
         if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
             *readings += 1;
@@ -149,7 +149,7 @@ impl Phase {
             if done {
                 *self = Phase::Normal;
             }
-            return Step::Relearn { nth, done };
+            return LearnAction::Relearn { nth, done };
         }
         if let Phase::Returned { left_s, .. } = self {
             *left_s -= elapsed_s;
@@ -165,10 +165,10 @@ impl Phase {
                 episode.set_peak(baseline, averages, judgement);
             }
             if known == OperatingPointKnown::Missing {
-                return Step::Hold;
+                return LearnAction::Hold;
             }
             if !episode.is_over(baseline, reading) {
-                return Step::Hold;
+                return LearnAction::Hold;
             }
             let is_quiet = judgement.score < TUNING.quiet;
             let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
@@ -178,15 +178,15 @@ impl Phase {
             };
             if !is_quiet && can_relearn {
                 *self = Phase::Relearning { readings: 0, elapsed_s: 0.0 };
-                return Step::Hold;
+                return LearnAction::Hold;
             }
             // The averages of the longer scales still hold the fault, and would begin another episode.
             if !is_quiet {
-                return Step::Forget;
+                return LearnAction::Forget;
             }
         }
         let is_known = matches!(known, OperatingPointKnown::Yes | OperatingPointKnown::Missing);
-        if judgement.score < 1.0 && is_known { Step::Learn } else { Step::Hold }
+        if judgement.score < 1.0 && is_known { LearnAction::Learn } else { LearnAction::Hold }
     }
 
     /// Returns the score above which an episode of an output begins; `None` if one is open.
@@ -242,15 +242,17 @@ impl Episode {
     fn set_peak(&mut self, baseline: &ConditionalBaseline, averages: &Averages, judgement: &Judgement) {
         self.peak = judgement.score;
         self.output = judgement.output;
-        let spans_s = &baseline.scales.spans_s;
+        let time_constants_s = &baseline.scales.spans_s;
         // The two shortest scales are treated as one: the greatest change is measured at the second.
-        let second = 1.min(spans_s.len() - 1);
+        let second = 1.min(time_constants_s.len() - 1);
         // After a start the second scale has no average yet.
         let longer = judgement.shortest.max(second);
         self.scale = if averages.mean(longer, self.output).is_some() { longer } else { judgement.scale };
-        self.raised_s = spans_s[judgement.scale];
+        self.raised_s = time_constants_s[judgement.scale];
         self.needed_s = match judgement.scale > second {
-            true => (spans_s[self.scale] / 2.0).max(spans_s[judgement.scale] / 2.0 / self.peak.powi(2)),
+            true => {
+                (time_constants_s[self.scale] / 2.0).max(time_constants_s[judgement.scale] / 2.0 / self.peak.powi(2))
+            }
             false => 0.0,
         };
         let deviation = |output: usize| averages.mean(self.scale, output).unwrap_or(0.0) / self.sd(baseline, output);
@@ -356,11 +358,11 @@ mod tests {
             self.residuals[OUTPUT] = spreads * self.baseline.outputs[OUTPUT].spread;
         }
 
-        fn advance(&mut self, score: f64, scale: usize) -> Step {
+        fn advance(&mut self, score: f64, scale: usize) -> LearnAction {
             self.advance_of(Judgement { score, output: OUTPUT, scale, shortest: scale, outputs: Vec::new() })
         }
 
-        fn advance_of(&mut self, judgement: Judgement) -> Step {
+        fn advance_of(&mut self, judgement: Judgement) -> LearnAction {
             let reading = JudgedReading {
                 averages: &self.averages,
                 residuals: &self.residuals,
@@ -376,12 +378,12 @@ mod tests {
     fn an_episode_ends_at_a_lower_score_than_it_begins_after_two_readings() {
         let mut bench = Bench::new(false);
         bench.settle(10.0);
-        assert_eq!((bench.advance(0.9, 0), bench.phase.in_episode()), (Step::Learn, false));
-        assert_eq!((bench.advance(1.1, 0), bench.phase.in_episode()), (Step::Hold, true));
+        assert_eq!((bench.advance(0.9, 0), bench.phase.in_episode()), (LearnAction::Learn, false));
+        assert_eq!((bench.advance(1.1, 0), bench.phase.in_episode()), (LearnAction::Hold, true));
         for score in [0.6, 0.4, 0.6, 0.4] {
-            assert_eq!((bench.advance(score, 0), bench.phase.in_episode()), (Step::Hold, true), "{score}");
+            assert_eq!((bench.advance(score, 0), bench.phase.in_episode()), (LearnAction::Hold, true), "{score}");
         }
-        assert_eq!((bench.advance(0.4, 0), bench.phase.in_episode()), (Step::Learn, false));
+        assert_eq!((bench.advance(0.4, 0), bench.phase.in_episode()), (LearnAction::Learn, false));
     }
 
     #[test]
@@ -390,13 +392,13 @@ mod tests {
         bench.settle(10.0);
         bench.advance(9.0, 0);
         bench.settle(2.0);
-        (0..10).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold));
+        (0..10).for_each(|_| assert_eq!(bench.advance(0.9, 0), LearnAction::Hold));
         assert!(bench.phase.in_episode(), "a fifth of the change is left");
         bench.settle(0.5);
-        (0..2).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold));
+        (0..2).for_each(|_| assert_eq!(bench.advance(0.9, 0), LearnAction::Hold));
         assert!(!bench.phase.in_episode());
         for nth in 1..=90 {
-            assert_eq!(bench.advance(5.0, 0), Step::Relearn { nth, done: nth == 90 });
+            assert_eq!(bench.advance(5.0, 0), LearnAction::Relearn { nth, done: nth == 90 });
         }
         assert_eq!(bench.phase, Phase::Normal);
     }
@@ -412,7 +414,7 @@ mod tests {
         assert_eq!(bench.averages.mean(1, OUTPUT), None);
         bench.advance(9.0, 0);
         bench.settle(0.0);
-        (0..2).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold));
+        (0..2).for_each(|_| assert_eq!(bench.advance(0.9, 0), LearnAction::Hold));
         assert!(!bench.phase.in_episode());
     }
 
@@ -422,7 +424,7 @@ mod tests {
         bench.settle(10.0);
         bench.advance(9.0, 0);
         bench.settle(-3.0);
-        (0..2).for_each(|_| assert_eq!(bench.advance(2.0, 0), Step::Hold));
+        (0..2).for_each(|_| assert_eq!(bench.advance(2.0, 0), LearnAction::Hold));
         assert!(!bench.phase.in_episode());
     }
 
@@ -431,7 +433,7 @@ mod tests {
         let mut bench = Bench::new(false);
         bench.settle(10.0);
         bench.advance(1.0001, 2);
-        let readings = (1..).find(|_| bench.advance(0.1, 0) == Step::Learn);
+        let readings = (1..).find(|_| bench.advance(0.1, 0) == LearnAction::Learn);
         assert_eq!(readings, Some(8), "450 s at one reading per minute");
     }
 
@@ -444,10 +446,10 @@ mod tests {
             bench.settle(10.0);
             let judgement = Judgement { score: peak, output: OUTPUT, scale: 2, shortest: 1, outputs: Vec::new() };
             bench.advance_of(judgement.clone());
-            (0..100).for_each(|_| assert_eq!(bench.advance(0.9, 0), Step::Hold, "the fault stands"));
+            (0..100).for_each(|_| assert_eq!(bench.advance(0.9, 0), LearnAction::Hold, "the fault stands"));
             bench.set_residual(1.0);
             bench.advance_of(Judgement { score: peak + 1e-6, ..judgement });
-            let readings = (1..20).find(|_| bench.advance(0.9, 0) == Step::Forget);
+            let readings = (1..20).find(|_| bench.advance(0.9, 0) == LearnAction::Forget);
             assert_eq!(readings, Some(expected), "peak {peak}");
         }
     }
@@ -458,9 +460,9 @@ mod tests {
         bench.settle(10.0);
         bench.advance(3.0, 2);
         bench.set_residual(0.0);
-        assert!((1..20).any(|_| bench.advance(0.9, 0) == Step::Forget));
-        assert_eq!(bench.advance(0.6, 0), Step::Learn);
-        assert_eq!((bench.advance(0.75, 0), bench.phase.in_episode()), (Step::Hold, true));
+        assert!((1..20).any(|_| bench.advance(0.9, 0) == LearnAction::Forget));
+        assert_eq!(bench.advance(0.6, 0), LearnAction::Learn);
+        assert_eq!((bench.advance(0.75, 0), bench.phase.in_episode()), (LearnAction::Hold, true));
     }
 
     #[test]
@@ -469,9 +471,13 @@ mod tests {
         bench.settle(10.0);
         bench.advance(3.0, 2);
         bench.set_residual(0.0);
-        assert!((1..20).any(|_| bench.advance(0.9, 0) == Step::Forget));
-        (0..15).for_each(|_| assert_eq!(bench.advance(0.6, 0), Step::Learn));
-        assert_eq!((bench.advance(0.75, 0), bench.phase.in_episode()), (Step::Learn, false), "900 s have passed");
+        assert!((1..20).any(|_| bench.advance(0.9, 0) == LearnAction::Forget));
+        (0..15).for_each(|_| assert_eq!(bench.advance(0.6, 0), LearnAction::Learn));
+        assert_eq!(
+            (bench.advance(0.75, 0), bench.phase.in_episode()),
+            (LearnAction::Learn, false),
+            "900 s have passed"
+        );
     }
 
     #[test]
@@ -480,18 +486,18 @@ mod tests {
         bench.settle(10.0);
         bench.advance(2.0, 0);
         bench.known = OperatingPointKnown::Outside;
-        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), LearnAction::Hold));
         bench.known = OperatingPointKnown::WasOutside { score: 0.6 };
-        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), LearnAction::Hold));
         bench.known = OperatingPointKnown::Missing;
-        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), LearnAction::Hold));
         bench.known = OperatingPointKnown::Yes;
         bench.averages.clear();
-        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), Step::Hold));
+        (0..100).for_each(|_| assert_eq!(bench.advance(0.1, 0), LearnAction::Hold));
         assert!(bench.phase.in_episode(), "its channel is missing");
         bench.settle(10.0);
         bench.advance(0.1, 0);
-        assert_eq!(bench.advance(0.1, 0), Step::Learn);
+        assert_eq!(bench.advance(0.1, 0), LearnAction::Learn);
     }
 
     #[test]
@@ -504,7 +510,7 @@ mod tests {
         assert!(bench.phase.in_episode(), "one reading is not enough");
         assert_eq!(
             (bench.advance(0.1, 0), bench.phase.in_episode()),
-            (Step::Hold, false),
+            (LearnAction::Hold, false),
             "but nothing is learned yet"
         );
     }
@@ -514,7 +520,7 @@ mod tests {
         let mut bench = Bench::new(false);
         for known in [OperatingPointKnown::Outside, OperatingPointKnown::WasOutside { score: 0.1 }] {
             bench.known = known;
-            assert_eq!(bench.advance(0.1, 0), Step::Hold);
+            assert_eq!(bench.advance(0.1, 0), LearnAction::Hold);
         }
     }
 }

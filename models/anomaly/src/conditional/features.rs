@@ -122,14 +122,14 @@ struct AmbientFilter {
     averages: [f64; 4],
 }
 
-/// Returns the share of its distance to a new value by which an average of time constant `span_s` moves in `elapsed_s`.
-pub(super) fn share(elapsed_s: f64, span_s: f64) -> f64 {
-    -(-elapsed_s / span_s).exp_m1()
+/// Returns the share of its distance to a new value by which an average of time constant `time_constant_s` moves in `elapsed_s`.
+pub(super) fn share(elapsed_s: f64, time_constant_s: f64) -> f64 {
+    -(-elapsed_s / time_constant_s).exp_m1()
 }
 
-fn follow(averages: &mut [f64], spans_s: &[f64], value: f64, elapsed_s: f64) {
-    for (average, span_s) in averages.iter_mut().zip(spans_s) {
-        *average += share(elapsed_s, *span_s) * (value - *average);
+fn follow(averages: &mut [f64], time_constants_s: &[f64], value: f64, elapsed_s: f64) {
+    for (average, time_constant_s) in averages.iter_mut().zip(time_constants_s) {
+        *average += share(elapsed_s, *time_constant_s) * (value - *average);
     }
 }
 
@@ -145,8 +145,8 @@ impl InputFilter {
                 (None, None) => {}
                 (Some(filter), speed) => {
                     filter.last = speed.unwrap_or(filter.last);
-                    follow(&mut filter.averages, &TUNING.change_spans_s, filter.last, elapsed_s);
-                    follow(&mut filter.heat, &TUNING.heat_spans_s, heat(filter.last), elapsed_s);
+                    follow(&mut filter.averages, &TUNING.change_time_constants_s, filter.last, elapsed_s);
+                    follow(&mut filter.heat, &TUNING.heat_time_constants_s, heat(filter.last), elapsed_s);
                 }
             }
         }
@@ -155,7 +155,7 @@ impl InputFilter {
             (None, None) => {}
             (Some(filter), ambient) => {
                 filter.last = ambient.unwrap_or(filter.last);
-                follow(&mut filter.averages, &TUNING.ambient_spans_s, filter.last, elapsed_s);
+                follow(&mut filter.averages, &TUNING.ambient_time_constants_s, filter.last, elapsed_s);
             }
         }
         self.flow = inputs.flow.or(self.flow);
@@ -264,7 +264,10 @@ impl InputFilter {
 impl AmbientFilter {
     /// Returns the average over 1200 s: the main one, from which the others are measured.
     fn main(&self) -> f64 {
-        let index = TUNING.ambient_spans_s.iter().position(|span_s| *span_s == TUNING.ambient_main_s);
+        let index = TUNING
+            .ambient_time_constants_s
+            .iter()
+            .position(|time_constant_s| *time_constant_s == TUNING.ambient_main_s);
         self.averages[index.unwrap_or_default()]
     }
 }

@@ -20,7 +20,7 @@ use super::{
     covariance::learn_scales,
     features::OperatingRange,
     fit_error::ConditionalFitError,
-    outputs::{OutputFits, Weighting},
+    outputs::{OutputFits, RowWeighting},
     table::{Table, TimedSamples, in_order, usual_interval_s},
     tuning::TUNING,
 };
@@ -93,7 +93,7 @@ impl ConditionalBaseline {
         let (interval_s, running_s) = (table.interval_s, learned.running_s);
         let independent_s = independent_s(interval_s, running_s);
         let stride = ((independent_s / interval_s / 4.0) as usize).min(table.running() / TUNING.fit_rows).max(1);
-        let weighting = Weighting { information: interval_s / independent_s, stride };
+        let weighting = RowWeighting { information: interval_s / independent_s, stride };
         let term_variances = table.term_variances();
         let OutputFits { outputs, factors, left_out } =
             OutputFits::of(table, &channels.outputs, &term_variances, &weighting)?;

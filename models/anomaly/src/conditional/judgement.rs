@@ -6,7 +6,7 @@
 //!
 //! Example at two scales, of a flow that has been 2 % too low for a minute. At the scale of 5 s its z is -4 and the threshold 6;
 //! at 60 s its z is -9 and the threshold 5. The ratio is larger at 60 s, so the anomaly score is 9 / 5 = 1.8. No other output has
-//! a larger |z| at 60 s, so the flow is blamed.
+//! a larger |z| at 60 s, so the flow has the whole contribution.
 
 use super::{
     averages::Averages,

@@ -30,7 +30,7 @@ use super::{
 use crate::quantile::median;
 
 /// How much rows count in the fit.
-pub(super) struct Weighting {
+pub(super) struct RowWeighting {
     /// How much a reading counts, as a share of an independent one.
     pub information: f64,
     /// Every `stride`th row is used.
@@ -51,7 +51,7 @@ impl OutputFits {
         table: &Table,
         channels: &[Output],
         term_variances: &[f64],
-        weighting: &Weighting,
+        weighting: &RowWeighting,
     ) -> Result<OutputFits, ConditionalFitError> {
         let new = |(index, output): (usize, &Output)| OutputRegression::new(table, index, output, weighting);
         let mut regressions = channels.iter().enumerate().map(new).collect::<Result<Vec<_>, _>>()?;
@@ -139,7 +139,7 @@ struct OutputRegression<'a> {
     group: Group,
     /// The rows in which the pump runs and the output has a value.
     rows: Vec<usize>,
-    weighting: &'a Weighting,
+    weighting: &'a RowWeighting,
     level: f64,
     magnitude: f64,
     smallest_spread: f64,
@@ -157,7 +157,7 @@ impl<'a> OutputRegression<'a> {
         table: &'a Table,
         index: usize,
         output: &Output,
-        weighting: &'a Weighting,
+        weighting: &'a RowWeighting,
     ) -> Result<OutputRegression<'a>, ConditionalFitError> {
         let is_used = |row: &usize| table.rows[*row].block.is_some() && !table.value(*row, index).is_nan();
         let rows: Vec<usize> = (0..table.rows.len()).filter(is_used).collect();
@@ -246,7 +246,7 @@ impl<'a> OutputRegression<'a> {
 
     fn baseline(self) -> OutputBaseline {
         let unknown = if self.group == Group::Thermal {
-            let missing = (-self.table.running_s() / TUNING.thermal_span_s).exp();
+            let missing = (-self.table.running_s() / TUNING.thermal_time_constant_s).exp();
             (TUNING.unknown_thermal_k * missing).powi(2)
         } else {
             0.0

@@ -41,8 +41,8 @@ pub struct ChannelDeviation {
     pub z: f64,
     /// The absolute z above which it is anomalous.
     pub threshold: f64,
-    /// The time over which it is averaged, in seconds.
-    pub span_s: f64,
+    /// The time constant of the average of the residuals that shows it, in seconds.
+    pub time_constant_s: f64,
     /// The prediction for this reading from the operating point alone, in the channel's unit.
     pub expected: f64,
 }

@@ -17,7 +17,7 @@ use volute_plant::{Sample, Timestamp};
 
 use super::{
     baseline::{CONDITIONAL_VERSION, ConditionalBaseline, ConditionalMemoryError},
-    detector::Detector,
+    detector::BaselineDetector,
     result::ConditionalResult,
     table::TimedSamples,
     tuning::TUNING,
@@ -30,7 +30,7 @@ pub struct ConditionalState {
     version: u32,
     /// The id of its baseline.
     baseline: String,
-    detector: Detector,
+    detector: BaselineDetector,
     /// The time for which the speed was missing less the time for which it was there, in seconds: from 0 to 600 (lost).
     speed_missing_s: f64,
     /// Judges while the speed is lost.
@@ -41,7 +41,7 @@ pub struct ConditionalState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Substitute {
-    detector: Detector,
+    detector: BaselineDetector,
     /// For how long it has judged, in seconds.
     age_s: f64,
 }
@@ -55,7 +55,7 @@ impl ConditionalState {
         ConditionalState {
             version: CONDITIONAL_VERSION,
             baseline: baseline.id.clone(),
-            detector: Detector::new(baseline),
+            detector: BaselineDetector::new(baseline),
             speed_missing_s: 0.0,
             without_speed: None,
         }
@@ -149,7 +149,7 @@ impl ConditionalState {
         } else if let (None, Some(by_current)) = (&self.without_speed, &baseline.without_speed)
             && self.speed_missing_s == TUNING.speed_lost_s
         {
-            self.without_speed = Some(Box::new(Substitute { detector: Detector::new(by_current), age_s: 0.0 }));
+            self.without_speed = Some(Box::new(Substitute { detector: BaselineDetector::new(by_current), age_s: 0.0 }));
         }
         self.without_speed.is_some()
     }
@@ -163,7 +163,7 @@ impl ConditionalState {
         let own = self.without_speed.as_mut()?;
         let result = own.detector.step(by_current, at, samples)?;
         own.age_s += by_current.scales.interval_s;
-        if own.age_s > TUNING.thermal_span_s {
+        if own.age_s > TUNING.thermal_time_constant_s {
             // The substitute's averages of the inputs are known now, so it alone decides whether the fault is still there.
             self.detector.end_episode();
         }

@@ -17,7 +17,7 @@ use super::{
     ridge::dot,
     terms::{Source, Term},
     tuning::TUNING,
-    unknown::{MissingInputs, Of, UnknownTerms},
+    unknown::{Include, MissingInputs, UnknownTerms},
 };
 use crate::quantile::quantile;
 
@@ -255,7 +255,7 @@ impl Table {
             }
             unknown.advance(&self.terms, term_variances, &self.forgotten_s, row.missing, row.elapsed_s);
             for (variances, weights) in variances.iter_mut().zip(weights) {
-                variances.push(unknown.variance(&self.terms, weights, Of::All));
+                variances.push(unknown.variance(&self.terms, weights, Include::All));
             }
         }
         variances

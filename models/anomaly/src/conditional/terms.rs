@@ -89,23 +89,26 @@ impl TermCount {
 impl Term {
     /// Returns the terms of a pump that has these inputs, and readings at this interval.
     pub(super) fn all(speed: bool, ambient: bool, flow: bool, interval_s: f64) -> Vec<Term> {
-        let ConditionalTuning { bumps, change_spans_s, ambient_spans_s, ambient_main_s, .. } = TUNING;
+        let ConditionalTuning { bumps, change_time_constants_s, ambient_time_constants_s, ambient_main_s, .. } = TUNING;
         let mut terms = vec![Term::Constant];
         if speed {
             terms.extend((1..=3).map(Term::SpeedPower));
             terms.extend((0..bumps).map(Term::SpeedBump));
             // The slowest one is used at any interval: it also shows how fast the speed changes.
-            let slowest = change_spans_s.len() - 1;
-            for (index, span) in change_spans_s.iter().enumerate() {
-                if *span >= 1.5 * interval_s || index == slowest {
+            let slowest = change_time_constants_s.len() - 1;
+            for (index, time_constant) in change_time_constants_s.iter().enumerate() {
+                if *time_constant >= 1.5 * interval_s || index == slowest {
                     terms.push(Term::SpeedChange(index as u8));
                 }
             }
-            terms.extend((0..TUNING.heat_spans_s.len()).map(|index| Term::Heat(index as u8)));
+            terms.extend((0..TUNING.heat_time_constants_s.len()).map(|index| Term::Heat(index as u8)));
         }
         if ambient {
             terms.push(Term::Ambient);
-            let lags = ambient_spans_s.iter().enumerate().filter(|(_, span)| **span != ambient_main_s);
+            let lags = ambient_time_constants_s
+                .iter()
+                .enumerate()
+                .filter(|(_, time_constant)| **time_constant != ambient_main_s);
             terms.extend(lags.map(|(index, _)| Term::AmbientLag(index as u8)));
         }
         // Without a speed, a change of the load must be found as a fault, not explained as an operating point.
@@ -132,12 +135,12 @@ impl Term {
     }
 
     /// Returns the time constant of its average, in seconds; `None` if it is no average.
-    pub(super) fn span_s(self) -> Option<f64> {
+    pub(super) fn time_constant_s(self) -> Option<f64> {
         match self {
-            Term::SpeedChange(index) => Some(TUNING.change_spans_s[usize::from(index)]),
-            Term::Heat(index) => Some(TUNING.heat_spans_s[usize::from(index)]),
+            Term::SpeedChange(index) => Some(TUNING.change_time_constants_s[usize::from(index)]),
+            Term::Heat(index) => Some(TUNING.heat_time_constants_s[usize::from(index)]),
             Term::Ambient => Some(TUNING.ambient_main_s),
-            Term::AmbientLag(index) => Some(TUNING.ambient_spans_s[usize::from(index)]),
+            Term::AmbientLag(index) => Some(TUNING.ambient_time_constants_s[usize::from(index)]),
             Term::Constant
             | Term::SpeedPower(_)
             | Term::SpeedBump(_)
@@ -172,9 +175,9 @@ impl Term {
         match self {
             Term::SpeedPower(power) => (1..=3).contains(&power),
             Term::SpeedBump(bump) => bump < TUNING.bumps,
-            Term::SpeedChange(index) => usize::from(index) < TUNING.change_spans_s.len(),
-            Term::Heat(index) => usize::from(index) < TUNING.heat_spans_s.len(),
-            Term::AmbientLag(index) => usize::from(index) < TUNING.ambient_spans_s.len(),
+            Term::SpeedChange(index) => usize::from(index) < TUNING.change_time_constants_s.len(),
+            Term::Heat(index) => usize::from(index) < TUNING.heat_time_constants_s.len(),
+            Term::AmbientLag(index) => usize::from(index) < TUNING.ambient_time_constants_s.len(),
             Term::Constant | Term::Ambient | Term::Load | Term::LoadSquared | Term::LoadBySpeed => true,
         }
     }

@@ -135,7 +135,7 @@ proptest! {
             prop_assert!(deviation.z.is_finite() && deviation.expected.is_finite());
         }
         if length > 60 && (1..8).contains(&channel) {
-            prop_assert_eq!(last.channels[channel].map(|deviation| deviation.span_s < 300.0), None);
+            prop_assert_eq!(last.channels[channel].map(|deviation| deviation.time_constant_s < 300.0), None);
         }
     }
 
@@ -302,7 +302,10 @@ fn a_reading_that_is_only_observed_moves_the_lags_and_nothing_else() {
     let row = &rows[30];
     let result = observed.step(baseline, row.at, &row.samples).expect("the pump runs");
     let other = stepped.step(baseline, row.at, &row.samples).expect("the pump runs");
-    assert!(result.channels[BEARING].is_none_or(|deviation| deviation.span_s == 60.0), "longer averages begin anew");
+    assert!(
+        result.channels[BEARING].is_none_or(|deviation| deviation.time_constant_s == 60.0),
+        "longer averages begin anew"
+    );
     let residual = |result: &ConditionalResult| result.residuals[BEARING].expect("a value");
     assert!((residual(&result) - residual(&other)).abs() < 0.3, "it knows the lags");
 }

@@ -32,11 +32,11 @@ pub(super) struct ConditionalTuning {
     /// The number of bump terms over the speed range (`terms.rs`). Chosen.
     pub bumps: u8,
     /// Time constants of the speed changes. Physics: inertia of shaft and fluid, filters of transmitters.
-    pub change_spans_s: [f64; 3],
+    pub change_time_constants_s: [f64; 3],
     /// Time constants of heating by the load. Physics: bearing, housing, motor.
-    pub heat_spans_s: [f64; 3],
+    pub heat_time_constants_s: [f64; 3],
     /// Time constants with which the machine follows the ambient temperature. Physics: bearing, housing, motor.
-    pub ambient_spans_s: [f64; 4],
+    pub ambient_time_constants_s: [f64; 4],
     /// The main one of them: an output depends on this average, and on the distances of the others from it. Chosen.
     pub ambient_main_s: f64,
 
@@ -97,9 +97,9 @@ pub(super) struct ConditionalTuning {
     pub max_squared_change: f64,
 
     /// By how much the prediction of a temperature may be off, in K, after a commissioning of no length. With the running time t
-    /// it falls as e^(-t / [`Self::thermal_span_s`]). Physics.
+    /// it falls as e^(-t / [`Self::thermal_time_constant_s`]). Physics.
     pub unknown_thermal_k: f64,
-    pub thermal_span_s: f64,
+    pub thermal_time_constant_s: f64,
     /// The guard (`uncertainty.rs`): outside of the known speeds a value may be off by this many times the excess of the speed,
     /// as a share of its mean. Chosen.
     pub guard: f64,
@@ -109,11 +109,11 @@ pub(super) struct ConditionalTuning {
     /// An excess below this share of the highest speed has no guard. Chosen.
     pub guard_free: f64,
     /// The time constant with which the guard falls after an excess. Chosen.
-    pub guard_span_s: f64,
+    pub guard_time_constant_s: f64,
     /// Above this guard no episode ends and nothing is learned. Chosen.
     pub max_guard: f64,
-    /// Noise is measured over this time, and over at least this many readings. Chosen.
-    pub noise_span_s: f64,
+    /// Noise is averaged with this time constant, and over at least this many readings. Chosen.
+    pub noise_time_constant_s: f64,
     pub noise_readings: f64,
     /// Noise above `noise_free` times that of commissioning is excess. The excess is added to the variance `noise_factor` times.
     /// Chosen.
@@ -128,8 +128,8 @@ pub(super) struct ConditionalTuning {
     pub speed_lost_s: f64,
     /// The last value of a missing input says nothing anymore after a time that is learned. It is limited to this range. Chosen.
     pub forgotten_s: [f64; 2],
-    /// The input is then off by this many standard deviations of commissioning. Statistics: two random values differ by √2 of
-    /// them, the two ends of a swing by 2 √2.
+    /// The input is then off by this many standard deviations of commissioning. Statistics: two random values differ by √2
+    /// standard deviations on average, and the highest and lowest value of a sine by 2 √2.
     pub missing_spreads: f64,
 
     /// A threshold is at least this many times the largest z to be expected by chance. The rule is statistics, the factor chosen.
@@ -150,7 +150,7 @@ pub(super) struct ConditionalTuning {
     pub max_follow_s: f64,
     /// The offset stays within this many spreads of its anchor (`regression.rs`). Chosen.
     pub max_drift: f64,
-    /// The anchor of a temperature follows the offset, at this share of the offset's speed. The reason: the pumped fluid gets
+    /// The anchor of a temperature follows the offset, at this share of the rate at which the offset changes. The reason: the pumped fluid gets
     /// warmer with the season, and its temperature is seldom measured. Chosen on three variable-speed pumps whose ambient
     /// temperature rises by 15 K in 28 days. Without it there are 0.3 to 0.4 false episodes a day, which last for days; with it
     /// 0.14, and faults are found as early.
@@ -188,9 +188,9 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     min_half_range: 0.02,
     narrow_half_range: 0.05,
     bumps: 8,
-    change_spans_s: [5.0, 15.0, 60.0],
-    heat_spans_s: [300.0, 1_200.0, 4_800.0],
-    ambient_spans_s: [60.0, 300.0, 1_200.0, 4_800.0],
+    change_time_constants_s: [5.0, 15.0, 60.0],
+    heat_time_constants_s: [300.0, 1_200.0, 4_800.0],
+    ambient_time_constants_s: [60.0, 300.0, 1_200.0, 4_800.0],
     ambient_main_s: 1_200.0,
 
     prior_constant: 100.0,
@@ -224,13 +224,13 @@ pub(super) const TUNING: ConditionalTuning = ConditionalTuning {
     max_squared_change: 25.0,
 
     unknown_thermal_k: 10.0,
-    thermal_span_s: 4_800.0,
+    thermal_time_constant_s: 4_800.0,
     guard: 3.0,
     guard_against_speed: 1.0 / 3.0,
     guard_free: 0.01,
-    guard_span_s: 600.0,
+    guard_time_constant_s: 600.0,
     max_guard: 0.01,
-    noise_span_s: 60.0,
+    noise_time_constant_s: 60.0,
     noise_readings: 20.0,
     noise_free: 1.3,
     noise_factor: 1.5,

@@ -48,7 +48,7 @@ impl Guard {
         if self.now > 0.0 {
             self.is_below = range.zip(speed).is_some_and(|(range, speed)| speed < range.low);
         }
-        self.remembered += share(elapsed_s, TUNING.guard_span_s) * (self.now - self.remembered);
+        self.remembered += share(elapsed_s, TUNING.guard_time_constant_s) * (self.now - self.remembered);
     }
 
     /// Returns the share of its mean by which a channel may be off.
@@ -100,7 +100,7 @@ impl Noise {
 
     /// Adds the residuals of a reading, one per output; NaN if missing.
     pub(super) fn add_all(noises: &mut [Noise], residuals: &[f64], interval_s: f64) {
-        let share = share(interval_s, TUNING.noise_span_s.max(TUNING.noise_readings * interval_s));
+        let share = share(interval_s, TUNING.noise_time_constant_s.max(TUNING.noise_readings * interval_s));
         for (noise, residual) in noises.iter_mut().zip(residuals) {
             noise.add(*residual, share);
         }

@@ -47,11 +47,11 @@ pub(super) struct MissingInputs {
     flow: bool,
 }
 
-/// Which terms to include.
+/// Which terms a variance includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum Include {
     All,
-    /// Only those that are averages.
+    /// Only those that are averages over time.
     History,
 }
 
@@ -66,7 +66,7 @@ impl UnknownTerms {
     /// Returns the errors at the first reading: the averages are not known. `term_variances`: of each term in commissioning.
     pub(super) fn new(terms: &[Term], term_variances: &[f64]) -> UnknownTerms {
         let pairs = terms.iter().zip(term_variances);
-        let errors = pairs.map(|(term, variance)| if term.span_s().is_some() { variance.sqrt() } else { 0.0 });
+        let errors = pairs.map(|(term, variance)| if term.time_constant_s().is_some() { variance.sqrt() } else { 0.0 });
         UnknownTerms { errors: errors.collect(), missing_s: [0.0; 3] }
     }
 
@@ -89,7 +89,7 @@ impl UnknownTerms {
                 continue;
             }
             // A term that is no average has the error of its input at once.
-            let kept = term.span_s().map_or(0.0, |span_s| (-elapsed_s / span_s).exp());
+            let kept = term.time_constant_s().map_or(0.0, |time_constant_s| (-elapsed_s / time_constant_s).exp());
             *error = kept * *error + (1.0 - kept) * TUNING.missing_spreads * (wrong * variance).sqrt();
             if *error < KNOWN * variance.sqrt() {
                 *error = 0.0;
@@ -98,8 +98,8 @@ impl UnknownTerms {
     }
 
     /// Returns the variance of a prediction with these weights, one per term from the first.
-    pub(super) fn variance(&self, terms: &[Term], weights: &[f64], of: Of) -> f64 {
-        let counts = |term: &Term| of == Of::All || term.span_s().is_some();
+    pub(super) fn variance(&self, terms: &[Term], weights: &[f64], include: Include) -> f64 {
+        let counts = |term: &Term| include == Include::All || term.time_constant_s().is_some();
         let terms = weights.iter().zip(&self.errors).zip(terms).filter(|(_, term)| counts(term));
         terms.map(|((weight, error), _)| (weight * error).powi(2)).sum()
     }
@@ -134,7 +134,7 @@ mod tests {
     fn the_example_of_the_module() {
         let terms = [Term::Heat(1)];
         let mut unknown = UnknownTerms::new(&terms, &[0.04]);
-        let sd = |unknown: &UnknownTerms| unknown.variance(&[Term::Heat(1)], &[5.0], Of::All).sqrt();
+        let sd = |unknown: &UnknownTerms| unknown.variance(&[Term::Heat(1)], &[5.0], Include::All).sqrt();
         assert_eq!(sd(&unknown), 1.0);
         unknown.advance(&terms, &[0.04], &FORGOTTEN_S, NONE, 1_200.0);
         assert!((sd(&unknown) - (-1.0f64).exp()).abs() < 1e-12);
@@ -155,7 +155,7 @@ mod tests {
         let mut unknown = UnknownTerms::new(&terms, &[0.25, 0.25]);
         unknown.advance(&terms, &[0.25, 0.25], &FORGOTTEN_S, NONE, 1e6);
         unknown.advance(&terms, &[0.25, 0.25], &FORGOTTEN_S, MissingInputs { ambient: true, ..SPEED }, 60.0);
-        let of = |weights: [f64; 2]| unknown.variance(&terms, &weights, Of::All).sqrt();
+        let of = |weights: [f64; 2]| unknown.variance(&terms, &weights, Include::All).sqrt();
         assert!(of([1.0, 0.0]) < 0.02 && of([0.0, 1.0]) > 0.5, "{} {}", of([1.0, 0.0]), of([0.0, 1.0]));
     }
 
@@ -163,11 +163,11 @@ mod tests {
     fn a_term_without_history_is_unknown_only_while_its_input_is_missing() {
         let terms = [Term::Constant, Term::SpeedPower(1)];
         let mut unknown = UnknownTerms::new(&terms, &[0.0, 0.3]);
-        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Of::All), 0.0);
+        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Include::All), 0.0);
         unknown.advance(&terms, &[0.0, 0.3], &FORGOTTEN_S, SPEED, 60.0);
-        assert!((unknown.variance(&terms, &[1.0, 1.0], Of::All) - 4.0 * 0.3).abs() < 1e-12);
-        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Of::History), 0.0);
+        assert!((unknown.variance(&terms, &[1.0, 1.0], Include::All) - 4.0 * 0.3).abs() < 1e-12);
+        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Include::History), 0.0);
         unknown.advance(&terms, &[0.0, 0.3], &FORGOTTEN_S, NONE, 1.0);
-        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Of::All), 0.0);
+        assert_eq!(unknown.variance(&terms, &[1.0, 1.0], Include::All), 0.0);
     }
 }

@@ -165,6 +165,7 @@ impl ConditionalDecider {
             self.stuck.advance(baseline, most_stuck);
         }
         let dynamics = self.decide_dynamics(baseline, score);
+        // The loss of an anomalous step is always above the threshold, also near the end of an episode (`deadband.rs`).
         let above = THRESHOLD.next_up();
         let mut loss = match result.in_episode {
             true => with_deadband(result.anomaly_score, ConditionalState::QUIET).max(above),

@@ -109,11 +109,11 @@ impl FusedMemory {
             Phase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
                 return Err(MemoryError::Shape("the episode is not one finite number per channel"));
             }
-            // Settling ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
-            Phase::Settling { done, .. } if *done >= baseline.tuning.settle_steps => {
-                return Err(MemoryError::Shape("settling is over"));
+            // Relearning ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
+            Phase::Relearning { done, .. } if *done >= baseline.tuning.settle_steps => {
+                return Err(MemoryError::Shape("the levels are relearned already"));
             }
-            Phase::Settling { paused: Some(paused), .. }
+            Phase::Relearning { paused: Some(paused), .. }
                 if ![&paused.episode.change, &paused.levels, &paused.anchors]
                     .into_iter()
                     .all(|numbers| fits(numbers))

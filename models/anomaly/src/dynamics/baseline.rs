@@ -1,7 +1,7 @@
 //! What is usual for the measures of one pump, and how far they may be off.
 //!
 //! Each channel of a window has two *measures*: the error of its reconstruction, and how much it changes (`measure.rs`). Averages
-//! of a measure over some windows (a *span*, `averages.rs`) are compared by their logarithms, so that twice as much and half as
+//! of a measure with two time constants (`averages.rs`) are compared by their logarithms, so that twice as much and half as
 //! much are equally far from usual. There is a limit above and one below. Each is the largest of
 //!
 //! - twice the largest distance from the median in commissioning, upwards or downwards,
@@ -15,7 +15,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    averages::{Averages, SPAN_COUNT, SPANS},
+    averages::{Averages, TIME_CONSTANT_COUNT, TIME_CONSTANTS},
     error::{DYNAMICS_VERSION, DynamicsError},
     measure::{Measure, WindowDynamics},
     window::DYNAMICS_WINDOW,
@@ -28,24 +28,24 @@ const LARGEST_FACTOR: f64 = 2.0;
 const DEVIATIONS: f64 = 5.0;
 /// A limit is at least this, in logarithms: a change by 10 % is never anomalous. Chosen.
 const MIN_LIMIT: f64 = 0.1;
-/// A span is used if commissioning has this many times the readings that an average over it contains. Statistics: the standard
+/// A time constant is used if commissioning has this many times the readings that an average over it contains. Statistics: the standard
 /// deviation of ten independent averages is known to about 25 %.
-const SPAN_PERIODS: f64 = 20.0;
+const PERIODS_TO_LEARN: f64 = 20.0;
 /// The share of commissioning, the newest, on which it is tried whether a measure would raise false alarms.
 const HELD_BACK: f64 = 1.0 / 3.0;
 /// The fewest windows in which a channel has measures, as a share of all. Chosen.
 const MIN_MEASURED: f64 = 0.5;
 
-/// Whether a measure of a channel is used.
+/// Whether a measure of a channel has a vote, that is, counts in the score. It has if it would have raised no false alarm in the
+/// last third of commissioning, with limits from the first two thirds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Vote {
-    /// It is used. In the last third of commissioning, with limits from the first two thirds, its largest score was this, at most
-    /// 1.
+    /// It counts: its largest score in the last third was this, at most 1.
     Earned(f64),
-    /// It is not used. In the last third of commissioning its largest score was this, above 1: it would have raised false alarms.
+    /// It does not count: its largest score in the last third was this, above 1.
     Refused(f64),
-    /// It is not used: the channel has no measures in most windows.
+    /// It does not count: the channel has no measures in most windows.
     NotMeasured,
 }
 
@@ -76,8 +76,8 @@ struct ChannelBaseline {
 #[serde(deny_unknown_fields)]
 struct MeasureBaseline {
     vote: Vote,
-    /// One per span; `None` if commissioning was too short for it.
-    limits: [Option<Limit>; SPAN_COUNT],
+    /// One per time constant; `None` if commissioning was too short for it.
+    limits: [Option<Limit>; TIME_CONSTANT_COUNT],
 }
 
 /// The usual logarithm of an average, and how far above and below it may be.
@@ -98,7 +98,7 @@ pub(super) struct Excess {
 
 impl DynamicsBaseline {
     /// The fewest windows to learn from.
-    pub(crate) const MIN_WINDOWS: usize = windows_for(SPANS[0]);
+    pub(crate) const MIN_WINDOWS: usize = windows_for(TIME_CONSTANTS[0]);
 
     /// Learns from the windows of a pump's commissioning, in order, as a [`super::DynamicsScorer`] with this network measured them.
     pub fn learn(
@@ -174,7 +174,7 @@ impl DynamicsBaseline {
         if self.channels.iter().all(is_valid) { Ok(()) } else { Err(DynamicsError::Shape) }
     }
 
-    /// Returns how far a measure of a channel is off, at the span at which this is most; `None` if the measure is not used or has
+    /// Returns how far a measure of a channel is off, with the time constant for which this is most; `None` if the measure is not used or has
     /// no average yet.
     pub(super) fn excess(&self, channel: usize, measure: Measure, averages: &Averages) -> Option<Excess> {
         let baseline = self.channels.get(channel)?.of(measure);
@@ -202,7 +202,7 @@ impl MeasureBaseline {
     fn learn(values: &[Option<f64>]) -> MeasureBaseline {
         let measured = values.iter().flatten().count();
         if (measured as f64) < MIN_MEASURED * values.len() as f64 {
-            return MeasureBaseline { vote: Vote::NotMeasured, limits: [None; SPAN_COUNT] };
+            return MeasureBaseline { vote: Vote::NotMeasured, limits: [None; TIME_CONSTANT_COUNT] };
         }
         let (first, held_back) = values.split_at(values.len() - (values.len() as f64 * HELD_BACK) as usize);
         let mut averages = Averages::default();
@@ -217,13 +217,13 @@ impl MeasureBaseline {
     }
 
     fn excess(&self, averages: &Averages) -> Option<Excess> {
-        let of_span = |span: usize| {
-            let Limit { usual, above, below } = self.limits[span]?;
-            let distance = averages.log(span)? - usual;
+        let of_time_constant = |index: usize| {
+            let Limit { usual, above, below } = self.limits[index]?;
+            let distance = averages.log(index)? - usual;
             let is_high = distance > 0.0;
             Some(Excess { score: if is_high { distance / above } else { -distance / below }, is_high })
         };
-        (0..SPAN_COUNT).filter_map(of_span).max_by(|a, b| a.score.total_cmp(&b.score))
+        (0..TIME_CONSTANT_COUNT).filter_map(of_time_constant).max_by(|a, b| a.score.total_cmp(&b.score))
     }
 
     fn is_valid(&self) -> bool {
@@ -232,19 +232,19 @@ impl MeasureBaseline {
     }
 }
 
-/// Returns the limits of each span from values in order. `averages` are empty at first and have all values afterwards. `windows`:
+/// Returns the limits for each time constant from values in order. `averages` are empty at first and have all values afterwards. `windows`:
 /// the number of windows of the whole commissioning.
-fn limits(values: &[Option<f64>], windows: usize, averages: &mut Averages) -> [Option<Limit>; SPAN_COUNT] {
-    let mut logs: [Vec<f64>; SPAN_COUNT] = Default::default();
+fn limits(values: &[Option<f64>], windows: usize, averages: &mut Averages) -> [Option<Limit>; TIME_CONSTANT_COUNT] {
+    let mut logs: [Vec<f64>; TIME_CONSTANT_COUNT] = Default::default();
     for value in values.iter().flatten() {
         averages.add(*value);
-        for (span, logs) in logs.iter_mut().enumerate() {
-            logs.extend(averages.log(span));
+        for (index, logs) in logs.iter_mut().enumerate() {
+            logs.extend(averages.log(index));
         }
     }
-    let mut limits = [None; SPAN_COUNT];
-    for ((limit, logs), span) in limits.iter_mut().zip(&logs).zip(SPANS) {
-        if windows >= windows_for(span) && !logs.is_empty() {
+    let mut limits = [None; TIME_CONSTANT_COUNT];
+    for ((limit, logs), time_constant) in limits.iter_mut().zip(&logs).zip(TIME_CONSTANTS) {
+        if windows >= windows_for(time_constant) && !logs.is_empty() {
             *limit = Some(Limit::of(logs));
         }
     }
@@ -267,11 +267,11 @@ impl Limit {
     }
 }
 
-/// Returns the fewest windows for a span.
-const fn windows_for(span: f64) -> usize {
-    // An average with the time constant `span` contains about twice as many windows, and the first window begins 29 readings
+/// Returns the fewest windows for a time constant.
+const fn windows_for(time_constant: f64) -> usize {
+    // An average with this time constant contains about twice as many windows, and the first window begins 29 readings
     // before its last.
-    (SPAN_PERIODS * (2.0 * span + DYNAMICS_WINDOW as f64 - 1.0)) as usize
+    (PERIODS_TO_LEARN * (2.0 * time_constant + DYNAMICS_WINDOW as f64 - 1.0)) as usize
 }
 
 #[cfg(test)]
@@ -298,8 +298,8 @@ mod tests {
     }
 
     #[test]
-    fn longer_spans_need_a_longer_commissioning() {
-        assert_eq!(SPANS.map(windows_for), [1_180, 2_980]);
+    fn longer_time_constants_need_a_longer_commissioning() {
+        assert_eq!(TIME_CONSTANTS.map(windows_for), [1_180, 2_980]);
         let values =
             |count: usize| -> Vec<Option<f64>> { (0..count).map(|index| Some(1.0 + (index % 7) as f64)).collect() };
         let known = |count| MeasureBaseline::learn(&values(count)).limits.map(|limit| limit.is_some());

@@ -19,7 +19,7 @@ const FACTORS: [f32; 4] = [GATE, GATE, CANDIDATE, GATE];
 pub(super) struct Packed<const L: usize> {
     pub(super) encoder: Layer<L>,
     pub(super) decoder: Layer<L>,
-    /// `[group of channels][unit]`
+    /// The weights of the output layer (the *head*): `[group of channels][unit]`
     pub(super) head: Vec<[[f32; L]; 1]>,
     /// `[group of channels]`
     pub(super) head_bias: Vec<[[f32; L]; 1]>,

@@ -13,7 +13,7 @@ use super::{
     Episodes, MINUTE_S, learn,
     pump::{AMBIENT, BEARING, CURRENT, DAY_S, FLOW, Fault, Pump, SPEED, VIBRATION},
 };
-use crate::conditional::{RefitSchedule, TimedSamples};
+use crate::conditional::{RefinementSchedule, TimedSamples};
 
 const HOUR_S: f64 = 3_600.0;
 
@@ -150,7 +150,7 @@ fn short(seed: u64, interval_s: f64, hours: f64, refits: bool) -> (usize, usize)
     let (mut judged, mut anomalous) = (0, 0);
     let mut passed_s = 0.0;
     while passed_s < 2.0 * DAY_S {
-        let next_s = RefitSchedule::next_s(baseline.learned().running_s).filter(|_| refits);
+        let next_s = RefinementSchedule::next_s(baseline.learned().running_s).filter(|_| refits);
         let mut until_s = next_s.map_or(2.0 * DAY_S, |next_s| passed_s + next_s - baseline.learned().running_s);
         let mut episodes = Episodes::after(&baseline, &healthy);
         let mut rows = Vec::new();

@@ -162,13 +162,13 @@ impl Pump {
     }
 
     /// A wandering value with this time constant and standard deviation.
-    fn drift(&mut self, value: f64, span_s: f64, sd: f64) -> f64 {
-        let kept = (-self.interval_s / span_s).exp();
+    fn drift(&mut self, value: f64, time_constant_s: f64, sd: f64) -> f64 {
+        let kept = (-self.interval_s / time_constant_s).exp();
         kept * value + (1.0 - kept * kept).sqrt() * self.noise(sd)
     }
 
-    fn lag(&self, value: f64, target: f64, span_s: f64) -> f64 {
-        target + (value - target) * (-self.interval_s / span_s).exp()
+    fn lag(&self, value: f64, target: f64, time_constant_s: f64) -> f64 {
+        target + (value - target) * (-self.interval_s / time_constant_s).exp()
     }
 
     /// A normally distributed value, by Box and Muller.

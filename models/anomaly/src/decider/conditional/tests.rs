@@ -40,7 +40,7 @@ fn commissioned() -> (Arc<Baseline>, Vec<TimedSamples>, Pump) {
 /// The score of a window; the channel `stuck`, if there is one, does not change in it.
 fn score(stuck: Option<usize>) -> Score {
     let channel = |channel| ChannelScore {
-        liveliness: if stuck == Some(channel) { 0.01 } else { 0.2 },
+        mean_change: if stuck == Some(channel) { 0.01 } else { 0.2 },
         ..ChannelScore::default()
     };
     let channels: Vec<ChannelScore> = (0..profile().channels().len()).map(channel).collect();

@@ -35,7 +35,7 @@ fn baseline(detector: Detector, raise_after: usize, settle_steps: u32) -> Arc<Ba
     Arc::new(baseline)
 }
 
-/// Successive stretches of a pump's operation: their durations, levels, errors and liveliness. Some stay normal, some
+/// Successive stretches of a pump's operation: their durations, levels, errors and mean changes. Some stay normal, some
 /// deviate enough for an episode, some return to other levels.
 fn stretches() -> impl Strategy<Value = Vec<Score>> {
     let level = prop_oneof![
@@ -44,19 +44,19 @@ fn stretches() -> impl Strategy<Value = Vec<Score>> {
         2 => (-30.0..30.0_f64).prop_map(|spreads| NORMAL + spreads * SPREAD),
     ];
     let error = prop_oneof![4 => Just(0.05), 1 => 0.0..0.3_f64];
-    let liveliness = prop_oneof![6 => Just(0.2), 1 => Just(0.0)];
-    let stretch = (1_usize..70, [level.clone(), level], [error.clone(), error], [liveliness.clone(), liveliness]);
+    let mean_change = prop_oneof![6 => Just(0.2), 1 => Just(0.0)];
+    let stretch = (1_usize..70, [level.clone(), level], [error.clone(), error], [mean_change.clone(), mean_change]);
     let wobble = |step: usize| 0.3 * SPREAD * (step as f64 * 0.7).sin();
     prop::collection::vec(stretch, 1..8).prop_map(move |stretches| {
         let mut scores = Vec::new();
-        for (steps, levels, errors, livelinesses) in stretches {
+        for (steps, levels, errors, mean_changes) in stretches {
             for _ in 0..steps {
                 let wobble = wobble(scores.len());
                 let channel = |place: usize| ChannelScore {
                     error: errors[place],
                     short: levels[place] + wobble,
                     long: levels[place] - wobble / 2.0,
-                    liveliness: livelinesses[place],
+                    mean_change: mean_changes[place],
                 };
                 scores.push(Score {
                     loss: errors[0] + errors[1],
@@ -175,7 +175,7 @@ proptest! {
 
 /// A score with the second channel `spreads` away from normal.
 fn at(spreads: f64) -> Score {
-    let channel = |level| ChannelScore { error: 0.05, short: level, long: level, liveliness: 0.2 };
+    let channel = |level| ChannelScore { error: 0.05, short: level, long: level, mean_change: 0.2 };
     Score { loss: 0.1, channels: [channel(NORMAL), channel(NORMAL + spreads * SPREAD)].into(), dynamics: None }
 }
 
@@ -222,8 +222,8 @@ fn a_state_that_does_not_fit_is_refused() {
         |fused| fused.levels.truncate(1),
         |fused| fused.anchors.push(0.0),
         |fused| fused.levels[1] = f64::NAN,
-        |fused| fused.phase = Phase::Settling { done: 45, paused: None },
-        |fused| fused.phase = Phase::Settling { done: 1, paused: Some(Box::default()) },
+        |fused| fused.phase = Phase::Relearning { done: 45, paused: None },
+        |fused| fused.phase = Phase::Relearning { done: 1, paused: Some(Box::default()) },
         |fused| match &mut fused.phase {
             Phase::Episode(episode) => episode.change.clear(),
             phase => panic!("{phase:?}"),
@@ -249,7 +249,7 @@ fn a_state_that_does_not_fit_is_refused() {
 fn the_stored_form_is_small() {
     let mut baseline = Baseline::clone(&baseline(Detector::Fused, 1, 45));
     baseline.channels = vec![baseline.channels[0]; 10];
-    let channel = ChannelScore { error: 0.05, short: 1.234_567_890_123, long: 9.0, liveliness: 0.2 };
+    let channel = ChannelScore { error: 0.05, short: 1.234_567_890_123, long: 9.0, mean_change: 0.2 };
     let score = Score { loss: 0.1, channels: vec![channel; 10].into(), dynamics: None };
     let mut decider = Decider::new(Arc::new(baseline));
     assert!(decide(&mut decider, 0, &score).is_anomaly);

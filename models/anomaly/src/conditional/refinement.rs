@@ -1,4 +1,4 @@
-//! When a baseline is learned again.
+//! When a baseline is learned again (*refined*).
 //!
 //! A pump can be judged after minutes of commissioning, but not as well as after a day: the first minutes have few speeds, one
 //! part of the day, and little slow drift. So the baseline is learned again as the pump runs, from all healthy readings so far,
@@ -13,7 +13,7 @@ use super::baseline::ConditionalBaseline;
 
 /// The running times at which a baseline is learned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefitSchedule;
+pub struct RefinementSchedule;
 
 const HOUR_S: f64 = 3_600.0;
 
@@ -23,7 +23,7 @@ const TIMES_S: [f64; 6] = [1.0 * HOUR_S, 2.0 * HOUR_S, 4.0 * HOUR_S, 8.0 * HOUR_
 /// A time counts as reached if less than this share of it is missing.
 const SLACK: f64 = 0.02;
 
-impl RefitSchedule {
+impl RefinementSchedule {
     /// Returns the running time, in seconds since the first reading of commissioning, at which a baseline that was learned
     /// from `learned_s` seconds of running is to be learned again. `None` after a day.
     pub fn next_s(learned_s: f64) -> Option<f64> {
@@ -34,7 +34,7 @@ impl RefitSchedule {
 impl ConditionalBaseline {
     /// Whether it is to be learned again, because it was learned from less than a day of running.
     pub fn is_provisional(&self) -> bool {
-        RefitSchedule::next_s(self.learned().running_s).is_some()
+        RefinementSchedule::next_s(self.learned().running_s).is_some()
     }
 }
 
@@ -46,12 +46,12 @@ mod tests {
     fn the_example_of_the_module() {
         let mut learned_s = 900.0;
         let mut hours = Vec::new();
-        while let Some(next_s) = RefitSchedule::next_s(learned_s) {
+        while let Some(next_s) = RefinementSchedule::next_s(learned_s) {
             hours.push(next_s / HOUR_S);
             learned_s = next_s;
         }
         assert_eq!(hours, [1.0, 2.0, 4.0, 8.0, 12.0, 24.0]);
-        assert_eq!(RefitSchedule::next_s(5.0 * HOUR_S), Some(8.0 * HOUR_S));
-        assert_eq!(RefitSchedule::next_s(23.9 * HOUR_S), None, "a few readings were lost");
+        assert_eq!(RefinementSchedule::next_s(5.0 * HOUR_S), Some(8.0 * HOUR_S));
+        assert_eq!(RefinementSchedule::next_s(23.9 * HOUR_S), None, "a few readings were lost");
     }
 }
