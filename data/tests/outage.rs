@@ -176,7 +176,7 @@ async fn a_full_backlog_refuses_batches_until_it_is_packed() {
             }
         }
     }
-    assert!(matches!(refused, Some(StoreError::Backlog { .. })), "{refused:?}");
+    assert!(matches!(refused, Some(StoreError::HeadFull { .. })), "{refused:?}");
     let stored_seconds = acknowledged.len() as i64;
     store.pack(at(1_000_000));
     assert!(store.status().unflushed_bytes < 1 << 20, "packed rows are small: {:?}", store.status().unflushed_bytes);

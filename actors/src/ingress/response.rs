@@ -220,7 +220,7 @@ impl From<StoreFailure> for IngestError {
     fn from(unstored: StoreFailure) -> Self {
         match unstored {
             StoreFailure::DiskFull => Self::DiskFull,
-            StoreFailure::Backlog => Self::NotStored { retry_after_s: LONG_RETRY_AFTER_S },
+            StoreFailure::HeadFull => Self::NotStored { retry_after_s: LONG_RETRY_AFTER_S },
             StoreFailure::Failed => Self::NotStored { retry_after_s: RETRY_AFTER_S },
         }
     }

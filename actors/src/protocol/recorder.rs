@@ -20,7 +20,7 @@ pub(crate) struct RecordDetection {
 /// Readings to be stored. `ack` receives whether they are durable.
 pub(crate) struct RecordReadings {
     pub readings: Vec<Reading>,
-    /// The registration of their pump, unless it is certainly stored already.
+    /// The registration of their pump; none if it is known to be stored already.
     pub register: Option<PumpRecord>,
     pub ack: oneshot::Sender<StoreOutcome>,
     /// When the message was sent.
@@ -51,8 +51,8 @@ pub(crate) type StoreOutcome = Result<(), StoreFailure>;
 pub(crate) enum StoreFailure {
     /// The disk is full.
     DiskFull,
-    /// Too much waits for the database.
-    Backlog,
+    /// The head is full: too many rows wait in memory for the database.
+    HeadFull,
     /// Another failure, which is in the log.
     Failed,
 }
@@ -61,7 +61,7 @@ impl From<&StoreError> for StoreFailure {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::DiskFull => Self::DiskFull,
-            StoreError::Backlog { .. } => Self::Backlog,
+            StoreError::HeadFull { .. } => Self::HeadFull,
             _ => Self::Failed,
         }
     }

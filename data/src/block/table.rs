@@ -48,7 +48,7 @@ pub(super) fn time(ms: i64) -> Result<Timestamp, BlockError> {
     Timestamp::from_millis(ms).map_err(|_| BlockError::Corrupt("a time out of range"))
 }
 
-/// The number of cells of each row. Usually all rows have the same number.
+/// The width of each row: its number of cells. Usually all rows have the same width.
 #[derive(Debug)]
 pub(super) struct RowWidths(Vec<usize>);
 
@@ -61,7 +61,8 @@ impl RowWidths {
         widths
     }
 
-    /// Reads the widths of `rows` rows. Fails if their cells are more than [`MAX_CELLS`].
+    /// Reads the widths of `rows` rows. Fails if all rows, each as wide as the widest, would have more than
+    /// [`MAX_CELLS`] cells.
     pub(super) fn read(rows: usize, bits: &mut BitReader<'_>) -> Result<Self, BlockError> {
         let too_many_cells = BlockError::Corrupt("more cells than a block can have");
         let width = |width| usize::try_from(width).ok().filter(|&width| width <= MAX_CELLS);
@@ -80,7 +81,7 @@ impl RowWidths {
         self.0.iter().enumerate().filter(move |&(_, &width)| width > column).map(|(row, _)| row)
     }
 
-    /// Returns an empty row with the capacity of each width, to be filled column by column.
+    /// Returns a row for each width, empty and with room for its cells, to be filled column by column.
     pub(super) fn empty_rows<T>(&self) -> Vec<Vec<T>> {
         self.0.iter().map(|&width| Vec::with_capacity(width)).collect()
     }

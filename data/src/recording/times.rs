@@ -1,12 +1,16 @@
 //! Parses the times of a recording and converts them to UTC.
 //!
-//! Without a flag only unambiguous times are read: seconds, milli-, micro- and nanoseconds since 1970 (distinguished by
-//! their size, for years from 2000 to 2200), times with the year first, and times with the month's name. `03.04.2026`
-//! is in April or in March: such a file needs `--time-format`, and the error proposes the formats that fit
-//! ([`propose`]).
+//! Without `--time-format` only unambiguous times are read:
 //!
-//! A time without an offset is in UTC, or in the zone of `--time-zone`. When a zone puts its clocks back, an hour
-//! occurs twice ([`repeated_hours`]). When it puts them forward, an hour does not exist, and a time in it is an error.
+//! | in the file | read as |
+//! | --- | --- |
+//! | `2026-03-09 10:14:33.250`, `2026/03/09T10:14` | the year is first |
+//! | `09-Mar-2026 10:14:33` | the month has a name |
+//! | `1773051273`, `1773051273250` | seconds, milli-, micro- or nanoseconds since 1970; the size tells which |
+//! | `03.04.2026 10:14:33` | an error: 3 April or 4 March. It proposes the values of `--time-format` that fit ([`propose`]) |
+//!
+//! A time without an offset from UTC is in the zone of `--time-zone`, or in UTC. When clocks are put back, an hour
+//! occurs twice ([`repeated_hours`]). When they are put forward, an hour does not exist, and a time in it is an error.
 
 pub(super) mod diagnose;
 mod offset;
@@ -38,7 +42,7 @@ impl TimeFormat {
         parse_as(&self.0, text)
     }
 
-    /// Returns the zone that the format has as a literal, as in `%H:%M:%S UTC`.
+    /// Returns the time zone that the format contains as plain text, such as `UTC` in `%H:%M:%S UTC`.
     pub(in crate::recording) fn zone(&self) -> Option<zones::NamedZone> {
         let words = StrftimeItems::new(&self.0).map(|item| match item {
             Item::Literal("T" | "t") => " ",
@@ -66,8 +70,7 @@ impl FromStr for TimeFormat {
                 wrong()
             ));
         }
-        // The format must hold a complete date and time: a time that is formatted with it and read again must be the
-        // same.
+        // The format must have a complete date and time, so a time that is written and read with it must stay the same.
         let sample = Utc.with_ymd_and_hms(2026, 3, 9, 10, 14, 0).single().ok_or_else(wrong)?;
         match parse_as(text, &sample.format(text).to_string()) {
             Some(parsed) if parsed.as_utc() == sample.naive_utc() => Ok(Self(text.to_owned())),
@@ -82,7 +85,8 @@ impl fmt::Display for TimeFormat {
     }
 }
 
-/// Which of two hours is meant, if the zone repeats an hour and the file has it only once.
+/// Which hour is meant by a time in the hour that occurs twice when clocks are put back. Needed if the file has only one
+/// of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepeatedHour {
     /// The hour before the clocks were put back.
@@ -120,23 +124,23 @@ impl FromStr for RepeatedHour {
 /// A time as written in a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ParsedTime {
-    /// A time with an offset or counted from 1970, in UTC.
+    /// A time with an offset, or a number since 1970: the time in UTC.
     Absolute(NaiveDateTime),
-    /// A time without an offset.
+    /// A time without an offset: the time as written.
     Local(NaiveDateTime),
 }
 
 impl ParsedTime {
-    /// Returns an absolute time, or a local time as if it were in UTC.
+    /// Returns the time in UTC. A local time counts as UTC.
     pub(crate) fn as_utc(self) -> NaiveDateTime {
         match self {
             Self::Absolute(time) | Self::Local(time) => time,
         }
     }
 
-    /// Whether the time can exist. A second 60 is a leap second: only at the end of 30 June or 31 December in UTC. The
-    /// zone of a local time is unknown here, so a leap second is accepted at the end of an hour, and 15 or 30 minutes
-    /// before it.
+    /// Whether the time exists. Only a second 60 (a leap second) may not: leap seconds are at the end of 30 June or 31
+    /// December in UTC. The offset of a local time is unknown here, and offsets are multiples of 15 minutes, so on the
+    /// days around these a second 60 is accepted at minute 29, 44 or 59.
     fn can_exist(self) -> bool {
         let time = self.as_utc();
         let is_near_leap_second = || matches!((time.month(), time.day()), (6, 30) | (7, 1) | (12, 31) | (1, 1));
@@ -159,7 +163,7 @@ pub(crate) fn timestamp(utc: NaiveDateTime) -> Result<Timestamp, TimestampError>
     Timestamp::from_millis(utc.and_utc().timestamp_millis())
 }
 
-/// Parses a time; none if it is not a time or is ambiguous.
+/// Parses a time. Returns none if it is not a time, or is ambiguous without a format.
 pub(crate) fn parse(text: &str, format: Option<&TimeFormat>) -> Option<ParsedTime> {
     let parsed = match format {
         Some(format) => format.parse(text),
@@ -192,7 +196,8 @@ fn parse_year_first(text: &str) -> Option<ParsedTime> {
     }
 }
 
-/// Parses seconds, milli-, micro- or nanoseconds since 1970. From 2000 to 2200 no number fits two of these units.
+/// Parses a number of seconds, milli-, micro- or nanoseconds since 1970. Times are from 2000 to 2200; in this range no
+/// number fits two of the units.
 fn parse_epoch(text: &str) -> Option<ParsedTime> {
     const UNITS_PER_MS: [f64; 4] = [1e-3, 1.0, 1e3, 1e6];
     if !text.starts_with(|letter: char| letter.is_ascii_digit()) {
@@ -203,7 +208,7 @@ fn parse_epoch(text: &str) -> Option<ParsedTime> {
     }
     let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
     let utc = UNITS_PER_MS.iter().find_map(|unit| {
-        // An f64 holds these seconds with a precision of 0.25 µs; further digits are noise.
+        // As a number of seconds, an f64 has a precision of 0.25 µs, so the time is rounded to whole microseconds.
         let ms = (value / unit * 1e3).round() / 1e3;
         let at = Timestamp::from_millis(ms.floor() as i64).ok()?;
         DateTime::from_timestamp_millis(at.millis())
@@ -211,15 +216,15 @@ fn parse_epoch(text: &str) -> Option<ParsedTime> {
     Some(ParsedTime::Absolute(utc.naive_utc()))
 }
 
-/// Returns the seconds to which a number with an exponent is rounded, if more than 1 s: 10,000 s for `1.77305E+12`.
+/// Returns the resolution of a number with an exponent, in seconds, if it is coarser than 1 s. A spreadsheet may have
+/// rounded 1773051273250 to `1.77305E+12`: the last digit is 10^7 ms, so this returns 10,000.
 fn rounding_step_s(text: &str) -> Option<i64> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let decimals = mantissa.split_once(['.', ',']).map_or(0, |(_, decimals)| decimals.len());
     let exponent: i32 = exponent.parse().ok()?;
     let step = exponent.checked_sub(i32::try_from(decimals).ok()?)?;
     let value: f64 = text.replacen(',', ".", 1).parse().ok()?;
-    // In seconds, times from 2000 to 2200 have the decimal exponent 8 or 9. In each finer unit the exponent is three
-    // more.
+    // The decimal exponent of a time from 2000 to 2200 is 8 or 9 in seconds, and three more in each finer unit.
     let unit_exponent = (value.log10().floor() as i32).saturating_sub(8).max(0) / 3 * 3;
     let step_exponent = u32::try_from(step.checked_sub(unit_exponent)?).ok()?;
     (step_exponent > 0).then(|| 10_i64.checked_pow(step_exponent)).flatten()
@@ -243,13 +248,13 @@ fn parse_as(format: &str, text: &str) -> Option<ParsedTime> {
     }
 }
 
-/// The time in UTC that a local time stands for.
+/// The times in UTC that a local time can mean in its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Localized {
     Single(NaiveDateTime),
-    /// The clocks were put back over it: the time before that, and the time after it.
+    /// It occurs twice, because clocks are put back: the first time, and the second.
     Ambiguous(NaiveDateTime, NaiveDateTime),
-    /// The clocks were put forward over it.
+    /// It does not occur, because clocks are put forward.
     Skipped,
 }
 

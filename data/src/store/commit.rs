@@ -69,7 +69,7 @@ impl Store {
             head.bytes()
         };
         if waiting > self.0.settings.backlog_bytes() {
-            return Err(StoreError::Backlog { waiting_mib: waiting >> 20 });
+            return Err(StoreError::HeadFull { waiting_mib: waiting >> 20 });
         }
         record::encode(batch)
             .map_err(|error| StoreError::InvalidRow { row: "the batch".into(), reason: error.to_string() })

@@ -44,8 +44,8 @@ impl Store {
         let mut rows: Vec<Value> = state.engine()?.rows(ONE, [("id", id.clone().into_value())]).await?;
         let Some(row) = rows.pop() else { return Ok(None) };
         let (_, row) = split_id(row)?;
-        let (_, what) = document::read(document_kinds::from_row(row)).map_err(|error| unreadable(&id, error))?;
-        Ok(Some(what))
+        let (_, document) = document::read(document_kinds::from_row(row)).map_err(|error| unreadable(&id, error))?;
+        Ok(Some(document))
     }
 
     /// Returns a page of the documents of a kind that are `wanted`, sorted by time and then by key. While the database
@@ -75,9 +75,9 @@ impl Store {
         let mut found: Vec<FoundDocument<K>> = Vec::new();
         let mut take = |key: DocumentKey, fields: Fields| -> Result<(), String> {
             if is_wanted(document::time(&fields, K::TIME_FIELD)?, &fields) {
-                let (at, what) = document::read::<K>(fields)?;
-                if wanted(&what) {
-                    found.push(FoundDocument { at, key, document: what });
+                let (at, document) = document::read::<K>(fields)?;
+                if wanted(&document) {
+                    found.push(FoundDocument { at, key, document });
                 }
             }
             Ok(())
@@ -208,7 +208,7 @@ pub(crate) fn key(id: &RecordId) -> Result<DocumentKey, StoreError> {
 /// Decodes a document.
 fn decode<K: DocumentKind>(document: &Document) -> Result<K, StoreError> {
     let read = document.fields().and_then(document::read::<K>);
-    read.map(|(_, what)| what).map_err(|reason| StoreError::Unreadable { row: document.name(), reason })
+    read.map(|(_, document)| document).map_err(|reason| StoreError::Unreadable { row: document.name(), reason })
 }
 
 /// Splits a row into its id and its fields.

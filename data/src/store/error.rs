@@ -82,9 +82,10 @@ pub enum StoreError {
     /// The process is short of file descriptors or memory; nothing of the batch is stored.
     #[error("{0}")]
     Shortage(#[source] JournalError),
-    /// The head is full because the database is unavailable; nothing of the batch is stored.
+    /// The head (the rows in memory that are not in the database yet) is full, because the database is unavailable;
+    /// nothing of the batch is stored.
     #[error("{waiting_mib} MiB wait for the database, which is the maximum (store.backlog_mib)")]
-    Backlog {
+    HeadFull {
         /// The size of the head in MiB.
         waiting_mib: usize,
     },

@@ -51,8 +51,8 @@ pub(crate) const ALL: &[Migration] = &[
 /// ([`super::legacy`]).
 pub(crate) const BLOCKS: u32 = 4;
 
-/// The table of migrations that have run. It is not itself a migration.
-const MEMORY: &str = "
+/// Creates the table that records which migrations have run. It is not itself a migration.
+const MIGRATION_TABLE: &str = "
     DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL PERMISSIONS NONE;
     DEFINE FIELD IF NOT EXISTS name ON migration TYPE string;
     DEFINE FIELD IF NOT EXISTS sha256 ON migration TYPE string;
@@ -81,7 +81,7 @@ pub(crate) async fn version(engine: &DatabaseEngine) -> Result<u32, StoreError> 
 }
 
 async fn applied(engine: &DatabaseEngine) -> Result<Vec<Applied>, StoreError> {
-    engine.execute(MEMORY, []).await?;
+    engine.execute(MIGRATION_TABLE, []).await?;
     engine.rows("SELECT VALUE { version: record::id(id), sha256: sha256 } FROM migration", []).await
 }
 

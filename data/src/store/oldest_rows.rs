@@ -14,7 +14,7 @@ pub(crate) enum RetainedTable {
     MinuteRollups,
     HourRollups,
     Metrics,
-    /// The directory of hours; its numbers are hours since 1970.
+    /// The hour index; its numbers are hours since 1970.
     Hours,
 }
 

@@ -4,10 +4,10 @@
 //! In SurrealDB 3.3.5 a range of ids is scanned forward only. `ORDER BY id DESC LIMIT n` reads the whole range and
 //! sorts it. Even a forward `LIMIT` is applied after the whole range was read (`exec/operators/scan/record_id.rs`),
 //! unless the source is computed while the query runs (`dynamic.rs`); therefore [`SCAN`] has a closure. For reading
-//! backward there is a directory of the hours in which a pump has rows, with ids in descending order of time. Reading
-//! newest first walks through the directory, hour by hour.
+//! backward there is a index of the hours in which a pump has rows, with ids in descending order of time. Reading
+//! newest first walks through the index, hour by hour.
 //!
-//! For example, P-1 has rows in the hours 100, 101 and 250 since 1970. Its directory has the ids `['P-1', -250]`,
+//! For example, P-1 has rows in the hours 100, 101 and 250 since 1970. Its index has the ids `['P-1', -250]`,
 //! `['P-1', -101]` and `['P-1', -100]`, in this order. Reading newest first reads the entry -250 and then the blocks of
 //! hour 250, backwards; then the entries -101 and -100 together, and the blocks of these hours.
 
@@ -20,7 +20,7 @@ use super::{
     StoreError,
     engine::DatabaseEngine,
     ids::owner_and_number,
-    series::{HOUR_MS, Row, Series, directory, hour},
+    series::{HOUR_MS, Row, Series, hour, hour_index},
     types::SortOrder,
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn truncate_at_timestamp<T>(mut rows: Vec<T>, limit: usize, at: fn(&T
 
 /// Returns the last hour since 1970 in which a pump or the node has rows.
 pub(crate) async fn newest_hour(engine: &DatabaseEngine, owner: &str) -> Result<Option<i64>, StoreError> {
-    let vars = [("range", directory(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];
+    let vars = [("range", hour_index(owner).between(i64::MIN, i64::MAX)), ("limit", limit(1))];
     let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
     Ok(hours.first().map(|hour| -hour))
 }
@@ -137,7 +137,7 @@ async fn backward<T: Row>(
     // The number of hours doubles with each read: a small page needs few blocks, and a large one few reads.
     let mut hours_at_once = 1;
     while from < to {
-        let ids = directory(series.owner).between(-hour(to - 1), 1 - hour(from));
+        let ids = hour_index(series.owner).between(-hour(to - 1), 1 - hour(from));
         let vars = [("range", ids), ("limit", limit(hours_at_once))];
         let hours: Vec<i64> = engine.rows(NUMBERS, vars).await?;
         let Some(oldest) = hours.last() else { break };

@@ -51,7 +51,7 @@ use super::{
 const DAY_MS: i64 = 86_400_000;
 /// The number of queries after which a sweep ends. The rest of the pass is left to the next sweep.
 const MAX_QUERIES_PER_SWEEP: usize = 64;
-/// The maximum number of entries of the directory of hours in one deletion.
+/// The maximum number of entries of the hour index in one deletion.
 const HOURS_PER_DELETE: usize = 1_000;
 /// The maximum number of documents of a kind in one deletion.
 const DOCUMENTS_PER_DELETE: usize = 1_000;
@@ -120,7 +120,7 @@ impl Store {
                 break;
             }
             let Some(owner) = pass.owners.pop_front() else { break };
-            // The first `listed` tables are those that the directory of hours lists: blocks and metrics, but not
+            // The first `listed` tables are those that the hour index lists: blocks and metrics, but not
             // rollups.
             let (cutoffs, listed) = if owner == NODE { (&of_node[..], 1) } else { (&of_pumps[..], 2) };
             if self.0.sweep_owner(&engine, &owner, cutoffs, listed, &mut swept).await? {
@@ -151,7 +151,7 @@ impl StoreInner {
         }
         let listed_ms = cutoffs.iter().take(listed).map(|cutoff| cutoff.due_ms).min();
         match listed_ms {
-            // Entries of the directory are deleted after the rows that they list.
+            // Entries of the hour index are deleted after the rows that they list.
             Some(listed_ms) if !more => self.sweep_hours(engine, owner, hour(listed_ms), swept).await,
             _ => Ok(more),
         }
@@ -213,7 +213,7 @@ impl StoreInner {
         }
     }
 
-    /// Deletes directory entries of hours before this one. Returns whether there are more.
+    /// Deletes entries of the hour index before this one. Returns whether there are more.
     async fn sweep_hours(
         &self,
         engine: &DatabaseEngine,

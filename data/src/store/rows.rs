@@ -61,7 +61,7 @@ pub(crate) struct MetricsRow {
     figures: BTreeMap<String, f64>,
 }
 
-/// An entry of the directory of hours: the pump or the node has rows in this hour.
+/// An entry of the hour index: the pump or the node has rows in this hour.
 #[derive(SurrealValue)]
 #[surreal(crate = "surrealdb::types")]
 pub(crate) struct HourRow {

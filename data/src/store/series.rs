@@ -54,9 +54,9 @@ pub(crate) trait Row: SurrealValue + Send + 'static {
     fn id(&self) -> &RecordId;
 }
 
-/// Returns the id of an hour's entry in the directory of hours.
+/// Returns the id of an hour's entry in the hour index.
 pub(crate) fn hour_entry_id(owner: &str, hour: i64) -> RecordId {
-    directory(owner).id(-hour)
+    hour_index(owner).id(-hour)
 }
 
 /// Returns the hour since 1970 that contains a time.
@@ -64,13 +64,13 @@ pub(crate) fn hour(at_ms: i64) -> i64 {
     at_ms.div_euclid(HOUR_MS)
 }
 
-/// Returns the range of directory entries of hours before this one.
+/// Returns the range of the hour index before this hour.
 pub(crate) fn hours_before(owner: &str, hour: i64) -> Value {
-    directory(owner).between(1 - hour, i64::MAX)
+    hour_index(owner).between(1 - hour, i64::MAX)
 }
 
-/// Returns the directory of hours: an entry for each hour in which a pump or the node has rows, newest first.
-pub(super) fn directory(owner: &str) -> Series<'_> {
+/// Returns the hour index of a pump or the node: an entry for each hour in which it has rows, newest first.
+pub(super) fn hour_index(owner: &str) -> Series<'_> {
     Series::new("recorded_hour", owner)
 }
 

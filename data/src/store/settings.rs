@@ -24,7 +24,8 @@ pub struct StoreSettings {
     pub journal_keep: Duration,
     /// The maximum total size of these segments, in MiB.
     pub journal_keep_mib: NonZeroU32,
-    /// The maximum size of the head, in MiB. Beyond that, commits are refused.
+    /// The maximum size of the head (the rows in memory that are not in the database yet), in MiB. Beyond that, commits
+    /// are refused.
     pub backlog_mib: NonZeroU32,
 }
 

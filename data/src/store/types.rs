@@ -243,7 +243,7 @@ pub struct FlushReport {
 pub struct SweepReport {
     /// Number of queries that it ran.
     pub queries: usize,
-    /// Number of slices that it deleted.
+    /// Number of deletions, each of a time span of one series.
     pub deleted: usize,
     /// Whether the pass is unfinished: there may be more rows that are too old.
     pub more: bool,
@@ -252,7 +252,7 @@ pub struct SweepReport {
 /// What a purge of removed pumps did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PurgeReport {
-    /// Number of slices that it deleted.
+    /// Number of slices (time spans of one series) that it deleted.
     pub slices: usize,
     /// Whether there is more to delete.
     pub more: bool,

@@ -15,7 +15,7 @@
 //! also occur before it:
 //!
 //! ```text
-//!   02:00:00  02:20:00  02:10:00  02:30:00 .. 03:00:00   two rows swapped, or the clocks put back: asks
+//!   02:00:00  02:20:00  02:10:00  02:30:00 .. 03:00:00   two rows swapped, or clocks put back: asks for --repeated-hour
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,15 +5,15 @@ use volute_plant::Timestamp;
 /// The length of a block in milliseconds.
 pub(crate) const MINUTE_MS: i64 = 60_000;
 
-/// How long after its end a minute must be opened to be a *past* minute, in milliseconds. Only a reading that is older
-/// than this when it is received can open one.
+/// A minute whose first row comes into the head later than this after the minute's end is a *past* minute. In
+/// milliseconds. The first row is then of a reading that was older than this when it was received.
 pub const PAST_AGE_MS: i64 = 5 * MINUTE_MS;
 /// How far ahead of the node's clock a minute can start, in milliseconds. No device's clock may be that far ahead. So a
 /// minute that starts later was opened before the node's clock was set back. It is flushed at once, because its end may
 /// not pass for a long time.
 pub(super) const MAX_AHEAD_MS: i64 = 11 * MINUTE_MS;
 
-/// Which minutes a flush writes.
+/// Which minutes a flush writes. The timestamps are the present time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum DuePolicy {
     /// Minutes that have ended and were opened at least a minute and the pump's flush delay ago.
