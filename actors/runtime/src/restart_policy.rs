@@ -32,18 +32,21 @@ pub struct RestartPolicy {
 /// When the next incarnation starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStart {
+    /// At once: at the first start, after a requested restart, or in place of a stuck incarnation.
     Now,
     /// After this pause, or earlier on request.
     After(Duration),
+    /// It stays down until a restart is requested.
     OnRequest,
 }
 
-/// One actor's failures within the policy's window.
+/// The times of one actor's failures within the policy's window after which it was restarted automatically.
 #[derive(Debug, Default)]
 pub(crate) struct RecentFailures(VecDeque<Instant>);
 
 impl RecentFailures {
-    /// Records a failure at `now` and returns when to restart. `jitter` is a random number from 0 to 1.
+    /// Returns when to restart after a failure at `now`. The failure counts from now on, unless the actor stays down.
+    /// `jitter` is a random number from 0 to 1.
     pub(crate) fn record(&mut self, policy: &RestartPolicy, now: Instant, jitter: f64) -> NextStart {
         self.0.retain(|&failed_at| now.saturating_duration_since(failed_at) < policy.window);
         if self.0.len() >= policy.restarts {

@@ -1,4 +1,4 @@
-//! The part of an actor that outlives its incarnations: its role, status, metrics and current generation.
+//! The part of an actor that outlives its incarnations (its runs): its role, status, metrics and current generation.
 //!
 //! The generation says which incarnation is current. [`ActorSlot::begin`] gives a new incarnation the next generation,
 //! and [`ActorSlot::supersede`] increments it without starting one. An incarnation whose generation differs from the
