@@ -108,7 +108,7 @@ impl EngineHandle {
             tracing::info!(pump = pump.as_str(), profile = name, "profile assigned");
         }
         // A pump of which nothing was stored gets a new actor with its next reading.
-        let limit = PumpInFlight::new(inner.burst);
+        let limit = PumpInFlight::new(inner.max_in_flight);
         let restarted = inner.store.is_registered(pump).then(|| start_pump(&inner.context, pump, current, None, limit));
         inner.pumps.release(pump, restarted);
         stored

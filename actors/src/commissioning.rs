@@ -10,9 +10,9 @@
 //! [`collection`].
 
 pub(crate) mod collection;
+mod commands;
 pub(crate) mod errors;
 pub(crate) mod mode;
-mod orders;
 pub(crate) mod versions;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -87,8 +87,7 @@ impl Commissioner {
             reason: why,
             document: serde_json::to_string(&*baseline)?,
         };
-        // Generated readings do not precede the pump's own readings in time, so the decider must not continue from
-        // them.
+        // The pump's own readings follow stored ones, but not generated ones, so after these the decider starts empty.
         let decider =
             if range.is_some() { Decider::after(baseline, statistics.steps()) } else { Decider::new(baseline) };
         Ok(LearnedBaseline { decider, new })
@@ -111,8 +110,8 @@ impl Commissioner {
         }
     }
 
-    /// Observes the healthy steps of a stored range, without those at the times of `anomalies`. Also returns n: every
-    /// nth window was used.
+    /// Returns the statistics of the healthy steps of a stored range, without those at the times of `anomalies`, and
+    /// n: every nth window was used.
     async fn observe_stored(
         &self,
         detection: &DetectionContext,
@@ -166,7 +165,7 @@ impl Commissioner {
     }
 }
 
-/// Observes the healthy steps of generated readings.
+/// Returns the statistics of the healthy steps of generated readings.
 fn observe_generated(
     detection: &DetectionContext,
     profile: &Profile,

@@ -1,4 +1,4 @@
-//! Starts the engine's actors, and drains them stage by stage when the node stops.
+//! The engine: all actors of the node. Starts them, and drains them stage by stage when the node stops.
 //!
 //! A drain refuses new posts, then waits for four stages in this order: the ingress with pumps and inference,
 //! maintenance, the recorder, and the flusher. So when the drain waits for a stage, that stage has received all
@@ -22,7 +22,7 @@ use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionCo
 use crate::{
     catalog::Catalog,
     flusher::{FlusherActor, WaitForFlusherCycle},
-    ingress::ShutdownFlags,
+    ingress::RefusalConditions,
     kind::KindParts,
     maintenance::{MaintenanceActor, RulesClient},
     node_clock::NodeClock,
@@ -121,7 +121,7 @@ impl Engine {
         let kind = |parts: KindParts| parts.into_kind(&commissioning);
         let catalog = Catalog::new(kind(default_kind), other_kinds.into_iter().map(kind).collect(), store.clone());
         check_profiles(&store, &catalog)?;
-        let flags = ShutdownFlags::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
+        let flags = RefusalConditions::new(NodeClock::new(clock.clone(), store.clone(), retention.readings).await);
         let policy = RestartPolicy { restarts: engine.restarts, window: engine.restart_window };
         let config = SupervisionConfig { policy, stuck_after: engine.stuck_after };
         let wall = clock.clone();
@@ -134,7 +134,7 @@ impl Engine {
         let shared_thread = builder.supervisor.start_thread();
         let (subscribers, _) = broadcast::channel(live.subscriber_frames);
         let stale_after_intervals = engine.stale_after_intervals;
-        let feed = builder.live(&shared_thread, stale_after_intervals, live, &subscribers);
+        let live_feed = builder.live(&shared_thread, stale_after_intervals, live, &subscribers);
         let maintenance = builder.maintenance(&shared_thread, &recorder);
         builder.metrics(&shared_thread, &recorder);
         let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
@@ -150,7 +150,7 @@ impl Engine {
             recorder: recorder.clone(),
             ingress: ingress.mailbox(MAX_WITHDRAWALS).into(),
             pool,
-            live: feed.clone(),
+            live: live_feed.clone(),
             maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
             commissioning: jobs.into(),
             queued_windows_per_pump: engine.queued_windows_per_pump,
@@ -158,8 +158,8 @@ impl Engine {
             threads: threads.into(),
             next_thread: AtomicUsize::new(0),
         });
-        let (default_pump, burst) = (ingest.default_pump.clone(), ingest.max_in_flight_readings_per_pump);
-        let pumps = builder.pumps(&context, burst);
+        let (default_pump, max_in_flight) = (ingest.default_pump.clone(), ingest.max_in_flight_readings_per_pump);
+        let pumps = builder.pumps(&context, max_in_flight);
         let (ingress, in_flight) = builder.ingress(&ingress, ingest, &context, &pumps, &flags);
         builder.supervisor.watch();
         let EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals } = builder;
@@ -172,10 +172,10 @@ impl Engine {
             ingress,
             context,
             pumps,
-            burst,
+            max_in_flight,
             in_flight,
             recorder,
-            live: feed,
+            live: live_feed,
             subscribers,
             counters,
             flags,
@@ -205,7 +205,7 @@ impl Engine {
         let mut in_time = stage("ingress, pumps and inference", remaining() / 2, barrier(ingress, DrainIngress)).await;
         in_time &= stage("maintenance", remaining() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
         let recorded = async {
-            // The counted refusals are written now, since no more orders arrive.
+            // The counted refusals are written now, since no more commands arrive.
             let counted_refusals = self.handle.0.refusals.lock().drain();
             for entry in counted_refusals {
                 let _ = recorder.results.send(RecordRow::Document(Document::of(&entry))).await;

@@ -44,9 +44,9 @@ const PACK_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_MINUTES_PER_PACK: usize = 192;
 /// The time between the starts of two sweeps, and between two measurements of the disk.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// The maximum number of queries in one cycle that delete rows of removed pumps. Each deletes a range of rows of one
-/// table.
-const MAX_PURGED_SLICES: usize = 16;
+/// The maximum number of queries in one cycle that delete rows of removed pumps. Each deletes a time span of rows of
+/// one table.
+const MAX_PURGE_QUERIES: usize = 16;
 /// The period over which the growth of the data is measured.
 const GROWTH_PERIOD_MS: i64 = 86_400_000;
 /// The pauses after failures of the database.
@@ -213,12 +213,12 @@ impl FlusherActor {
         let mut pause = MAX_CYCLE_PAUSE;
         let since_last = std::mem::replace(&mut self.last_cycle, Instant::now()).elapsed();
         match outcome {
-            Ok(CycleResult { blocks, swept_slices, more_to_sweep }) => {
+            Ok(CycleResult { blocks, expired_spans, more_to_sweep }) => {
                 self.database = DatabaseState::Working;
                 self.more_to_sweep = more_to_sweep;
                 pause = cycle_pause(blocks, since_last);
                 add(&self.parts.counters.blocks_written, blocks);
-                add(&self.parts.counters.slices_deleted, swept_slices);
+                add(&self.parts.counters.expired_spans_deleted, expired_spans);
             }
             Err(StoreError::Closed) => {}
             Err(error) => {
@@ -265,8 +265,8 @@ impl Handler<Envelope<WaitForFlusherCycle>> for FlusherActor {
 struct CycleResult {
     /// Blocks written, one for each minute of a pump.
     blocks: usize,
-    /// Queries that deleted expired rows, each a range of rows of one table.
-    swept_slices: usize,
+    /// Queries that deleted expired rows, each of a time span of one table.
+    expired_spans: usize,
     more_to_sweep: bool,
 }
 
@@ -291,13 +291,13 @@ async fn flush_and_sweep(
 ) -> Result<CycleResult, StoreError> {
     let blocks = store.flush_due(now).await?.minutes;
     store.release_journal(last_trusted);
-    store.purge(MAX_PURGED_SLICES).await?;
+    store.purge(MAX_PURGE_QUERIES).await?;
     match sweep {
-        Sweep::NotDue => Ok(CycleResult { blocks, swept_slices: 0, more_to_sweep: false }),
-        Sweep::Postponed => Ok(CycleResult { blocks, swept_slices: 0, more_to_sweep: true }),
+        Sweep::NotDue => Ok(CycleResult { blocks, expired_spans: 0, more_to_sweep: false }),
+        Sweep::Postponed => Ok(CycleResult { blocks, expired_spans: 0, more_to_sweep: true }),
         Sweep::Due { retention, now } => {
             let swept = store.sweep(&retention, now).await?;
-            Ok(CycleResult { blocks, swept_slices: swept.deleted, more_to_sweep: swept.more })
+            Ok(CycleResult { blocks, expired_spans: swept.deleted, more_to_sweep: swept.more })
         }
     }
 }

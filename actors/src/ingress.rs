@@ -9,9 +9,9 @@
 //! Does not parse items; the web crate does. Does not compare new readings with stored ones; each pump's actor does.
 
 mod deferral;
-pub(crate) mod directory;
 pub(crate) mod in_flight;
 mod last_rejections;
+pub(crate) mod pump_table;
 pub(crate) mod registration_limiter;
 pub(crate) mod response;
 
@@ -49,8 +49,8 @@ use crate::{
     receipt::{BadChannel, IngestError, IngestResult, Queue, RETRY_AFTER_S, Receipt, RejectedItem},
     settings::IngestSettings,
 };
-use directory::{Directory, PumpDirectory};
 use in_flight::{InFlightLimit, LimitReached, Permit, PumpInFlight};
+use pump_table::{PumpTable, SharedPumpTable};
 use registration_limiter::RegistrationLimiter;
 use response::ResponsePart;
 
@@ -61,10 +61,10 @@ pub(crate) struct IngressActor {
     context: Arc<PumpContext>,
     counters: Arc<Counters>,
     in_flight: InFlightLimit,
-    pumps: PumpDirectory,
+    pumps: SharedPumpTable,
     /// Limits how many new pumps a client may register. It outlives the actor.
     registration_limiter: Arc<Mutex<RegistrationLimiter>>,
-    flags: ShutdownFlags,
+    flags: RefusalConditions,
 }
 
 /// The arguments of the actor. All of them outlive it.
@@ -73,15 +73,15 @@ pub(crate) struct IngressParts {
     pub settings: IngestSettings,
     pub catalog: Catalog,
     pub context: Arc<PumpContext>,
-    pub pumps: PumpDirectory,
+    pub pumps: SharedPumpTable,
     pub registration_limiter: Arc<Mutex<RegistrationLimiter>>,
     pub in_flight: InFlightLimit,
-    pub flags: ShutdownFlags,
+    pub flags: RefusalConditions,
 }
 
 /// The conditions under which no post is admitted. Shared with the actors and API routes that report them.
 #[derive(Clone)]
-pub(crate) struct ShutdownFlags {
+pub(crate) struct RefusalConditions {
     /// The node is stopping.
     pub closing: Arc<AtomicBool>,
     /// The journal has failed.
@@ -90,7 +90,7 @@ pub(crate) struct ShutdownFlags {
     pub clock: NodeClock,
 }
 
-impl ShutdownFlags {
+impl RefusalConditions {
     pub(crate) fn new(clock: NodeClock) -> Self {
         Self { closing: Arc::default(), journal_failed: Arc::default(), clock }
     }
@@ -106,7 +106,7 @@ impl IngressActor {
         Self { catalog, settings, context, counters, in_flight, pumps, registration_limiter, flags }
     }
 
-    fn pumps(&self) -> MutexGuard<'_, Directory> {
+    fn pumps(&self) -> MutexGuard<'_, PumpTable> {
         self.pumps.lock()
     }
 

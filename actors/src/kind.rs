@@ -114,7 +114,7 @@ pub enum RemoveKindError {
         pumps: Vec<PumpId>,
     },
     /// The ingress is stopping or has failed, or the database with the pumps is unavailable.
-    #[error("the node is stopping, or a part of it is out of order, so its pumps are not known: see /api/actors")]
+    #[error("the node is stopping, or a part of it has failed, so its pumps are not known: see /api/actors")]
     Unavailable,
 }
 

@@ -95,10 +95,10 @@ impl EngineHandle {
         let detach = DetachPump { pump: pump.clone(), why: Detached::Restarting, reply };
         match timeout(STEP_TIMEOUT, inner.ingress.send(detach)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err("the ingress is out of order, or stopping"),
+            Ok(Err(_)) => return Err("the ingress has failed, or is stopping"),
             Err(_) => return Err("the ingress is busy"),
         }
-        let handle = taken.await.map_err(|_| "the ingress is out of order")?;
+        let handle = taken.await.map_err(|_| "the ingress has failed")?;
         let handle = handle.map_err(|_| "the pump is being removed, or the node is stopping")?;
         drain(&handle, STEP_TIMEOUT).await;
         self.stop_actor(pump, &handle).await;
@@ -110,7 +110,7 @@ impl EngineHandle {
         let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(rules)).await;
         // The new actor reads what the old one has stored.
         let _ = timeout(STEP_TIMEOUT, inner.recorder.wait_until_stored()).await;
-        let limit = PumpInFlight::new(inner.burst);
+        let limit = PumpInFlight::new(inner.max_in_flight);
         // A pump of which nothing was stored gets a new actor with its next reading.
         let restarted = inner.store.is_registered(pump).then(|| start_pump(&inner.context, pump, kind, None, limit));
         inner.pumps.release(pump, restarted);

@@ -1,4 +1,4 @@
-//! The engine: takes posted readings to the store, the model and the live view, as supervised actix actors.
+//! The engine: the supervised actix actors that take posted readings to the store, the model and the live feed.
 //!
 //! A pump posts readings. Each reading is checked, compared with what is stored, and written with others as one record
 //! of the journal. Then the post is acknowledged. Durable readings enter the pump's window, the model scores full

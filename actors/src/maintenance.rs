@@ -7,8 +7,8 @@
 //! store.
 //!
 //! If the actor's mailbox is full, the sending pump is suspended. While the actor has failed, waiting readings stay in
-//! its mailbox until it is restarted; readings that do not fit are stored but not evaluated, and are counted as
-//! `looks_dropped`.
+//! its mailbox until it is restarted; readings that do not fit are stored but not evaluated, and are counted
+//! (`Counters::evaluations_dropped`).
 //!
 //! Does not define when an event is opened and resolved; see [`RuleEvaluator`]. Does not notify operators.
 
@@ -55,7 +55,7 @@ impl RulesClient {
                     return;
                 }
             }
-            add(&counters.looks_dropped, 1);
+            add(&counters.evaluations_dropped, 1);
         };
         outbox.then(delivery, ctx);
     }

@@ -16,27 +16,28 @@ pub struct Overflow {
 }
 
 const REFUSED: &str = "the post is refused with 429";
+const REFUSED_COMMAND: &str = "the command is refused with 429";
 
 impl Totals {
     /// Returns all bounded queues of the engine.
     pub fn overflows(&self) -> Vec<Overflow> {
         [
             ("bytes of the bodies of posts in flight", REFUSED, self.refused_bodies),
-            ("posts that wait at the ingress", REFUSED, self.refused_gate),
+            ("posts that wait at the ingress", REFUSED, self.refused_ingress),
             ("readings of one pump in flight", REFUSED, self.refused_pump),
             ("readings of all pumps in flight", REFUSED, self.refused_node),
             ("readings of backlogs that wait for their part", REFUSED, self.refused_backlogs),
             ("past minutes that wait for the database", REFUSED, self.refused_past_minutes),
             ("new pumps of one client", REFUSED, self.refused_new_pumps),
-            ("orders for one pump", "the order is refused with 429", self.refused_orders),
-            ("baselines to be learned on request", "the order is refused with 429", self.refused_lessons),
+            ("commands for one pump", REFUSED_COMMAND, self.refused_commands),
+            ("baselines to be learned on request", REFUSED_COMMAND, self.refused_commissionings),
             ("baselines to be learned", "the pump requests it again later", self.commissioning_deferred),
             ("windows to be scored", "the pump's oldest is skipped", self.skipped),
             ("detections to be stored while the journal fails", "the oldest is dropped", self.detections_dropped),
             (
-                "readings for maintenance to evaluate",
-                "the pump waits; while maintenance is out of order, the reading is stored and not evaluated",
-                self.looks_dropped,
+                "readings to be evaluated by the maintenance rules",
+                "the pump waits; while the maintenance actor is down, the reading is stored and not evaluated",
+                self.evaluations_dropped,
             ),
             ("updates for the live feed", "the update is dropped", self.live_dropped),
         ]

@@ -6,14 +6,15 @@
 //! | `judge`, `pending`, `checkpoint` | build windows of durable readings and decide on their scores |
 //! | `commission` | decides what the pump does next to get its baseline |
 //! | `feed` | measures how often readings and posts arrive |
-//! | `note` | says with how little information the pump is judged |
-//! | `actor`, `orders` | the shell: queries the store, sends messages, runs timers |
+//! | `note` | the text on the pump's page if it is judged with less information than usual |
+//! | `actor`, `commands` | the shell: queries the store, sends messages, runs timers |
 //! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its mailboxes |
 
 pub(crate) mod actor;
 pub(crate) mod admit;
 mod backlog;
 mod checkpoint;
+mod commands;
 mod commission;
 pub(crate) mod context;
 mod feed;
@@ -21,6 +22,5 @@ pub(crate) mod handle;
 mod judge;
 pub(crate) mod launch;
 mod note;
-mod orders;
 mod pending;
 mod recovery;

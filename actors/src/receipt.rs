@@ -76,7 +76,7 @@ pub struct BadChannel {
     pub plausible: [f64; 2],
 }
 
-/// A bounded resource of the node. A request that finds it full is refused.
+/// A queue or another limited resource of the node. A request that finds it full is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
     /// Bytes of the bodies of all posts in flight.
@@ -93,8 +93,8 @@ pub enum Queue {
     PastMinutes,
     /// New pumps of one client.
     NewPumps,
-    /// Orders that wait for a pump.
-    Orders,
+    /// Commands that wait for a pump's actor.
+    Commands,
     /// Requests to learn a baseline.
     CommissionJobs,
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Queue {
             Self::Backlogs => "the room for backlogs (ingest.max_backlog_readings)",
             Self::PastMinutes => "the room for minutes of the past (ingest.past_minutes_per_pump, ingest.past_minutes)",
             Self::NewPumps => "the room for new pumps of one client (ingest.new_pumps_per_minute)",
-            Self::Orders => "the pump's order queue",
+            Self::Commands => "the pump's command queue",
             Self::CommissionJobs => "the commissioning queue",
         })
     }
@@ -173,7 +173,7 @@ pub enum IngestError {
 pub(crate) type IngestResult = Result<Receipt, IngestError>;
 
 /// Returns the reason for deferring the items of a pump whose actor is being replaced.
-pub(crate) fn is_restarting(pump: &PumpId) -> String {
+pub(crate) fn restarting_reason(pump: &PumpId) -> String {
     format!("{pump} is given another profile or model at the moment")
 }
 

@@ -3,9 +3,9 @@
 //! The steps, in order:
 //!
 //! ```text
-//! ingress      removes the pump from its directory; from here on the pump's items are deferred
+//! ingress      removes the pump from its table; from here on the pump's items are deferred
 //! pump         stops once all its readings are durable, their posts have their responses, and its windows are decided
-//! maintenance  has evaluated the pump's last reading
+//! maintenance  (the actor) has evaluated the pump's last reading
 //! recorder     has stored the messages of these actors, then stores the removal, which is a record of its own
 //! live feed, maintenance   drop the state of the pump; browsers are notified
 //! ```
@@ -31,7 +31,7 @@ use crate::{
         rules::{DrainMaintenance, ForgetPump},
     },
     pump::{context::actor_id, handle::PumpHandle, launch::start_pump},
-    receipt::{IngestError, Queue, RETRY_AFTER_S, is_restarting},
+    receipt::{IngestError, Queue, RETRY_AFTER_S, restarting_reason},
 };
 
 /// The time limit of each step, so that an actor that is stuck or has failed is not waited for any longer.
@@ -50,8 +50,8 @@ pub enum RemovePumpError {
     #[error(transparent)]
     Ingest(#[from] IngestError),
     /// The ingress actor has failed.
-    #[error("a part of the node is out of order: see /api/actors")]
-    OutOfOrder,
+    #[error("a part of the node has failed: see /api/actors")]
+    ActorFailed,
 }
 
 impl EngineHandle {
@@ -78,7 +78,7 @@ impl EngineHandle {
                 // A pump of which nothing was stored gets a new actor with its next reading.
                 let is_stored = inner.store.is_registered(pump);
                 is_stored.then(|| {
-                    let limit = PumpInFlight::new(inner.burst);
+                    let limit = PumpInFlight::new(inner.max_in_flight);
                     start_pump(&inner.context, pump, inner.catalog.of(pump), None, limit)
                 })
             }
@@ -87,7 +87,7 @@ impl EngineHandle {
         stored.map_err(|unstored| IngestError::from(unstored).into())
     }
 
-    /// Removes the pump's actor from the ingress directory and returns its handle.
+    /// Removes the pump's actor from the ingress's table and returns its handle.
     pub(crate) async fn take_pump(&self, pump: &PumpId, why: Detached) -> Result<PumpHandle, RemovePumpError> {
         let (reply, taken) = oneshot::channel();
         match self.0.ingress.try_send(DetachPump { pump: pump.clone(), why, reply }) {
@@ -102,7 +102,7 @@ impl EngineHandle {
             Ok(Err(DetachError::Unknown)) => Err(RemovePumpError::UnknownPump(pump.clone())),
             Ok(Err(DetachError::BeingRemoved)) => Err(RemovePumpError::InProgress(pump.clone())),
             Ok(Err(DetachError::Restarting)) => {
-                Err(IngestError::Deferred { reason: is_restarting(pump), retry_after_s: RETRY_AFTER_S }.into())
+                Err(IngestError::Deferred { reason: restarting_reason(pump), retry_after_s: RETRY_AFTER_S }.into())
             }
             Ok(Err(DetachError::Stopping)) => Err(IngestError::Stopping.into()),
             Err(_) => Err(self.ingress_unavailable()),
@@ -110,11 +110,11 @@ impl EngineHandle {
     }
 
     fn ingress_unavailable(&self) -> RemovePumpError {
-        if self.is_closing() { IngestError::Stopping.into() } else { RemovePumpError::OutOfOrder }
+        if self.is_closing() { IngestError::Stopping.into() } else { RemovePumpError::ActorFailed }
     }
 
-    /// Stops the pump's actor once all its readings are durable and decided, and waits until maintenance has handled
-    /// its messages.
+    /// Stops the pump's actor once all its readings are durable and decided, and waits until the maintenance actor has
+    /// handled its messages.
     pub(crate) async fn stop_actor(&self, pump: &PumpId, handle: &PumpHandle) {
         let context = &self.0.context;
         let in_order = async {

@@ -1,4 +1,4 @@
-//! Plays simulated or recorded pumps: posts their readings through the same ingress as clients do.
+//! Simulates pumps, or plays a recording: posts the readings to the same ingress as clients do.
 //!
 //! One simulation runs at a time; starting another replaces it. Every 100 ms the actor posts the readings that are due,
 //! and it handles requests to start, stop and report progress. [`player`] decides which readings are due. The pumps are
@@ -77,7 +77,7 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Simulation {
     engine: EngineHandle,
-    orders: Mailbox<SimulationActor>,
+    commands: Mailbox<SimulationActor>,
 }
 
 impl Simulation {
@@ -92,8 +92,8 @@ impl Simulation {
             playback: playback.clone(),
             posting: false,
         });
-        let orders = inbox.mailbox(MAX_QUEUED_REQUESTS);
-        Self { engine, orders }
+        let commands = inbox.mailbox(MAX_QUEUED_REQUESTS);
+        Self { engine, commands }
     }
 
     /// Plays a plan instead of the current one.
@@ -156,14 +156,14 @@ impl Simulation {
 
     async fn request<M>(
         &self,
-        order: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M,
+        command: impl FnOnce(oneshot::Sender<SimulationProgress>) -> M,
     ) -> Option<SimulationProgress>
     where
         SimulationActor: Handler<Envelope<M>, Result = ()>,
         M: Message,
     {
         let (reply, response) = oneshot::channel();
-        self.orders.send(order(reply)).await.ok()?;
+        self.commands.send(command(reply)).await.ok()?;
         response.await.ok()
     }
 }

@@ -31,7 +31,7 @@ fn assert_degraded(node: &Node, part: &str) {
     assert_eq!(health["status"], "degraded");
     assert!(health["reason"].as_str().expect("a text").contains(part), "{health}");
     let problems = node.get_ok("/api/store")["problems"].to_string();
-    assert!(problems.contains("out of order") && problems.contains(part), "the problems name it: {problems}");
+    assert!(problems.contains("too many failures") && problems.contains(part), "the problems name it: {problems}");
 }
 
 /// Checks that the pump is not called normal without a score, and that limits are evaluated without the model.
@@ -129,7 +129,7 @@ fn post_is_accepted_except_for_the_failed_pump() {
     assert_eq!((response.status, &response.body["accepted"]), (207, &json!(2)), "{response:?}");
     let rejected = &response.body["rejected"];
     assert_eq!((rejected.as_array().map(Vec::len), &rejected[0]["index"]), (Some(1), &json!(1)), "{response:?}");
-    assert!(rejected.to_string().contains("out of order"), "{rejected}");
+    assert!(rejected.to_string().contains("its actor has failed"), "{rejected}");
     for pump in ["P-2", "P-3"] {
         let path = format!("/api/sensor-history?pump_id={pump}&from=2026-01-01T00:00:00Z");
         assert_eq!(node.all_items(&path).len(), 1, "{pump}");

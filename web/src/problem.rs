@@ -399,7 +399,7 @@ impl From<RemovePumpError> for ApiError {
             RemovePumpError::UnknownPump(pump) => Self::UnknownPump(pump),
             RemovePumpError::InProgress(pump) => Self::BeingRemoved(pump),
             RemovePumpError::Ingest(error) => error.into(),
-            RemovePumpError::OutOfOrder => Self::NotReady(error.to_string()),
+            RemovePumpError::ActorFailed => Self::NotReady(error.to_string()),
         }
     }
 }

@@ -49,8 +49,8 @@ pub enum CommissionError {
         queue: Queue,
     },
     /// The actor that handles the request has failed, or failed while handling the request.
-    #[error("the actor that handles this is out of order or failed while handling it; see /api/actors, and try again")]
-    OutOfOrder,
+    #[error("the actor that handles this has failed, perhaps while handling it; see /api/actors, and try again")]
+    ActorFailed,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
@@ -84,7 +84,7 @@ impl From<LearnError> for CommissionError {
     fn from(error: LearnError) -> Self {
         match error {
             LearnError::Store(error) => error.into(),
-            LearnError::Aborted => Self::OutOfOrder,
+            LearnError::Aborted => Self::ActorFailed,
             LearnError::Learning(error @ CommissioningError::TooFew { .. }) => Self::Insufficient(error.to_string()),
             other => Self::Insufficient(other.to_string()),
         }

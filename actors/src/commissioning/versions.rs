@@ -1,4 +1,4 @@
-//! Lists the versions of a pump's baseline for the API. Does not change which version is in use; see [`super::orders`].
+//! Lists the versions of a pump's baseline for the API. Does not change which version is in use; see [`super::commands`].
 
 use volute_anomaly::{Baseline, Model};
 use volute_data::{BaselineRecord, BaselineStatus, NewBaseline, Store, StoreError};
@@ -44,7 +44,8 @@ pub struct BaselineVersion {
     pub windows: usize,
     /// The threshold of the reconstruction loss.
     pub loss_threshold: f64,
-    /// The thresholds of the deviations, in spreads: short levels, long levels, reconstruction errors.
+    /// The thresholds for the deviations of the detector `fused`, in spreads: of the levels over 5 steps, of the levels
+    /// over 15 steps, and of the reconstruction errors.
     pub thresholds: [f64; 3],
     /// Each channel's lowest and highest value in these windows, in the profile's order, in the channel's unit.
     pub spans: Vec<[f64; 2]>,

@@ -24,9 +24,9 @@ use crate::{
         worker::InferenceActor,
     },
     ingress::{
-        IngressActor, IngressParts, ShutdownFlags,
-        directory::PumpDirectory,
+        IngressActor, IngressParts, RefusalConditions,
         in_flight::{InFlightLimit, MAX_POST_ITEMS, PumpInFlight},
+        pump_table::SharedPumpTable,
         registration_limiter::{Rate, RegistrationLimiter},
     },
     live::{LiveActor, frames::Frame},
@@ -43,7 +43,8 @@ use crate::{
 const MAX_WAITING_POSTS: usize = 4096;
 /// The batch size if there is no model with which the best size could be measured.
 const DEFAULT_BATCH: usize = 32;
-/// The capacity of the mailboxes of the live feed, of maintenance, and of the recorder for rows other than readings.
+/// The capacity of the mailboxes of the live feed, of the maintenance actor, and of the recorder for rows other than
+/// readings.
 const RESULTS_CAPACITY: usize = 65_536;
 
 /// What all actors share.
@@ -58,7 +59,12 @@ pub(super) struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    pub(super) fn recorder(&self, engine: &EngineSettings, max_in_flight: usize, flags: &ShutdownFlags) -> Recorder {
+    pub(super) fn recorder(
+        &self,
+        engine: &EngineSettings,
+        max_in_flight: usize,
+        flags: &RefusalConditions,
+    ) -> Recorder {
         let inbox = self.register_on_own_thread("recorder");
         let writer = Writer {
             store: self.store.clone(),
@@ -82,7 +88,7 @@ impl EngineBuilder {
         warn_free_share: f64,
         clock: NodeClock,
     ) -> Mailbox<FlusherActor> {
-        // The id is part of the API.
+        // The API's id of the flusher is that of an earlier version.
         let inbox = self.register_on_own_thread("keeper");
         let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
         let parts = FlusherParts { store, clock, counters, retention, warn_free_share, disk };
@@ -170,18 +176,18 @@ impl EngineBuilder {
 
     /// Registers the ingress. Its inbox exists before the ingress starts, because the pumps need it.
     pub(super) fn ingress_inbox(&self) -> Inbox<IngressActor> {
-        // The id is part of the API.
+        // The API's id of the ingress is that of an earlier version.
         self.register_on_own_thread("gate")
     }
 
     /// Starts an actor for every registered pump.
-    pub(super) fn pumps(&self, context: &Arc<PumpContext>, burst: usize) -> PumpDirectory {
+    pub(super) fn pumps(&self, context: &Arc<PumpContext>, max_in_flight: usize) -> SharedPumpTable {
         let start = |pump: PumpId| {
             let kind = self.catalog.of(&pump);
-            let handle = start_pump(context, &pump, kind, None, PumpInFlight::new(burst));
+            let handle = start_pump(context, &pump, kind, None, PumpInFlight::new(max_in_flight));
             (pump, handle)
         };
-        PumpDirectory::new(self.store.pumps().into_iter().map(|record| start(record.id)).collect())
+        SharedPumpTable::new(self.store.pumps().into_iter().map(|record| start(record.id)).collect())
     }
 
     /// Starts the ingress. Returns its mailbox, and the limit of readings in flight.
@@ -190,8 +196,8 @@ impl EngineBuilder {
         inbox: &Inbox<IngressActor>,
         settings: IngestSettings,
         context: &Arc<PumpContext>,
-        pumps: &PumpDirectory,
-        flags: &ShutdownFlags,
+        pumps: &SharedPumpTable,
+        flags: &RefusalConditions,
     ) -> (Mailbox<IngressActor>, InFlightLimit) {
         let in_flight = InFlightLimit::new(settings.max_in_flight_readings, settings.max_backlog_readings);
         let rate = Rate { burst: settings.new_pumps_burst, per_minute: settings.new_pumps_per_minute };

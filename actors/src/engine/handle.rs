@@ -1,7 +1,8 @@
 //! The engine's interface for the web API, the control socket and the demo: ingestion, live state, health, actors and
 //! audit.
 //!
-//! Orders to pumps are in the modules of their subjects: `commissioning::orders`, `assignment`, `naming` and `removal`.
+//! Commands to pumps are in the modules of their subjects: `commissioning::commands`, `assignment`, `naming` and
+//! `removal`.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -19,7 +20,7 @@ use crate::{
     counters::{Counters, LatencyQuantiles, Totals},
     disk_forecast::DiskOutlook,
     flusher::SharedDiskOutlook,
-    ingress::{IngressActor, ShutdownFlags, directory::PumpDirectory, in_flight::InFlightLimit},
+    ingress::{IngressActor, RefusalConditions, in_flight::InFlightLimit, pump_table::SharedPumpTable},
     kind::{KindParts, PumpKind},
     live::{LiveActor, frames::Frame, last_shown::LastShown, snapshot::LivePump},
     protocol::{
@@ -41,7 +42,7 @@ const LAST_SHOWN_LOOKBACK: usize = 100;
 const MAX_FAILED_LISTED: usize = 5;
 /// How many damaged profiles the node's health lists.
 const MAX_DAMAGED_LISTED: usize = 3;
-/// How long an order's response waits for its audit entry to be durable.
+/// How long a command's response waits for its audit entry to be durable.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether the node can accept readings.
@@ -65,16 +66,16 @@ pub(crate) struct Inner {
     pub(crate) default_pump: PumpId,
     pub(crate) ingress: Mailbox<IngressActor>,
     pub(crate) context: Arc<PumpContext>,
-    pub(crate) pumps: PumpDirectory,
+    pub(crate) pumps: SharedPumpTable,
     /// The maximum number of readings of one pump in flight.
-    pub(crate) burst: usize,
+    pub(crate) max_in_flight: usize,
     /// The limit of readings of all pumps in flight.
     pub(crate) in_flight: InFlightLimit,
     pub(crate) recorder: Recorder,
     pub(crate) live: Mailbox<LiveActor>,
     pub(crate) subscribers: broadcast::Sender<Arc<Frame>>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) flags: ShutdownFlags,
+    pub(crate) flags: RefusalConditions,
     pub(crate) disk: SharedDiskOutlook,
     pub(crate) refusals: SharedRefusals,
     pub(crate) retention: Retention,
@@ -278,7 +279,7 @@ impl EngineHandle {
             return not_ready(&reason);
         }
         let (failed, stall) = (self.0.supervisor.failed_actors(), self.journal_stall());
-        // `gate` is the id of the ingress.
+        // The ingress has the id `gate`.
         let ready = stall.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
         let reason = stall.or_else(|| failed_actors_message(&failed)).or_else(|| clock.reason(now));
         Health { ready, reason: reason.or_else(|| self.damaged_profiles()) }
@@ -339,7 +340,7 @@ impl EngineHandle {
     ///
     /// Returns once the entry is durable, or after 1 s if only the recorder has it; an entry in the recorder survives
     /// restarts and failures of actors. If the recorder's mailbox is full, this waits for a permit. Repeated refusals
-    /// are counted and written together ([`crate::refusals`]); for these it returns at once.
+    /// are counted and written together ([`crate::refused_commands`]); for these it returns at once.
     pub async fn record_action(&self, entry: AuditEntry) {
         let Some(entry) = self.0.refusals.lock().record(entry, Instant::now()) else { return };
         let AuditEntry { at, who, action, object, outcome, detail } = &entry;
@@ -376,6 +377,6 @@ impl EngineHandle {
 fn failed_actors_message(failed: &[String]) -> Option<String> {
     let listed = failed.iter().take(MAX_FAILED_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if failed.len() > MAX_FAILED_LISTED { " and others" } else { "" };
-    let reason = format!("out of order after too many failures: {listed}{more}; see /api/actors and the log");
+    let reason = format!("down after too many failures: {listed}{more}; see /api/actors and the log");
     (!failed.is_empty()).then_some(reason)
 }

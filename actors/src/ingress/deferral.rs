@@ -13,7 +13,7 @@ use super::{IngressActor, ReadingsByPump};
 use crate::{
     protocol::ingress::Detached,
     pump::admit::is_past_reading,
-    receipt::{IngestError, LONG_RETRY_AFTER_S, Queue, RETRY_AFTER_S, Receipt, is_restarting, past_minutes_full},
+    receipt::{IngestError, LONG_RETRY_AFTER_S, Queue, RETRY_AFTER_S, Receipt, past_minutes_full, restarting_reason},
     settings::IngestSettings,
 };
 
@@ -33,7 +33,7 @@ impl IngressActor {
             let failed = failed(pump);
             if failed {
                 let allowed = "a pump whose actor runs (/api/actors); send this item again once it has been restarted";
-                let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "its actor is out of order");
+                let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, "its actor has failed");
                 receipt.reject(drafts, &rejection, Some(LONG_RETRY_AFTER_S));
             }
             !failed
@@ -59,7 +59,7 @@ impl IngressActor {
                 return Err(match first {
                     Detached::Removing => IngestError::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S },
                     Detached::Restarting => {
-                        IngestError::Deferred { reason: is_restarting(pump), retry_after_s: RETRY_AFTER_S }
+                        IngestError::Deferred { reason: restarting_reason(pump), retry_after_s: RETRY_AFTER_S }
                     }
                 });
             }
@@ -73,7 +73,9 @@ impl IngressActor {
                     "the pump was removed, and its readings are being deleted".to_owned(),
                     LONG_RETRY_AFTER_S,
                 ),
-                Some(Detached::Restarting) => ("this item once more, in a second", is_restarting(pump), RETRY_AFTER_S),
+                Some(Detached::Restarting) => {
+                    ("this item once more, in a second", restarting_reason(pump), RETRY_AFTER_S)
+                }
             };
             let rejection = Rejection::new("pump_id", Some(pump.to_string()), allowed, &reason);
             receipt.reject(drafts, &rejection, Some(retry_after_s));

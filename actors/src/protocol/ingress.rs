@@ -56,15 +56,15 @@ pub(crate) struct RemoveKind {
     pub reply: oneshot::Sender<Result<PumpKind, RemoveKindError>>,
 }
 
-/// Takes a pump's actor out of the directory. Items of the pump are deferred until the pump is
-/// [released](crate::ingress::directory::PumpDirectory::release).
+/// Takes a pump's actor out of the table of pumps. Items of the pump are deferred until the pump is
+/// [released](crate::ingress::pump_table::SharedPumpTable::release).
 pub(crate) struct DetachPump {
     pub pump: PumpId,
     pub why: Detached,
     pub reply: oneshot::Sender<Result<PumpHandle, DetachError>>,
 }
 
-/// Why a pump is taken out of the directory.
+/// Why a pump is taken out of the table of pumps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detached {
     /// It is being removed.
@@ -73,7 +73,7 @@ pub(crate) enum Detached {
     Restarting,
 }
 
-/// Why a pump cannot be taken out of the directory.
+/// Why a pump cannot be taken out of the table of pumps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DetachError {
     /// There is no such pump.

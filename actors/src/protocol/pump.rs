@@ -39,20 +39,20 @@ pub(crate) enum ScoreFailure {
     Failed,
 }
 
-/// An order to a pump, with the channel for the reply.
-pub(crate) struct PumpCommand {
-    pub order: PumpOrder,
+/// A command with the channel for its reply.
+pub(crate) struct PumpRequest {
+    pub command: PumpCommand,
     pub reply: oneshot::Sender<Result<(), CommissionError>>,
 }
 
-/// An order to a pump.
+/// A command of a person or of the simulation to a pump's actor.
 #[derive(Debug, Clone)]
-pub(crate) enum PumpOrder {
+pub(crate) enum PumpCommand {
     /// Learn a new baseline from the next readings.
     Recommission,
     /// Use this version of the baseline; 0 is the one that comes with the model.
     ActivateVersion { version: u32 },
-    /// Apply these settings of the pump. `is_played` says whether a simulation feeds the pump.
+    /// Apply these settings of the pump. `is_played` says whether its readings are played from a recording.
     ChangeSettings { settings: PumpSettings, is_played: bool },
 }
 
@@ -73,7 +73,7 @@ impl Message for SubmitReadings {}
 
 impl Message for ScoreResult {}
 
-impl Message for PumpCommand {}
+impl Message for PumpRequest {}
 
 impl Message for DrainPump {}
 

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The shell queries the store, sends the messages that the state machines decide on, and runs the timers. It decides
-//! nothing itself. Orders for a pump are carried out in [`super::orders`].
+//! nothing itself. Commands to a pump are carried out in [`super::commands`].
 
 use std::{
     mem,
@@ -47,8 +47,8 @@ use crate::{
     },
 };
 
-/// An incarnation numbers its windows and modes from its generation on, shifted left by this many bits. So it
-/// recognizes and ignores replies to an earlier incarnation.
+/// An incarnation's numbers of windows and modes begin at its generation, shifted left by this many bits. So the numbers
+/// of two incarnations differ, and a reply to an earlier one is recognized and ignored.
 const GENERATION_SHIFT_BITS: u32 = 40;
 
 /// The actor of one pump.
@@ -77,7 +77,7 @@ pub(crate) struct PumpActor {
     /// The timer after which a backlog continues although the queue of windows has no room for its part.
     backlog_timer: Option<SpawnHandle>,
     drains: Vec<oneshot::Sender<()>>,
-    /// Sends detections and checkpoints to the recorder, and readings to maintenance.
+    /// Sends detections and checkpoints to the recorder, and readings to the maintenance actor.
     outbox: Outbox,
     pub(super) incarnation: Incarnation<PumpActor>,
 }
@@ -92,14 +92,14 @@ pub(super) struct PumpActorArgs {
     /// The registration of a pump that is new while the node is running.
     pub unregistered: Option<PumpRecord>,
     /// The maximum number of the pump's readings in flight.
-    pub burst: usize,
+    pub max_in_flight: usize,
     pub incarnation: Incarnation<PumpActor>,
 }
 
 /// The pump's own mailboxes, which it gives to other actors for their replies.
 #[derive(Clone)]
 pub(super) struct PumpMailboxes {
-    pub orders: Mailbox<PumpActor>,
+    pub commands: Mailbox<PumpActor>,
     pub scores: Mailbox<PumpActor>,
 }
 
@@ -150,14 +150,14 @@ impl Drop for CommitGuard {
 
 impl PumpActor {
     pub(super) fn new(args: PumpActorArgs) -> Self {
-        let PumpActorArgs { pump, kind, context, mailboxes, start, unregistered, burst, incarnation } = args;
+        let PumpActorArgs { pump, kind, context, mailboxes, start, unregistered, max_in_flight, incarnation } = args;
         let limits = BacklogLimits {
-            answer_within: context.ingest.backlog_timeout,
+            timeout: context.ingest.backlog_timeout,
             max_pending_windows: context.queued_windows_per_pump,
         };
         let first_number = incarnation.generation << GENERATION_SHIFT_BITS;
         // The channel allocates only for batches that wait, which matters with many pumps.
-        let (commit_sender, commit_receiver) = mpsc::channel(burst);
+        let (commit_sender, commit_receiver) = mpsc::channel(max_in_flight);
         Self {
             feed: Feed::new(),
             admit: Admit::new(pump.clone(), &kind.profile, context.timestamp_limits, limits),

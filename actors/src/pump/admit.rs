@@ -61,9 +61,9 @@ pub(super) struct Admit {
 /// The limits of a backlog.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BacklogLimits {
-    /// The time after the arrival of the post in which parts may start; the first part may start later. In the first
-    /// half of this time a part waits until the queue of windows has room for it.
-    pub answer_within: Duration,
+    /// No part except the first starts later than this after the post arrived. In the first half of this time a part
+    /// also waits until the queue of windows has room for it.
+    pub timeout: Duration,
     /// The maximum number of the pump's windows that wait for a score.
     pub max_pending_windows: usize,
 }
@@ -160,7 +160,7 @@ impl Admit {
     /// no backlog.
     pub(super) fn backlog_wait(&self, now: Instant) -> Option<Duration> {
         let backlog = self.backlog.as_ref()?;
-        Some((self.limits.answer_within / 2).saturating_sub(backlog.elapsed(now)))
+        Some((self.limits.timeout / 2).saturating_sub(backlog.elapsed(now)))
     }
 
     /// Decides on items. `stored` is what the store returned for their lookup.
@@ -186,7 +186,7 @@ impl Admit {
         self.part_ended(self.batches + 1, false);
     }
 
-    /// Marks the last batch as ended. Its part of the response is completed without the pump
+    /// Marks the last batch as ended, because its part of the response is completed elsewhere
     /// ([`Batch::complete_without_pump`]).
     pub(super) fn abandon_last(&mut self) {
         self.part_ended(self.batches, false);
@@ -242,11 +242,7 @@ impl Admit {
         let backlog = self.backlog.as_mut().filter(|backlog| !backlog.has_part_in_flight())?;
         let elapsed = backlog.elapsed(now);
         let room = limits.max_pending_windows.saturating_sub(pending_windows);
-        if pending_windows > 0
-            && room < backlog.part_len()
-            && elapsed < limits.answer_within / 2
-            && !backlog.is_closed()
-        {
+        if pending_windows > 0 && room < backlog.part_len() && elapsed < limits.timeout / 2 && !backlog.is_closed() {
             return None;
         }
         let received = backlog.received();
@@ -262,7 +258,7 @@ impl Admit {
         } else {
             // If all remaining items were just deferred, the backlog has no items left to report, so the reason of its
             // end does not matter.
-            (elapsed >= limits.answer_within || backlog.is_empty()).then_some(BacklogEnd::Timeout)
+            (elapsed >= limits.timeout || backlog.is_empty()).then_some(BacklogEnd::Timeout)
         };
         let Some(end) = end else { return backlog.next_part(self.batches + 1, now) };
         backlog.end(end);

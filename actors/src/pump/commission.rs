@@ -3,7 +3,7 @@
 //!
 //! | state | event | next action |
 //! | --- | --- | --- |
-//! | learning | one more minute of normal running than is stored was counted | persist the progress |
+//! | learning | a minute of normal running was counted since the progress was stored | persist the progress |
 //! | persisting | the progress is durable | persist again if another minute was counted meanwhile, else request a baseline if there is enough running |
 //! | persisting | the write failed | persist again after a pause |
 //! | learning with enough running | the progress is persisted, and no baseline is requested yet | request a baseline |
@@ -11,7 +11,7 @@
 //! | baseline requested | there were too few windows | start collecting from the beginning |
 //! | baseline requested | the baseline is learned | judge windows by it |
 //! | judged, with less than a day of running | another step of the schedule is reached | request a refined baseline |
-//! | any | an order to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
+//! | any | a command to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
 //!
 //! An example: 24 h of normal running are needed, and a progress of 23 h 59 min is stored. One minute later the
 //! progress is persisted again, and then a baseline is requested. The queue of the commissioning actor is full, so the

@@ -1,4 +1,5 @@
-//! Measures how often a pump's readings and posts arrive, and derives what to show and advise. Does no I/O.
+//! A pump's *feed*: how often its readings and posts arrive, and what follows from that for display and advice. (The
+//! *live feed* is something else: it sends the state of all pumps to subscribers.) Does no I/O.
 //!
 //! Two cadences (usual times between two events) are measured. The cadence of the readings' timestamps decides whether
 //! windows can be built: a pump with an interval of 1 s that sends a reading every 10 s never completes a window. The
@@ -25,7 +26,8 @@ use crate::live::{
     snapshot::{LiveAdvice, LiveFeedState},
 };
 
-/// After this many consecutive runs that were too short to settle, the pump gets advice about them.
+/// A pump is advised about short runs after this many in a row: it was switched off before it had run for `settle_s`, so
+/// it had no windows.
 const MIN_SHORT_RUNS: u32 = 3;
 /// A feed of more than 64 readings is evaluated with every eighth reading only.
 const EVALUATE_EVERY_READINGS: u64 = 8;

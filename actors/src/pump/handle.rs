@@ -12,8 +12,8 @@ pub(crate) struct PumpHandle {
     pub kind: PumpKind,
     /// For readings, and for messages that must be handled after all readings before them.
     pub mailbox: Mailbox<PumpActor>,
-    /// For orders, which do not queue behind readings.
-    pub orders: Mailbox<PumpActor>,
+    /// For commands, which do not queue behind readings.
+    pub commands: Mailbox<PumpActor>,
     /// Limits how many readings of the pump are in flight.
     pub in_flight: PumpInFlight,
 }

@@ -237,8 +237,8 @@ impl Judge {
     }
 
     /// Continues from the stored checkpoint if it belongs to the baseline in use. `score` scores a window since the
-    /// checkpoint; steps with neither a score nor a judgement are skipped. At most `max_in_flight` windows can have
-    /// been in flight when the node ended.
+    /// checkpoint; steps with neither a score nor a judgement are skipped. `max_in_flight`: how many windows can have
+    /// waited for their scores when the node ended.
     pub(super) fn restore(
         &mut self,
         mut score: impl FnMut(&Baseline, &Window, Option<&ResidualWindow>) -> Option<Score>,
@@ -261,14 +261,13 @@ impl Judge {
         let decided = decided.unwrap_or_default();
         let newest = decided.last().copied().unwrap_or(state.at);
         let judges_steps = decider.judges_steps();
-        // A step is settled once the pump has run for `settle_s` since its start.
         let is_decidable = |step: &&WindowedReading| {
             step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
         };
         let in_flight = steps.iter().filter(|step| step.reading.at > newest).filter(is_decidable).count();
-        // The windows after the newest stored detection are published if they were in flight when the node ended. They
-        // were not if there are more than `max_in_flight` of them (the pump had no decider when they arrived), or if
-        // this actor has numbered windows already (it has decided on these itself).
+        // Windows after the newest stored detection were usually in flight when the node ended, so they are published.
+        // If there are more than can have been in flight, the pump had no decider when they arrived. If this actor has
+        // numbered windows already, it has decided on these itself. In both cases they are not published.
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
         for WindowedReading { reading, step: row, window, .. } in steps {

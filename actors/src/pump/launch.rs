@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
 
-/// The maximum number of orders that wait in one pump's mailbox.
-const MAX_QUEUED_ORDERS: usize = 16;
+/// The maximum number of commands that wait in one pump's mailbox.
+const MAX_QUEUED_COMMANDS: usize = 16;
 
 /// Starts a pump's actor. `registration` is given for a new pump, of which nothing is stored yet: the record is stored
 /// with the pump's first readings.
@@ -31,15 +31,15 @@ pub(crate) fn start_pump(
     let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", subject: Some(pump.shared()) };
     let inbox = context.supervisor.register(role, thread);
     let mailboxes = PumpMailboxes {
-        orders: inbox.mailbox(MAX_QUEUED_ORDERS),
+        commands: inbox.mailbox(MAX_QUEUED_COMMANDS),
         scores: inbox.mailbox(2 * context.queued_windows_per_pump),
     };
-    let burst = in_flight.limit();
+    let max_in_flight = in_flight.limit();
     // One slot for each permit, and one for a drain request.
     let handle = PumpHandle {
         kind: kind.clone(),
-        mailbox: inbox.mailbox(burst + 1),
-        orders: mailboxes.orders.clone(),
+        mailbox: inbox.mailbox(max_in_flight + 1),
+        commands: mailboxes.commands.clone(),
         in_flight,
     };
     let (pump, context) = (pump.clone(), context.clone());
@@ -56,7 +56,7 @@ pub(crate) fn start_pump(
             mailboxes: mailboxes.clone(),
             start,
             unregistered: registration.clone(),
-            burst,
+            max_in_flight,
             incarnation,
         })
     });

@@ -129,8 +129,8 @@ async fn read(
     Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint })
 }
 
-/// Returns the number of readings after a checkpoint from which on the checkpoint is too old, and the windows since are
-/// not repeated. A decider that was running would have stored a newer checkpoint.
+/// Returns how many readings may follow a checkpoint. With more, no decider was running when they arrived, because it
+/// would have stored a newer checkpoint; so the windows since the checkpoint are not repeated.
 fn max_readings_since_checkpoint(context: &PumpContext, profile: &Profile) -> usize {
     let windows_between = i64::from(CHECKPOINT_INTERVAL_MS) / profile.interval_ms() + 1;
     2 * usize::try_from(windows_between).unwrap_or_default() + context.queued_windows_per_pump

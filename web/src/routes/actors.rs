@@ -53,7 +53,7 @@ pub(crate) struct ActorsResponse {
     items: Vec<ActorResponse>,
     /// Whether the node can accept readings.
     ready: bool,
-    /// What is out of order; null if nothing is.
+    /// What does not work; null if everything does.
     #[schema(required)]
     reason: Option<String>,
     /// How long readings and detections took to be durable, since the node started.

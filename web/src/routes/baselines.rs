@@ -261,7 +261,7 @@ impl From<CommissionError> for ApiError {
             CommissionError::UnknownPump(pump) => Self::UnknownPump(pump),
             CommissionError::Store(error) => error.into(),
             CommissionError::Stopping => IngestError::Stopping.into(),
-            CommissionError::OutOfOrder => Self::NotReady(error.to_string()),
+            CommissionError::ActorFailed => Self::NotReady(error.to_string()),
             CommissionError::Busy { queue } => IngestError::Busy { queue, retry_after_s: 5 }.into(),
             other => Self::Commissioning(other),
         }

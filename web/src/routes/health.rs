@@ -10,9 +10,9 @@ use crate::{node::Node, problem::ApiError, responses::NotReady};
 /// The health of the node.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthResponse {
-    /// `alive`, `ready`, or `degraded`: it accepts readings, and something else is out of order.
+    /// `alive`, `ready`, or `degraded`: it accepts readings, and something else does not work.
     status: &'static str,
-    /// What is out of order; absent if nothing is.
+    /// What does not work; absent if everything does.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }

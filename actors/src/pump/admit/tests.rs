@@ -11,7 +11,7 @@ use crate::{
     testing::{TIMES, at, profile, pump, reading},
 };
 
-const LIMITS: BacklogLimits = BacklogLimits { answer_within: Duration::from_secs(20), max_pending_windows: 32 };
+const LIMITS: BacklogLimits = BacklogLimits { timeout: Duration::from_secs(20), max_pending_windows: 32 };
 
 /// One pump's admission with its in-flight limits.
 struct Bench {

@@ -985,7 +985,7 @@ export interface components {
             overflows: components["schemas"]["OverflowResponse"][];
             /** @description Whether the node can accept readings. */
             ready: boolean;
-            /** @description What is out of order; null if nothing is. */
+            /** @description What does not work; null if everything does. */
             reason: string | null;
         };
         /** @description The two files of a model. */
@@ -1436,9 +1436,9 @@ export interface components {
         };
         /** @description The health of the node. */
         HealthResponse: {
-            /** @description What is out of order; absent if nothing is. */
+            /** @description What does not work; absent if everything does. */
             reason?: string | null;
-            /** @description `alive`, `ready`, or `degraded`: it accepts readings, and something else is out of order. */
+            /** @description `alive`, `ready`, or `degraded`: it accepts readings, and something else does not work. */
             status: string;
         };
         /** @description What is missing from a response. */

@@ -15,7 +15,7 @@ use crate::{
     protocol::{
         commissioning::{CommissionJob, JobReply, Requester, TrainingData},
         ingress::FindPump,
-        pump::{PumpCommand, PumpOrder},
+        pump::{PumpCommand, PumpRequest},
     },
     pump::handle::PumpHandle,
     receipt::Queue,
@@ -33,7 +33,7 @@ impl EngineHandle {
     /// Commissions a pump anew, starting with its next reading. Until it has a new baseline its windows are not scored,
     /// and it raises no model alarm.
     pub async fn commission_anew(&self, pump: &PumpId) -> Result<(), CommissionError> {
-        self.command(pump, PumpOrder::Recommission).await
+        self.command(pump, PumpCommand::Recommission).await
     }
 
     /// Learns a baseline from the stored readings from `from` up to, but not including, `to`, and uses it. The previous
@@ -51,7 +51,7 @@ impl EngineHandle {
 
     /// Puts a stored version of a pump's baseline into use. Version 0 is the baseline that comes with the model.
     pub async fn use_baseline(&self, pump: &PumpId, version: u32) -> Result<(), CommissionError> {
-        self.command(pump, PumpOrder::ActivateVersion { version }).await
+        self.command(pump, PumpCommand::ActivateVersion { version }).await
     }
 
     /// Learns a pump's baseline from generated readings, and uses it. Registers the pump if it is new. `make` generates
@@ -70,14 +70,14 @@ impl EngineHandle {
     /// readings if there is one.
     pub async fn set_pump_settings(&self, pump: &PumpId, settings: PumpSettings) -> Result<(), CommissionError> {
         let handle = self.find_pump(pump, false).await?;
-        self.send_order(&handle, PumpOrder::ChangeSettings { settings, is_played: false }).await
+        self.send_command(&handle, PumpCommand::ChangeSettings { settings, is_played: false }).await
     }
 
     /// Changes the settings of a pump for which a recording will be played. Registers the pump if it is new. The pump's
     /// readings count as current although their timestamps are in the past.
     pub(crate) async fn prepare_recording(&self, pump: &PumpId, settings: PumpSettings) -> Result<(), CommissionError> {
         let handle = self.find_pump(pump, true).await?;
-        self.send_order(&handle, PumpOrder::ChangeSettings { settings, is_played: true }).await
+        self.send_command(&handle, PumpCommand::ChangeSettings { settings, is_played: true }).await
     }
 
     async fn learn(
@@ -88,7 +88,7 @@ impl EngineHandle {
         data: TrainingData,
     ) -> Result<u32, CommissionError> {
         let (reply, outcome) = oneshot::channel();
-        let reply = JobReply::new(handle.orders.into(), Requester::Caller(reply));
+        let reply = JobReply::new(handle.commands.into(), Requester::Caller(reply));
         let job = CommissionJob { pump: pump.clone(), kind: self.judged_kind(pump)?, why, data, reply };
         match self.0.context.commissioning.try_send(job) {
             Ok(()) => outcome.await.unwrap_or_else(|_| Err(self.no_reply_error())),
@@ -97,24 +97,24 @@ impl EngineHandle {
         }
     }
 
-    async fn command(&self, pump: &PumpId, order: PumpOrder) -> Result<(), CommissionError> {
+    async fn command(&self, pump: &PumpId, command: PumpCommand) -> Result<(), CommissionError> {
         self.judged_kind(pump)?;
         let handle = self.find_pump(pump, false).await?;
-        self.send_order(&handle, order).await
+        self.send_command(&handle, command).await
     }
 
-    async fn send_order(&self, handle: &PumpHandle, order: PumpOrder) -> Result<(), CommissionError> {
+    async fn send_command(&self, handle: &PumpHandle, command: PumpCommand) -> Result<(), CommissionError> {
         let (reply, outcome) = oneshot::channel();
-        match handle.orders.try_send(PumpCommand { order, reply }) {
+        match handle.commands.try_send(PumpRequest { command, reply }) {
             Ok(()) => outcome.await.unwrap_or_else(|_| Err(self.no_reply_error())),
-            Err(TrySendError::Full(_)) => Err(CommissionError::Busy { queue: Queue::Orders }),
+            Err(TrySendError::Full(_)) => Err(CommissionError::Busy { queue: Queue::Commands }),
             Err(TrySendError::Closed) => Err(self.no_reply_error()),
         }
     }
 
     /// Returns the error for an actor that did not reply.
     fn no_reply_error(&self) -> CommissionError {
-        if self.is_closing() { CommissionError::Stopping } else { CommissionError::OutOfOrder }
+        if self.is_closing() { CommissionError::Stopping } else { CommissionError::ActorFailed }
     }
 
     /// Returns the kind of a pump, or an error if windows of its kind are not scored.

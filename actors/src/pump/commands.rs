@@ -1,5 +1,5 @@
 //! The part of a pump's actor that manages its baseline and settings: stores the commissioning's progress, requests
-//! baselines, and carries out orders.
+//! baselines, and carries out commands.
 //!
 //! The pump's actor is the only writer of its baselines and handles no other message while it writes, so the stored
 //! status and the mode in use never differ. [`super::commission`] decides what to do next; [`crate::commissioning`]
@@ -26,11 +26,11 @@ use crate::{
     protocol::{
         commissioning::{BaselineLearned, CommissionJob, JobReply, LearnedBaseline, Requester, TrainingData},
         live::LiveFeedChanged,
-        pump::{PumpCommand, PumpOrder},
+        pump::{PumpCommand, PumpRequest},
     },
 };
 
-/// Receives the result of an order.
+/// Receives the result of a command.
 type Reply = oneshot::Sender<Result<(), CommissionError>>;
 
 impl PumpActor {
@@ -117,7 +117,7 @@ impl PumpActor {
     /// Requests a baseline from the commissioning actor.
     fn request(&mut self, why: String, data: TrainingData, ctx: &mut Context<Self>) {
         let requester = Requester::Pump { mode: self.commission.mode_number() };
-        let reply = JobReply::new(self.mailboxes.orders.clone().into(), requester);
+        let reply = JobReply::new(self.mailboxes.commands.clone().into(), requester);
         let job = CommissionJob { pump: self.pump.clone(), kind: self.kind.clone(), why, data, reply };
         match self.context.commissioning.try_send(job) {
             Ok(()) => self.commission.requested(),
@@ -190,7 +190,7 @@ impl PumpActor {
         let goal = goal(self.judge.profile(), detection.how.detector, detection.running_ms);
         let save = async move { store.save_commissioning(&pump, &requested()).await };
         let then = move |outcome: Result<(), StoreError>, actor: &mut Self, ctx: &mut Context<Self>| {
-            actor.finish_order(reply, outcome.map_err(Into::into), ctx, |actor, (), ctx| {
+            actor.finish_command(reply, outcome.map_err(Into::into), ctx, |actor, (), ctx| {
                 tracing::info!(pump = actor.pump.as_str(), "commissioning started anew");
                 actor.set_mode(PumpMode::Learning(BaselineCollection::stored(goal, requested())), ctx);
             });
@@ -205,7 +205,7 @@ impl PumpActor {
         let (store, pump, profile) = (self.context.store.clone(), self.pump.clone(), self.judge.profile().clone());
         let activated = async move { activate_version(&store, &detection, &profile, &pump, version).await };
         ctx.wait(activated.into_actor(self).map(move |outcome, actor, ctx| {
-            actor.finish_order(reply, outcome, ctx, |actor, baseline, ctx| {
+            actor.finish_command(reply, outcome, ctx, |actor, baseline, ctx| {
                 tracing::info!(pump = actor.pump.as_str(), version, baseline = baseline.id, "baseline version in use");
                 actor.set_mode(PumpMode::judged(Decider::new(baseline)), ctx);
             });
@@ -224,7 +224,7 @@ impl PumpActor {
         };
         ctx.wait(store.into_actor(self).map(move |outcome, actor, ctx| {
             let outcome = outcome.map_err(CommissionError::from);
-            actor.finish_order(reply, outcome, ctx, |actor, (settings, baseline_status, readings), ctx| {
+            actor.finish_command(reply, outcome, ctx, |actor, (settings, baseline_status, readings), ctx| {
                 tracing::info!(pump = actor.pump.as_str(), ?settings, "settings changed");
                 // Readings that wait for a missing one belong to steps of the old interval.
                 actor.flush(ctx);
@@ -238,8 +238,8 @@ impl PumpActor {
         }));
     }
 
-    /// Applies an order if the store's `outcome` is ok, and sends the result to the caller.
-    fn finish_order<T>(
+    /// Applies a command if the store's `outcome` is ok, and sends the result to the caller.
+    fn finish_command<T>(
         &mut self,
         reply: Reply,
         outcome: Result<T, CommissionError>,
@@ -317,15 +317,15 @@ impl Handler<Envelope<BaselineLearned>> for PumpActor {
     }
 }
 
-impl Handler<Envelope<PumpCommand>> for PumpActor {
+impl Handler<Envelope<PumpRequest>> for PumpActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<PumpCommand>, ctx: &mut Self::Context) {
-        let PumpCommand { order, reply } = message.into_inner();
-        match order {
-            PumpOrder::Recommission => self.recommission(reply, ctx),
-            PumpOrder::ActivateVersion { version } => self.use_version(version, reply, ctx),
-            PumpOrder::ChangeSettings { settings, is_played } => {
+    fn handle(&mut self, message: Envelope<PumpRequest>, ctx: &mut Self::Context) {
+        let PumpRequest { command, reply } = message.into_inner();
+        match command {
+            PumpCommand::Recommission => self.recommission(reply, ctx),
+            PumpCommand::ActivateVersion { version } => self.use_version(version, reply, ctx),
+            PumpCommand::ChangeSettings { settings, is_played } => {
                 if is_played {
                     self.judge.set_played();
                     self.admit.reset_clock();

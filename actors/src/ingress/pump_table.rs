@@ -1,7 +1,7 @@
-//! The directory of pumps: those with an actor, and those that are detached, that is, without an actor, because they
-//! are being removed or their actor is being replaced. The directory outlives the ingress actor.
+//! The table of pumps by which the ingress finds a pump's actor. A pump is active (it has an actor) or detached (it has
+//! none, because it is being removed or its actor is being replaced). The table outlives the ingress actor.
 //!
-//! Only the ingress adds or detaches pumps, so the directory does not change while it admits a post. Other parts only
+//! Only the ingress adds or detaches pumps, so the table does not change while it admits a post. Other parts only
 //! release a pump that was detached at their request, with a new actor or without one.
 
 use std::{collections::HashMap, sync::Arc};
@@ -12,12 +12,12 @@ use volute_plant::PumpId;
 use super::last_rejections::LastRejections;
 use crate::{kind::PumpKind, protocol::ingress::Detached, pump::handle::PumpHandle};
 
-/// The shared directory. Cheap to clone.
+/// The shared table. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct PumpDirectory(Arc<Mutex<Directory>>);
+pub(crate) struct SharedPumpTable(Arc<Mutex<PumpTable>>);
 
 /// The pumps of the node.
-pub(crate) struct Directory {
+pub(crate) struct PumpTable {
     /// The pumps that have an actor.
     pub active: HashMap<PumpId, PumpHandle>,
     /// Pumps without an actor whose items are deferred.
@@ -26,16 +26,16 @@ pub(crate) struct Directory {
     pub last_rejections: LastRejections,
 }
 
-impl PumpDirectory {
+impl SharedPumpTable {
     pub(crate) fn new(active: HashMap<PumpId, PumpHandle>) -> Self {
-        Self(Arc::new(Mutex::new(Directory {
+        Self(Arc::new(Mutex::new(PumpTable {
             active,
             detached: HashMap::new(),
             last_rejections: LastRejections::default(),
         })))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Directory> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PumpTable> {
         self.0.lock()
     }
 
