@@ -23,13 +23,14 @@
 //!
 //! Terms that these modules use (more are in `docs/concepts.md`):
 //! - A *profile* describes a kind of pump: its channels, their units and limits, and the interval of its readings.
-//! - A *window* is a fixed number of consecutive readings of one pump; the model scores windows.
+//! - A *window* is the last 30 steps of a pump, one row of values per interval; the model scores windows.
 //! - A *baseline* is what is normal for one pump: the thresholds above which a window is anomalous. *Commissioning* learns
 //!   it from the pump's normal running.
 //! - A *detection* is the model's stored result for one window.
 //! - A *rollup* is the aggregate of a pump's readings over a minute or an hour.
 //!
-//! Does not process readings (the engine does), does not contain SQL (the store does), and does not handle signals (the binary stops the server through its handle).
+//! Does not process readings (the engine does), does not contain SQL (the store does), and does not handle signals (the
+//! binary stops the server through its handle).
 
 mod access;
 mod audit;

@@ -1,8 +1,8 @@
 //! Live streams as server-sent events: one stream per subscriber, with the engine's frames.
 //!
 //! A subscriber that is too slow loses its oldest frames, gets an event with their number, and never slows the engine.
-//! A stream ends as soon as the server stops, and with the next heartbeat after its session has ended. Does not replay events (`Last-Event-ID`): clients find missed data in the
-//! history.
+//! A stream ends as soon as the server stops, and with the next heartbeat after its session has ended. Does not replay
+//! events (`Last-Event-ID`): clients find missed data in the history.
 //!
 //! An example: a subscriber selects `reading` of `P-1`. It gets the comment `: alive`, an event for each frame of readings of
 //! `P-1`, and `: alive` again at each heartbeat. If three frames were dropped, it gets `event: lagged` with
