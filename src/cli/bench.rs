@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     Format, NodeUrl,
-    values::{batch, from_one},
+    values::{batch, whole_from_1},
 };
 
 /// The arguments of `bench`.
@@ -46,7 +46,7 @@ register unknown pumps.";
 #[derive(Debug, Args)]
 pub struct IngestArgs {
     /// Pumps that post.
-    #[arg(long, value_name = "N", default_value = "100", value_parser = from_one)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = whole_from_1)]
     pub pumps: NonZeroUsize,
     /// Readings per second, of all pumps together; several rates are measured one after the other.
     #[arg(long, value_name = "R,...", value_delimiter = ',', default_value = "100", value_parser = rate)]
@@ -61,7 +61,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     pub warm_up: f64,
     /// Connections to use.
-    #[arg(long, value_name = "N", default_value = "64", value_parser = from_one)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = whole_from_1)]
     pub connections: NonZeroUsize,
     /// The URL of a running node; by default the command starts a node itself.
     #[arg(long, value_name = "URL")]
@@ -84,10 +84,10 @@ ms the mean time per batch.";
 #[derive(Debug, Args)]
 pub struct InferenceArgs {
     /// Threads; each number is measured.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2", value_parser = from_one)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2", value_parser = whole_from_1)]
     pub threads: Vec<NonZeroUsize>,
     /// Windows per batch; each number is measured.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,32,128,512", value_parser = from_one)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,32,128,512", value_parser = whole_from_1)]
     pub batch: Vec<NonZeroUsize>,
     /// How long each measurement takes, in seconds.
     #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]

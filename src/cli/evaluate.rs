@@ -8,7 +8,7 @@ use volute_plant::Profile;
 use super::{
     Damage, DialectArgs, Format, TrainingArgs,
     train::interval_ms,
-    values::{finite, from_one},
+    values::{finite, whole_from_1},
 };
 use crate::profiles;
 
@@ -55,11 +55,11 @@ pub struct EvaluateArgs {
     pub training: TrainingArgs,
     /// The number of seeds to measure with, beginning with --seed; the spread is printed. For recordings and
     /// variable-speed pumps.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole_from_1)]
     pub seeds: NonZeroUsize,
     /// Choose the constants of the detector `fused` among N candidates by leave-one-recording-out cross-validation, and
     /// print the result. Nothing is written.
-    #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = from_one)]
+    #[arg(long, value_name = "N", conflicts_with = "simulated", value_parser = whole_from_1)]
     pub cross_validate: Option<NonZeroUsize>,
     /// The number of first rows of each recording to train on, from 100. By default 400, as in the benchmark SKAB.
     #[arg(long, value_name = "N", default_value = "400", conflicts_with = "simulated", value_parser = training_rows)]
@@ -71,7 +71,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "DAMAGE", conflicts_with = "simulated")]
     pub damage: Option<Damage>,
     /// Recordings or pumps to work on at once; by default one per core.
-    #[arg(long, value_name = "N", value_parser = from_one)]
+    #[arg(long, value_name = "N", value_parser = whole_from_1)]
     pub jobs: Option<NonZeroUsize>,
     /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -89,14 +89,14 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = NetworkSource::Shared, requires = "simulated", conflicts_with = "model")]
     pub network: NetworkSource,
     /// The number of other pumps that a shared network is trained on, 14 days of each.
-    #[arg(long, value_name = "N", default_value = "4", requires = "simulated", value_parser = from_one)]
+    #[arg(long, value_name = "N", default_value = "4", requires = "simulated", value_parser = whole_from_1)]
     pub training_pumps: NonZeroUsize,
     /// The number of simulated pumps; by default 25, or 6 variable-speed pumps.
-    #[arg(long, value_name = "N", requires = "simulated", value_parser = from_one)]
+    #[arg(long, value_name = "N", requires = "simulated", value_parser = whole_from_1)]
     pub pumps: Option<NonZeroUsize>,
     /// Days for which each healthy pump is watched; by default 2, or 28 days with those of commissioning for
     /// variable-speed pumps.
-    #[arg(long, value_name = "N", requires = "simulated", value_parser = from_one)]
+    #[arg(long, value_name = "N", requires = "simulated", value_parser = whole_from_1)]
     pub days: Option<NonZeroUsize>,
     /// Hours of commissioning for each pump, 0.1 to 1000. With several (0.25,1,4) each is measured.
     #[arg(

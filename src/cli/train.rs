@@ -8,7 +8,7 @@ use volute_plant::{INTERVAL_RANGE_MS, Profile};
 
 use super::{
     DialectArgs,
-    values::{from_one, from_zero},
+    values::{whole_from_0, whole_from_1},
 };
 use crate::{model_versions::Replace, profiles};
 
@@ -51,10 +51,10 @@ pub struct TrainArgs {
     #[arg(long)]
     pub each_its_own_pump: bool,
     /// Use only every Nth window, to train faster. Neighbouring windows share 29 of 30 readings.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = from_one)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole_from_1)]
     pub every: NonZeroUsize,
     /// Use only the first N rows of each recording.
-    #[arg(long, value_name = "N", value_parser = from_one)]
+    #[arg(long, value_name = "N", value_parser = whole_from_1)]
     pub rows: Option<NonZeroUsize>,
     /// Folder to write the model into.
     #[arg(long, value_name = "DIR")]
@@ -85,10 +85,10 @@ pub struct ModelsArgs {
 #[derive(Debug, Args)]
 pub struct TrainingArgs {
     /// Training epochs; by default the recipe's number.
-    #[arg(long, value_name = "N", value_parser = from_one)]
+    #[arg(long, value_name = "N", value_parser = whole_from_1)]
     pub epochs: Option<NonZeroUsize>,
     /// The seed of the random numbers: the same seed and data give the same model.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_zero)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_from_0)]
     pub seed: u64,
     /// The quantile of the training windows' losses that becomes the threshold; by default 0.99.
     #[arg(long, value_name = "Q", value_parser = threshold_quantile)]

@@ -4,6 +4,7 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use clap::ValueEnum;
 use ureq::http;
+use volute_actors::MAX_POST_ITEMS;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,12 +43,12 @@ impl FromStr for NodeUrl {
 }
 
 /// Parses a whole number from 1.
-pub(super) fn from_one(text: &str) -> Result<NonZeroUsize, String> {
+pub(super) fn whole_from_1(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "allowed: a whole number from 1".to_owned())
 }
 
 /// Parses a whole number from 0.
-pub(super) fn from_zero(text: &str) -> Result<u64, String> {
+pub(super) fn whole_from_0(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "allowed: a whole number from 0".to_owned())
 }
 
@@ -56,8 +57,8 @@ pub(super) fn finite(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "allowed: a finite number".to_owned())
 }
 
-/// The maximum number of readings that a node accepts in one post.
-const MAX_BATCH: usize = 10_000;
+/// The maximum number of readings in one post.
+const MAX_BATCH: usize = MAX_POST_ITEMS;
 
 /// Parses a number of readings per post.
 pub(super) fn batch(text: &str) -> Result<NonZeroUsize, String> {

@@ -1,5 +1,5 @@
-//! `volute backup`: makes a backup of a node's data directory. If the node runs, it makes the backup. Otherwise the
-//! command opens the store and makes the backup itself.
+//! `volute backup`: makes a backup of a node's data directory. A running node makes the backup on request. If the node is
+//! stopped, the command opens the store and makes the backup itself.
 //!
 //! The store stages a consistent copy in `DATA/staging/`, hard-linked to the data directory where possible. The copy is
 //! then written to the repository. A file that the previous backup also has is hard-linked to the file there. Finally

@@ -1,5 +1,5 @@
-//! Reports on a node's pumps from its store, for `volute pumps`. If the node runs, it makes them and sends them over
-//! the control socket. Otherwise the command opens the store.
+//! Reports on a node's pumps from its store, for `volute pumps`. A running node makes them and sends them over the
+//! control socket. If the node is stopped, the command opens the store.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};

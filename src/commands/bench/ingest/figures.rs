@@ -35,15 +35,16 @@ pub(super) struct Figures {
     /// The number of windows during the measurement; `None` if the node was given by `--url`.
     windows_scored: Option<u64>,
     windows_skipped: Option<u64>,
-    /// The time of each hop (processing stage) in the node, from the node's histograms; empty if the node was given by
+    /// The time of each stage in the node, from the node's histograms; empty if the node was given by
     /// `--url`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    hops: Vec<Hop>,
+    #[serde(rename = "hops")]
+    stages: Vec<StageTime>,
 }
 
-/// The time of one hop (processing stage) in the node. Each figure is too high by at most an eighth.
+/// The time of one stage in the node. Each figure is too high by at most an eighth.
 #[derive(Debug, Serialize)]
-struct Hop {
+struct StageTime {
     of: String,
     p50_ms: f64,
     p99_ms: f64,
@@ -86,15 +87,15 @@ impl Figures {
             recovery_s: recovery.as_secs_f64(),
             windows_scored: windows.map(|windows| windows.scored),
             windows_skipped: windows.map(|windows| windows.skipped),
-            hops: node.map(|node| node.latencies).unwrap_or_default().into_iter().filter_map(hop).collect(),
+            stages: node.map(|node| node.latencies).unwrap_or_default().into_iter().filter_map(stage_time).collect(),
         }
     }
 }
 
-fn hop(latency: Latency) -> Option<Hop> {
+fn stage_time(latency: Latency) -> Option<StageTime> {
     let ms = |quantile| latency.quantile_ms(quantile);
     let (p50_ms, p99_ms, p999_ms) = (ms(0.5)?, ms(0.99)?, ms(0.999)?);
-    Some(Hop { of: latency.of, p50_ms, p99_ms, p999_ms })
+    Some(StageTime { of: latency.of, p50_ms, p99_ms, p999_ms })
 }
 
 impl Quantiles {
@@ -128,7 +129,7 @@ impl fmt::Display for Figures {
             let none = if scored == 0 { ": no pump's window was full; a longer --warm-up fills them" } else { "" };
             writeln!(f, "windows       {scored} scored, {skipped} skipped{none}")?;
         }
-        for Hop { of, p50_ms, p99_ms, p999_ms } in &self.hops {
+        for StageTime { of, p50_ms, p99_ms, p999_ms } in &self.stages {
             writeln!(f, "  {of:11} p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, p99.9 {p999_ms:.2} ms")?;
         }
         writeln!(f, "recovery      {:.1} s", self.recovery_s)
