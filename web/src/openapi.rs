@@ -15,7 +15,8 @@ use crate::{
     route_access::RouteAccess,
     routes::{
         API, actors, anomaly_history, audit, baselines, description, health, ingest, live, maintenance, naming, node,
-        profiles, pumps, second_factor, sensor_history, session, settings, simulation, store, stream, tokens, users,
+        profiles, pumps, roles, second_factor, sensor_history, session, settings, simulation, store, stream, tokens,
+        users,
     },
     stream_events::{DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
@@ -122,6 +123,7 @@ fn problem_response(description: &str) -> RefOr<Response> {
         second_factor::begin,
         second_factor::confirm,
         second_factor::remove,
+        roles::roles,
         users::users,
         users::add,
         users::change,

@@ -16,6 +16,7 @@ pub(crate) mod naming;
 pub(crate) mod node;
 pub(crate) mod profiles;
 pub(crate) mod pumps;
+pub(crate) mod roles;
 pub(crate) mod second_factor;
 pub(crate) mod sensor_history;
 pub(crate) mod session;
@@ -47,7 +48,7 @@ use crate::{
 /// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
 /// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
 #[rustfmt::skip]
-pub(crate) static API: [Operation; 47] = [
+pub(crate) static API: [Operation; 48] = [
     order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
     read("/api/live-data", Needs(View), || get(live::live_data)),
     read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
@@ -84,6 +85,7 @@ pub(crate) static API: [Operation; 47] = [
     order("POST", "/api/second-factor", User, Json, || web::post().to(second_factor::begin)),
     order("POST", "/api/second-factor/confirm", User, Json, || web::post().to(second_factor::confirm)),
     order("POST", "/api/second-factor/remove", User, Json, || web::post().to(second_factor::remove)),
+    read("/api/roles", Needs(View), || get(roles::roles)),
     read("/api/users", Needs(ManageUsers), || get(users::users)),
     order("POST", "/api/users", Needs(ManageUsers), Json, || web::post().to(users::add)),
     order("PATCH", "/api/users/{name}", Needs(ManageUsers), Json, || web::patch().to(users::change)),
@@ -100,11 +102,14 @@ pub(crate) static API: [Operation; 47] = [
 
 /// The dashboard's pages and files. They contain nothing of the plant, and the page of the login is one of them.
 #[rustfmt::skip]
-static PAGES: [Operation; 6] = [
+static PAGES: [Operation; 9] = [
     read("/", Public, || get(dashboard::page)),
     read("/login", Public, || get(dashboard::page)),
     read("/setup", Public, || get(dashboard::page)),
     read("/pumps/{id}", Public, || get(dashboard::page)),
+    read("/admin", Public, || get(dashboard::page)),
+    read("/admin/{section}", Public, || get(dashboard::page)),
+    read("/account", Public, || get(dashboard::page)),
     read("/assets/{name}", Public, || get(dashboard::asset)),
     read("/favicon.svg", Public, || get(dashboard::icon)),
 ];

@@ -555,6 +555,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The roles of users, and what each of them may do.
+         * @description Needs the permission `view`.
+         */
+        get: operations["roles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/second-factor": {
         parameters: {
             query?: never;
@@ -2417,6 +2437,21 @@ export interface components {
         RevokedTokenResponse: {
             /** @description Its id. */
             revoked: string;
+        };
+        /** @description A role. */
+        RoleResponse: {
+            /** @description What users of this role may do, by name, such as `view`. */
+            permissions: string[];
+            /**
+             * @description `viewer`, `engineer`, `plant-head`, `manager` or `admin`.
+             * @example engineer
+             */
+            role: string;
+        };
+        /** @description The roles. */
+        RolesResponse: {
+            /** @description From the role that may do least to the one that may do everything. */
+            items: components["schemas"]["RoleResponse"][];
         };
         /** @description A second factor that is not confirmed yet. */
         SecondFactorResponse: {
@@ -5232,6 +5267,62 @@ export interface operations {
             };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    roles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All roles */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolesResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
