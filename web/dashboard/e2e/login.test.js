@@ -2,10 +2,9 @@
 // when the session ends elsewhere. What a viewer may not do is not offered.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { connect, createServer } from 'node:net';
 import { after, before, test } from 'node:test';
-import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, waitUntilLive } from './support.js';
+import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, totp, waitUntilLive } from './support.js';
 
 const PASSWORD = 'pumps never sleep';
 const PUMP = '/pumps/e2e-1';
@@ -31,7 +30,7 @@ async function setPassword(link) {
   const page = await openPage(chrome, link);
   await page.getByLabel('New password').fill(PASSWORD);
   await page.keyboard.press('Enter');
-  await page.getByRole('button', { name: 'Log out' }).waitFor();
+  await page.locator('[data-user]').waitFor();
   return page;
 }
 
@@ -43,6 +42,12 @@ async function logIn(page, name, password) {
 
 const pathOf = (page) => new URL(page.url()).pathname;
 const loginHeading = (page) => page.getByRole('heading', { level: 1, name: 'Log in' });
+
+async function logOut(page) {
+  await page.locator('[data-user]').click();
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await loginHeading(page).waitFor();
+}
 
 const loggedIn = (page, name) => page.locator(`[data-user="${name}"]`);
 
@@ -94,7 +99,7 @@ test('the first user sets a password by the link, and an open page asks for a lo
   await page.getByRole('button', { name: 'Set the password and log in' }).click();
   await page.waitForURL(`${node.url}/`);
   await page.locator('[data-pump="e2e-1"]').waitFor();
-  await page.getByRole('button', { name: 'Log out' }).waitFor();
+  await loggedIn(page, 'ada').waitFor();
   assert.equal(await horizontalOverflow(page), 0);
   await screenshot(page, 'logged-in-390');
 
@@ -143,8 +148,7 @@ test('a user logs in to the page that asked for it, by keyboard, and logs out', 
   assert.deepEqual(await axeViolations(page), []);
   await screenshot(page, 'logged-in');
 
-  await page.getByRole('button', { name: 'Log out' }).click();
-  await loginHeading(page).waitFor();
+  await logOut(page);
   assert.equal(pathOf(page), '/login');
   assert.equal(await page.getByText('Your session has ended').count(), 0);
   await page.goto(node.url + PUMP);
@@ -194,16 +198,6 @@ test('a viewer is offered nothing that a viewer may not do', { timeout: 60_000 }
   await page.context().close();
 });
 
-/** The code of an authenticator app (RFC 6238: SHA-1, 6 digits, 30 s) for the step `offset` steps from now. */
-function totp(secret, offset) {
-  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + offset));
-  const mac = createHmac('sha1', key).update(counter).digest();
-  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
-}
-
 test('a user with an authenticator app is asked for its code', { timeout: 60_000 }, async () => {
   const page = await setPassword(setUpLink('add', 'grace', '--role', 'engineer'));
   const send = (path, body) =>
@@ -214,8 +208,7 @@ test('a user with an authenticator app is asked for its code', { timeout: 60_000
     }, [path, body]);
   const { secret } = await send('/api/second-factor', { password: PASSWORD });
   await send('/api/second-factor/confirm', { code: totp(secret, 0) });
-  await page.getByRole('button', { name: 'Log out' }).click();
-  await loginHeading(page).waitFor();
+  await logOut(page);
   await logIn(page, 'grace', PASSWORD);
   await page.waitForFunction(() => document.activeElement?.id === 'login-code');
   assert.deepEqual(await axeViolations(page), []);

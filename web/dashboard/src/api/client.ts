@@ -47,8 +47,11 @@ export async function unwrap<T>(request: Promise<{ data?: T; error?: unknown; re
   if (result.data !== undefined && result.response.ok) return result.data;
   const kind = problemKind(result.error);
   if (SESSION_PROBLEMS.includes(kind)) onSessionProblem();
-  throw new ApiProblem(result.response.status, problemText(result.error, result.response), kind, retryAfterS(result.response));
+  throw new ApiProblem(result.response.status, sentence(result.error, result.response), kind, retryAfterS(result.response));
 }
+
+/** What went wrong, as a sentence for the user. */
+export const problemText = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
 function problemKind(problem: unknown): string {
   const { type } = (problem && typeof problem === 'object' ? problem : {}) as Record<string, unknown>;
@@ -60,7 +63,7 @@ function retryAfterS(response: Response): number | null {
   return Number.isFinite(seconds) ? seconds : null;
 }
 
-function problemText(problem: unknown, response: Response): string {
+function sentence(problem: unknown, response: Response): string {
   const { title, detail } = (problem && typeof problem === 'object' ? problem : {}) as Record<string, unknown>;
   const text = [detail, title].find((part) => typeof part === 'string' && part !== '') as string | undefined;
   if (!text) return `The node answered ${response.status} ${response.statusText}`.trim() + '.';

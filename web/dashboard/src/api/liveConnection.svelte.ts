@@ -39,6 +39,9 @@ class LiveConnection {
     };
   }
 
+  /** Follows the fleet's stream only for its state: the header and the banners of a page without live values show it. */
+  watch = (): (() => void) => this.follow('/api/stream?events=fleet', { fleet: () => {} }, () => {});
+
   retry = (): void => this.#stream?.retry();
 
   /** Wraps an event handler so that the time of receipt is noted. */

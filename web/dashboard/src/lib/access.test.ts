@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { needsLogin, roleName, whyNot } from './access';
+import { isOpenDemo, needsLogin, roleName, whyNot } from './access';
 
 describe('needsLogin', () => {
   it.each([
@@ -8,6 +8,12 @@ describe('needsLogin', () => {
     [true, 'user', false],
     [true, 'token', true],
   ])('secured %s, kind %s: %s', (secured, kind, needed) => expect(needsLogin({ secured, kind })).toBe(needed));
+});
+
+it('an open demo is a demo without users', () => {
+  expect(isOpenDemo({ secured: false, demo: true })).toBe(true);
+  expect(isOpenDemo({ secured: true, demo: true })).toBe(false);
+  expect(isOpenDemo({ secured: false, demo: false })).toBe(false);
 });
 
 describe('whyNot', () => {

@@ -52,4 +52,22 @@ describe('the session', () => {
     await session.check();
     expect([session.may('simulate'), session.may('configure-pumps')]).toEqual([true, false]);
   });
+
+  it('is shown as a role in an open demo, also after a reload, and nowhere else', async () => {
+    const kept = new Map<string, string>();
+    vi.stubGlobal('sessionStorage', { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => kept.set(key, value) });
+    const open: Session = { ...nobody, secured: false, demo: true, permissions: ['view', 'simulate', 'manage-users'] };
+    (await loadSession()).showAs({ role: 'viewer', permissions: ['view'] });
+    const session = await loadSession();
+    for (const [answer, may] of [[open, false], [{ ...open, demo: false }, true], [{ ...user, demo: true, permissions: ['simulate'] }, true]] as [Session, boolean][]) {
+      vi.mocked(fetchSession).mockResolvedValueOnce(answer);
+      await session.check();
+      expect(session.may('simulate')).toBe(may);
+    }
+    session.showAs(null);
+    expect((await loadSession()).shownRole).toBeNull();
+    kept.set('volute.shown-role', '{"role":1}');
+    expect((await loadSession()).shownRole).toBeNull();
+    vi.unstubAllGlobals();
+  });
 });

@@ -5,7 +5,7 @@ import { session } from '../lib/session.svelte';
 import Account from './Account.svelte';
 
 function account(current: Partial<Session> | null): string {
-  session.poll.data = current as Session | null;
+  session.poll.data = current && ({ permissions: ['view'], role: null, ...current } as Session);
   return render(Account).body.replace(/<!--.*?-->/g, '');
 }
 
@@ -25,5 +25,12 @@ describe('Account', () => {
     expect(body).toContain('Not secured');
     expect(body).toContain('<code>volute user add NAME --role admin</code>');
     expect(body).not.toContain('Log out');
+  });
+
+  it('links to the own account, and to the administration if the role sees a part of it', () => {
+    const menu = (permissions: string[]) => account({ secured: true, kind: 'user', name: 'ada', role: 'viewer', permissions });
+    expect(menu(['view'])).toContain('href="/account"');
+    expect(menu(['view'])).not.toContain('href="/admin"');
+    for (const permission of ['view-audit', 'manage-users', 'manage-tokens']) expect(menu([permission])).toContain('href="/admin"');
   });
 });

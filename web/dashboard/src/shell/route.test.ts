@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loginPath, parseRoute, pumpPath } from './route';
+import { adminPath, loginPath, parseRoute, pumpPath } from './route';
 
 describe('routes', () => {
   it('convert any pump id to a path and back', () => {
@@ -19,16 +19,23 @@ describe('routes', () => {
   });
 
   it('lead from the login back to the page that asked for it', () => {
-    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z')]) {
+    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z'), '/account', '/admin', '/admin/audit?action=login&from=2026-03-09T10%3A00']) {
       const { pathname, search } = new URL(loginPath(path), 'http://localhost');
       expect(parseRoute(pathname, { search })).toEqual({ page: 'login', next: path });
     }
   });
 
-  it.each(['', '?next=', '?next=//evil.example/pumps/a', '?next=https://evil.example', '?next=/login', '?next=/setup', '?next=/%5Cevil.example', '?next=javascript:x'])(
+  it.each(['', '?next=', '?next=//evil.example/pumps/a', '?next=https://evil.example', '?next=/login', '?next=/setup', '?next=/%5Cevil.example', '?next=javascript:x', '?next=/admin/other', '?next=//evil.example/account?'])(
     'lead from the login to the fleet after %s',
     (search) => expect(parseRoute('/login', { search })).toEqual({ page: 'login', next: '/' }),
   );
+
+  it('lead to the account and to the sections of the administration', () => {
+    expect(parseRoute('/account')).toEqual({ page: 'account' });
+    expect(parseRoute('/admin')).toEqual({ page: 'admin', section: null });
+    expect(parseRoute(adminPath('audit'))).toEqual({ page: 'admin', section: 'audit' });
+    for (const path of ['/admin/', '/admin/other', '/admin/users/x', '/account/x']) expect(parseRoute(path)).toEqual({ page: 'notFound', path });
+  });
 
   it('take the token of a set-up link', () => {
     expect(parseRoute('/setup', { hash: '#vsu_0123_abc' })).toEqual({ page: 'setup', token: 'vsu_0123_abc' });

@@ -1,8 +1,13 @@
 // Converts paths to routes, and pumps to paths. Pure.
 
+export type AdminSection = 'users' | 'tokens' | 'audit';
+
 export type Route =
   | { page: 'fleet' }
   | { page: 'pump'; pump: string }
+  /** `section` is null for the first one that the user may see. */
+  | { page: 'admin'; section: AdminSection | null }
+  | { page: 'account' }
   /** `next` is the path of the page that is shown after the login. */
   | { page: 'login'; next: string }
   /** `token` is the part of the set-up link after `#`; empty if it is missing. */
@@ -22,6 +27,9 @@ export function parseRoute(path: string, { search = '', hash = '' }: AddressPart
   if (path === '/') return { page: 'fleet' };
   if (path === '/login') return { page: 'login', next: nextPath(search) };
   if (path === '/setup') return { page: 'setup', token: hash.replace(/^#/, '') };
+  if (path === '/account') return { page: 'account' };
+  const admin = /^\/admin(?:\/(users|tokens|audit))?$/.exec(path);
+  if (admin) return { page: 'admin', section: (admin[1] as AdminSection | undefined) ?? null };
   const match = /^\/pumps\/([^/]+)\/?$/.exec(path);
   if (!match) return { page: 'notFound', path };
   try {
@@ -34,10 +42,12 @@ export function parseRoute(path: string, { search = '', hash = '' }: AddressPart
 /** The address of the login that leads back to the page `path`. */
 export const loginPath = (path: string): string => (path === '/' ? '/login' : `/login?next=${encodeURIComponent(path)}`);
 
-/** The path that `?next=` names, if it is one of the node's own pages behind the login; otherwise that of the fleet. */
+/** The path that `?next=` names, with its own `?…`, if it is one of the node's own pages behind the login; otherwise that of the fleet. */
 function nextPath(search: string): string {
   const next = new URLSearchParams(search).get('next') ?? '/';
-  return parseRoute(next).page === 'pump' ? next : '/';
+  return ['pump', 'admin', 'account'].includes(parseRoute(next.split('?')[0]).page) ? next : '/';
 }
+
+export const adminPath = (section: AdminSection): string => `/admin/${section}`;
 
 export const pumpPath = (pump: string): string => `/pumps/${encodeURIComponent(pump)}`;
