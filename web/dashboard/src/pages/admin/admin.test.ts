@@ -125,8 +125,8 @@ describe('AuditSection', () => {
     const log = new AuditLog(async () => ({ items, next_cursor: 'x' }));
     await log.load({});
     const body = text(render(AuditSection, { props: { log } }).body);
-    expect(body).toMatch(/user ada.*Changed the role of.*bob.*role:.*viewer.*to.*engineer/s);
-    expect(body).toMatch(/uid 0.*Restarted.*recorder.*Refused: The actor is starting\./s);
+    expect(body).toMatch(/user ada.*Change the role of.*bob.*role:.*viewer.*to.*engineer/s);
+    expect(body).toMatch(/uid 0.*Restart.*recorder.*Refused: The actor is starting\./s);
     expect(body).toContain('Older entries');
   });
 });

@@ -9,17 +9,17 @@ const entry = (more: object = {}): AuditEntry =>
 
 describe('what was done', () => {
   it.each<[object, string, string | null]>([
-    [{}, 'Added the user', 'bob'],
-    [{ action: 'login', object: 'ada' }, 'Logged in', null],
-    [{ action: 'login', object: 'bob', who: '127.0.0.1:5000' }, 'Logged in as', 'bob'],
+    [{}, 'Add the user', 'bob'],
+    [{ action: 'login', object: 'ada' }, 'Log in', null],
+    [{ action: 'login', object: 'bob', who: '127.0.0.1:5000' }, 'Log in as', 'bob'],
     [{ action: 'set-password', object: 'ada' }, 'Set the own password', null],
     [{ action: 'set-password', object: 'bob', who: '127.0.0.1:5000' }, 'Set the password of', 'bob'],
-    [{ action: 'stop-simulation', object: 'simulation' }, 'Stopped the simulation', null],
+    [{ action: 'stop-simulation', object: 'simulation' }, 'Stop the simulation', null],
     [{ action: 'polish-pump', object: 'P-1' }, 'Polish pump', 'P-1'],
   ])('%o', (more, words, object) => expect(whatOf(entry(more))).toEqual({ words, object }));
 
   it('is named without an object in a list of actions', () => {
-    expect([actionInWords('set-role'), actionInWords('add-user'), actionInWords('polish-pump')]).toEqual(['Changed the role', 'Added the user', 'Polish pump']);
+    expect([actionInWords('set-role'), actionInWords('add-user'), actionInWords('polish-pump')]).toEqual(['Change the role', 'Add the user', 'Polish pump']);
   });
 });
 

@@ -5,40 +5,40 @@ import type { AuditQuery } from '../../api/accessQueries';
 import type { AuditEntry } from '../../api/types';
 import { capitalized } from '../../lib/format';
 
-/** Each action, as the beginning of a sentence that ends with its object. */
+/** Each action as a command, which may be done or refused; its object follows. */
 export const ACTION_WORDS: Record<string, string> = {
-  login: 'Logged in as',
-  logout: 'Logged out',
+  login: 'Log in as',
+  logout: 'Log out',
   'set-password': 'Set the password of',
-  'set-second-factor': 'Changed the second factor of',
-  'add-user': 'Added the user',
-  'set-role': 'Changed the role of',
-  'disable-user': 'Disabled the user',
+  'set-second-factor': 'Change the second factor of',
+  'add-user': 'Add the user',
+  'set-role': 'Change the role of',
+  'disable-user': 'Disable the user',
   'reset-user': 'Reset the user',
-  'add-token': 'Added a token for',
-  'revoke-token': 'Revoked the token',
-  restart: 'Restarted',
-  commission: 'Began to learn a baseline of',
-  'activate-baseline': 'Selected a baseline of',
-  'remove-pump': 'Removed the pump',
-  'set-pump': 'Changed the settings of',
-  'name-pump': 'Named the pump',
-  'add-profile': 'Added the profile',
-  'remove-profile': 'Removed the profile',
-  'assign-profile': 'Assigned a profile to',
-  'start-simulation': 'Started the simulation',
-  'stop-simulation': 'Stopped the simulation',
-  backup: 'Made a backup',
-  export: 'Exported',
-  'confirm-clock': 'Confirmed the clock',
+  'add-token': 'Add a token for',
+  'revoke-token': 'Revoke the token',
+  restart: 'Restart',
+  commission: 'Learn a new baseline of',
+  'activate-baseline': 'Select a baseline of',
+  'remove-pump': 'Remove the pump',
+  'set-pump': 'Change the settings of',
+  'name-pump': 'Name the pump',
+  'add-profile': 'Add the profile',
+  'remove-profile': 'Remove the profile',
+  'assign-profile': 'Assign a profile to',
+  'start-simulation': 'Start the simulation',
+  'stop-simulation': 'Stop the simulation',
+  backup: 'Make a backup',
+  export: 'Export',
+  'confirm-clock': 'Confirm the clock',
 };
 
 /** What users do to themselves; the entry's object is the sender. */
 const OWN_WORDS: Record<string, string> = {
-  login: 'Logged in',
-  logout: 'Logged out',
+  login: 'Log in',
+  logout: 'Log out',
   'set-password': 'Set the own password',
-  'set-second-factor': 'Changed the own second factor',
+  'set-second-factor': 'Change the own second factor',
 };
 
 const wordsOf = (action: string): string => ACTION_WORDS[action] ?? capitalized(action.replaceAll('-', ' '));
