@@ -76,7 +76,7 @@ Examples:
   volute bench inference
   volute bench inference --threads 1 --batch 32 --seconds 10 --format json
 
-The network is untrained and has the size of the model that comes with Volute: windows of 30 readings of 10 channels, 64
+The network is untrained and has the size of the model that comes with Volute: windows of 30 steps of 10 channels, 64
 units. Each thread has its own weights, buffers and batches, as a node's workers do: windows/s is the sum over the threads,
 ms the mean time per batch.";
 

@@ -50,7 +50,7 @@ pub struct TrainArgs {
     /// pumps has no baseline: each pump is commissioned on the node.
     #[arg(long)]
     pub each_its_own_pump: bool,
-    /// Use only every Nth window, to train faster. Neighbouring windows share 29 of 30 readings.
+    /// Use only every Nth window, to train faster. Neighbouring windows share 29 of 30 steps.
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole_from_1)]
     pub every: NonZeroUsize,
     /// Use only the first N rows of each recording.

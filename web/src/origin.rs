@@ -11,7 +11,7 @@
 //! An example: a script of http://evil.example posts to http://192.168.1.20:5000/api/actors/recorder/restart. The browser
 //! sends `Host: 192.168.1.20:5000`, which is allowed, and `Origin: http://evil.example`, which is not: the response is 403.
 //!
-//! Does not authenticate users: there are none yet.
+//! Does not authenticate users; see `access/authenticate.rs`.
 
 use std::{net::IpAddr, str::FromStr};
 

@@ -21,9 +21,9 @@ use volute_anomaly::{
 
 use crate::cli::{Format, InferenceArgs};
 
-/// Readings in a window.
+/// Steps in a window.
 const WINDOW_LEN: usize = 30;
-/// Channels per reading.
+/// Channels per step.
 const CHANNELS: usize = 10;
 /// The number of batches before the measurement, which fill buffers and caches.
 const WARM_UP_BATCHES: usize = 5;

@@ -3,11 +3,11 @@
 //!
 //! Look-ups read a snapshot, and wait for nobody. A change is planned on the current snapshot (see `volute-access`),
 //! committed to the store, and applied to a copy of the snapshot, which replaces it; changes wait for each other. If
-//! the commit fails, a change that only takes something away holds all the same until the next start, and its sender
+//! the commit fails, a change that only takes rights away is applied nevertheless, until the next start, and its sender
 //! gets the error.
 //!
-//! A login: the lock-out is asked before the hash, the hash runs on a bounded pool, and a user who does not exist takes
-//! as long as one who does.
+//! A login is refused by the lock-out before its password is hashed. Hashes are computed on a bounded pool of threads. A
+//! login with an unknown name takes as long as one with a known name, so that it does not show which names exist.
 //!
 //! While the records could not be read (the database and its copy are damaged), nobody is let in; a client on the
 //! node's machine may still post readings where that needs no token.

@@ -54,7 +54,7 @@ pub struct StatisticsCollector {
     score_stride: usize,
     level_stride: usize,
     found: usize,
-    span: Option<(Timestamp, Timestamp)>,
+    time_range: Option<(Timestamp, Timestamp)>,
     scaled: Vec<f32>,
     batch: Vec<Window>,
     levels: Vec<ChannelScore>,
@@ -114,7 +114,7 @@ impl<'a> Survey<'a> {
             score_stride: found.div_ceil(MAX_SCORED_WINDOWS).max(1),
             level_stride,
             found: 0,
-            span: None,
+            time_range: None,
             scaled: Vec::new(),
             batch: Vec::with_capacity(SCORE_BATCH),
             levels: Vec::with_capacity(found.div_ceil(level_stride) * profile.channels().len()),
@@ -142,7 +142,7 @@ impl StatisticsCollector {
     fn take_window(&mut self, window: Window) -> Result<(), CommissioningError> {
         let number = self.found;
         self.found += 1;
-        self.span = Some((self.span.map_or(window.at, |(from, _)| from), window.at));
+        self.time_range = Some((self.time_range.map_or(window.at, |(from, _)| from), window.at));
         if number.is_multiple_of(self.level_stride) {
             self.scaled.clear();
             self.scaler.scale(&window.values, &mut self.scaled);
@@ -165,9 +165,11 @@ impl StatisticsCollector {
     /// Returns the statistics.
     pub fn finish(mut self) -> Result<HealthyStatistics, CommissioningError> {
         self.score()?;
-        let StatisticsCollector { scorer, scaler, level_stride, found, span, levels, errors, losses, steps, .. } = self;
+        let StatisticsCollector {
+            scorer, scaler, level_stride, found, time_range, levels, errors, losses, steps, ..
+        } = self;
         let ends = steps.front().zip(steps.back()).map(|(first, last)| (first.at, last.at));
-        let (from, to) = span.or(ends).ok_or(CommissioningError::TooFew { found })?;
+        let (from, to) = time_range.or(ends).ok_or(CommissioningError::TooFew { found })?;
         let learned = LearnedFrom { from, to, windows: found, scored: losses.len(), own_network: false };
         let network = scorer.model().network_id().to_owned();
         let steps = steps.into();

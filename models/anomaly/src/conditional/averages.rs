@@ -1,7 +1,7 @@
 //! Exponential averages of the residuals over several times (the *scales*), with missing values.
 //!
 //! A *residual* is an output's value less its prediction, an *output* a channel that is predicted. A *scale* is the time
-//! constant of an average, in seconds. A short scale shows a step at once; a long one shows a small change, because noise
+//! constant of an average, in seconds. A short scale shows a jump at once; a long one shows a small change, because noise
 //! averages away. The *weight* of an average says how much of it comes from readings: 0 before the first, near 1 after some
 //! time constants without a missing value. A missing value leaves the average as it is, and reduces its weight slowly.
 //!

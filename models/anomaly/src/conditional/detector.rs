@@ -158,8 +158,8 @@ impl BaselineDetector {
                 known,
                 elapsed_s: reading.elapsed_s,
             };
-            let step = self.phase.advance(baseline, &judged);
-            self.learn(baseline, step, &reading, LearnScope::All);
+            let action = self.phase.advance(baseline, &judged);
+            self.learn(baseline, action, &reading, LearnScope::All);
         }
         Some(self.result(baseline, judgement.as_ref(), explains, &reading.expected, residuals))
     }
@@ -240,7 +240,7 @@ impl BaselineDetector {
         self.noises.iter_mut().for_each(Noise::interrupt);
     }
 
-    /// Takes a reading up to step 3 of the module: its residuals enter the averages. `None` if the reading is not later than
+    /// Takes a reading through points 1 to 3 of the module: its residuals enter the averages. `None` if the reading is not later than
     /// the one before, or if the pump does not run.
     fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
         let elapsed_s = self.pass_time(baseline, at)?;
@@ -261,10 +261,10 @@ impl BaselineDetector {
         }
         // Without an operating point this reading has no residuals, and the averages of earlier residuals are judged. The
         // missing value does not make those uncertain, only the unknown history of the inputs does.
-        let what = if baseline.channels.lacks_operating_point(samples) { Include::History } else { Include::All };
+        let include = if baseline.channels.lacks_operating_point(samples) { Include::History } else { Include::All };
         let unknown: Vec<f64> = regressions
             .iter()
-            .map(|regression| self.unknown.variance(&baseline.terms, regression.weights(), what))
+            .map(|regression| self.unknown.variance(&baseline.terms, regression.weights(), include))
             .collect();
         let projections = self.regressions.project(&terms);
         let variances = variances(baseline, &projections, &unknown);
@@ -310,18 +310,18 @@ impl BaselineDetector {
     fn learn(
         &mut self,
         baseline: &ConditionalBaseline,
-        step: LearnAction,
+        action: LearnAction,
         reading: &FollowedReading,
-        what: LearnScope,
+        scope: LearnScope,
     ) {
-        match step {
+        match action {
             LearnAction::Hold => {}
             LearnAction::Forget => {
                 self.averages.clear();
                 let interval_s = baseline.scales.interval_s;
                 self.averages.add(&baseline.scales, &reading.residuals, self.guard.level(), interval_s);
             }
-            LearnAction::Learn => self.learn_normal(baseline, reading, what),
+            LearnAction::Learn => self.learn_normal(baseline, reading, scope),
             LearnAction::Relearn { nth, done } => {
                 for (regression, residual) in self.regressions.outputs_mut().iter_mut().zip(&reading.residuals) {
                     if !residual.is_nan() {
@@ -338,7 +338,7 @@ impl BaselineDetector {
         }
     }
 
-    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, what: LearnScope) {
+    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, scope: LearnScope) {
         let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
         let follow = share(reading.elapsed_s.min(baseline.scales.interval_s), follow_s);
         let mut information = Vec::with_capacity(baseline.outputs.len());
@@ -356,7 +356,7 @@ impl BaselineDetector {
                 regression.follow(output, residual, share, anchor_share);
             }
         }
-        if what == LearnScope::All {
+        if scope == LearnScope::All {
             self.regressions.learn(baseline, &reading.projections, &reading.residuals, &information);
         }
     }

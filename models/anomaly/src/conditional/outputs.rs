@@ -1,7 +1,7 @@
 //! Fits the predictions of all outputs to a commissioning.
 //!
 //! An *output* is a channel that is predicted from the *terms* of the operating point, with one *weight* per term. Its *residual*
-//! is the value less the prediction, its *spread* the standard deviation of the residuals. The steps:
+//! is the value less the prediction, its *spread* the standard deviation of the residuals. In this order:
 //!
 //! 1. Each output is fitted in four rounds. A row (reading) whose inputs are uncertain counts less, compared with the spread, and
 //!    the spread is only known after a fit; so each round uses the spread of the round before.
@@ -72,7 +72,7 @@ impl OutputFits {
     }
 }
 
-/// One round of step 1: fits each output with the spread and the uncertain inputs of the round before, and computes these anew.
+/// One round of point 1 of the module: fits each output with the spread and the uncertain inputs of the round before, and computes these anew.
 fn fit_round(
     table: &Table,
     regressions: &mut [OutputRegression],

@@ -71,7 +71,7 @@ pub(super) struct ConditionalTuning {
     /// A spread is at least this share of the median change between readings. Chosen.
     pub min_spread_of_changes: f64,
     /// A spread is at least this share of the channel's resolution. Statistics: rounding has a standard deviation of
-    /// 1/√12 of a step, 0.29.
+    /// 1/√12 of the resolution, 0.29.
     pub min_spread_of_resolution: f64,
     /// The fewest rows of normal running to learn from. Statistics: each block has some.
     pub min_rows: usize,
@@ -122,7 +122,7 @@ pub(super) struct ConditionalTuning {
     /// Noise counts up to this many times that of commissioning. Otherwise a gross fault that comes and goes would count as noise,
     /// and the growing allowance would hide it. Chosen.
     pub noise_most: f64,
-    /// One change counts at most this many times the noise so far. Chosen: a sudden step of the value is not noise.
+    /// One change counts at most this many times the noise so far. Chosen: a sudden jump of the value is not noise.
     pub noise_clip: f64,
     /// If the speed was missing for this much longer than it was there, it is lost, and the current takes its place. Chosen.
     pub speed_lost_s: f64,

@@ -14,8 +14,8 @@
 //!
 //! **Noise.** Example: the noise of a flow sensor grows from 1 L/min (variance 1) to 3 L/min (variance 9). Noise of up to 1.3
 //! times the usual variance changes nothing; the excess is 9 - 1.3 = 7.7. An average in which a reading has the share a = 0.18
-//! gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. A sudden step of the value is not noise: one change counts at most 6 times
-//! the noise so far, so the step is still seen. A gross fault that comes and goes is not noise either: the variance counts up to
+//! gets 1.5 · a/(2 - a) · 7.7 = 1.1 more variance. A sudden jump of the value is not noise: one change counts at most 6 times
+//! the noise so far, so the jump is still seen. A gross fault that comes and goes is not noise either: the variance counts up to
 //! 20 times the usual one.
 
 use serde::{Deserialize, Serialize};

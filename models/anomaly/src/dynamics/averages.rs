@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The time constants, in windows. Successive windows share 29 of 30 readings. An average with the first time constant contains
-/// the readings of about two independent windows, with the second those of four. Chosen.
+/// The time constants, in windows. Successive windows share 29 of 30 steps. An average with the first time constant contains
+/// the steps of about two independent windows, with the second those of four. Chosen.
 pub(super) const TIME_CONSTANTS: [f64; 2] = [15.0, 60.0];
 /// The number of time constants.
 pub(super) const TIME_CONSTANT_COUNT: usize = TIME_CONSTANTS.len();

@@ -269,7 +269,7 @@ impl Limit {
 
 /// Returns the fewest windows for a time constant.
 const fn windows_for(time_constant: f64) -> usize {
-    // An average with this time constant contains about twice as many windows, and the first window begins 29 readings
+    // An average with this time constant contains about twice as many windows, and the first window begins 29 steps
     // before its last.
     (PERIODS_TO_LEARN * (2.0 * time_constant + DYNAMICS_WINDOW as f64 - 1.0)) as usize
 }

@@ -1,7 +1,7 @@
 //! The network of residuals, and the measuring of windows with it.
 //!
 //! A *residual* is a channel's value less its prediction by the conditional detector, in spreads. The network is an LSTM
-//! autoencoder: it reconstructs windows of 30 readings' residuals, and each channel's error and change are measured (`measure.rs`).
+//! autoencoder: it reconstructs windows of 30 steps' residuals, and each channel's error and change are measured (`measure.rs`).
 //! A missing residual enters the network as 0, the expected value.
 
 use std::{borrow::Borrow, fmt, sync::Arc};

@@ -1,7 +1,7 @@
 //! Trains the network on the residuals of healthy pumps.
 //!
-//! A *residual* is a channel's value less its prediction, in spreads; a *run* has the residuals of successive readings. Each
-//! training step takes 64 windows of 30 readings at random places of all runs. A missing residual enters the network as 0, the
+//! A *residual* is a channel's value less its prediction, in spreads; a *run* has the residuals of successive steps. Each
+//! training step takes 64 windows of 30 steps at random places of all runs. A missing residual enters the network as 0, the
 //! expected value, and its error does not count.
 
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};

@@ -1,15 +1,15 @@
-//! Collects a pump's residuals (values less their predictions by the conditional detector) and cuts windows of 30 readings from
+//! Collects a pump's residuals (values less their predictions by the conditional detector) and cuts windows of 30 steps from
 //! them.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// The number of readings in a window.
+/// The number of steps in a window.
 pub const DYNAMICS_WINDOW: usize = 30;
 
-/// The residuals of a pump's last readings, at most 30. Stored in this form. If it is not restored after a restart, it is complete
-/// again after 30 readings.
+/// The residuals of a pump's last steps, at most 30. Stored in this form. If it is not restored after a restart, it is complete
+/// again after 30 steps.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualHistory {
@@ -18,7 +18,7 @@ pub struct ResidualHistory {
     values: VecDeque<Option<f32>>,
 }
 
-/// The residuals of 30 successive readings.
+/// The residuals of 30 successive steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResidualWindow {
     channels: usize,
@@ -38,8 +38,8 @@ impl ResidualHistory {
         self.channels == channels && rows_are_whole && self.values.len() <= DYNAMICS_WINDOW * channels
     }
 
-    /// Adds a reading's residuals, one per channel of the profile, and returns the window that ends with it; `None` until there
-    /// are 30 readings. A row of another length counts as an interruption.
+    /// Adds a step's residuals, one per channel of the profile, and returns the window that ends with it; `None` until there
+    /// are 30 steps. A row of another length counts as an interruption.
     pub fn push(&mut self, residuals: &[Option<f64>]) -> Option<ResidualWindow> {
         if residuals.len() != self.channels || self.channels == 0 {
             self.interrupt();
