@@ -52,7 +52,7 @@ pub use store::{
     PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings, PurgeReport, QueryResult, Resolution, Retention, RowCounts,
     SortOrder, StagedCopy, Store, StoreError, StoreSettings, StoreStatus, SweepReport, SystemMetrics,
 };
-pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file};
+pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file, write_private_file};
 pub use volute_journal::{
     Journal, JournalError, JournalHealth, JournalSettings, JournalStatus, Recovery, SegmentFile, Seq, inspect_journal,
 };

@@ -31,15 +31,19 @@ pub struct NewFile {
 impl NewFile {
     /// Creates the temporary file for `target`. The folder must exist.
     pub fn create(target: &Path) -> io::Result<Self> {
+        // The same mode as with `File::create`, so the umask decides who may read the file.
+        Self::create_with_mode(target, 0o666)
+    }
+
+    fn create_with_mode(target: &Path, mode: u32) -> io::Result<Self> {
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
         prefix.push(".");
-        // The same mode as with `File::create`, so the umask decides who may read the file.
         let file = Builder::new()
             .prefix(&prefix)
             .suffix(".partial")
-            .permissions(Permissions::from_mode(0o666))
+            .permissions(Permissions::from_mode(mode))
             .tempfile_in(folder_of(target))?;
         Ok(Self { file, target: target.to_owned() })
     }
@@ -90,6 +94,13 @@ impl Write for NewFile {
 /// Writes a file atomically and durably, replacing an existing one; see [`NewFile::replace`].
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = NewFile::create(path)?;
+    file.write_all(bytes)?;
+    file.replace().map(drop)
+}
+
+/// Like [`write_file`], for a secret: only the owner can open the file.
+pub fn write_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = NewFile::create_with_mode(path, 0o600)?;
     file.write_all(bytes)?;
     file.replace().map(drop)
 }
@@ -189,5 +200,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode();
         assert_eq!(mode(&target), mode(&usual));
         write_file(dir.path(), b"x").expect_err("a folder is no file");
+        write_private_file(&target, b"secret").expect("written");
+        assert_eq!(mode(&target) & 0o777, 0o600);
     }
 }
