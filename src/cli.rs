@@ -163,6 +163,30 @@ impl Command {
         }
     }
 
+    /// Returns whether the command reads or writes what a node stores. Files that others write and read, such as models
+    /// and recordings, are not among that.
+    pub fn has_store(&self) -> bool {
+        match self {
+            Self::Serve(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Export(_)
+            | Self::Import(_)
+            | Self::ConfirmClock(_)
+            | Self::Pumps(_)
+            | Self::Profiles(_)
+            | Self::User(_)
+            | Self::Token(_) => true,
+            Self::CheckConfig(_)
+            | Self::Train(_)
+            | Self::Models(_)
+            | Self::Simulate(_)
+            | Self::Evaluate(_)
+            | Self::Replay(_)
+            | Self::Bench(_) => false,
+        }
+    }
+
     /// Returns the flags that set keys of the configuration.
     pub fn flags(&self) -> Vec<Flag> {
         match self {
@@ -193,6 +217,8 @@ Examples:
       Six simulated pumps, their faults and a dashboard, at http://127.0.0.1:5000.
   volute serve
       Reachable from this machine only, at http://127.0.0.1:5000, without a model: readings are stored, not scored.
+  volute serve --listen 0.0.0.0:5000 --tls self-signed
+      Reachable from the network, with a certificate of the node's own; needs a user (`volute user add`).
   volute serve --config /etc/volute.toml --model /var/lib/volute-models/line-3
       A plant's node, with a model that `volute train` wrote.
 
@@ -240,6 +266,9 @@ pub struct SettingsArgs {
     /// Address and port to listen on, for example 0.0.0.0:5000 [server.listen].
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
+    /// TLS: off, self-signed, or the path of a certificate, such as ./tls.pem [server.tls].
+    #[arg(long, value_name = "MODE")]
+    pub tls: Option<String>,
     /// The data directory [store.dir].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
@@ -255,6 +284,7 @@ impl SettingsArgs {
     fn flags(&self) -> Vec<Flag> {
         let all = [
             ("--listen", "server.listen", &self.listen),
+            ("--tls", "server.tls", &self.tls),
             ("--data-dir", "store.dir", &self.data_dir),
             ("--profile", "model.profile", &self.profile),
             ("--model", "model.dir", &self.model),
@@ -327,6 +357,10 @@ pub struct ReplayArgs {
     /// A file with the pump token to post with, if the node needs one.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// A file with the certificate to trust (PEM), if the node's URL begins with https:// and its certificate is
+    /// self-signed or that of a plant.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -20,11 +20,12 @@ use serde::Deserialize;
 use volute_access::AnonymousIngest;
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
+use volute_web::TrustedProxies;
 
 pub use diagnostics::{ConfigError, Mistake, Problem};
 pub use entry::{Origin, Setting};
 pub use layers::{Flag, Settings, load};
-pub use values::{AutoRegister, HostList, LogFilter, LogFormat};
+pub use values::{AutoRegister, HostList, LogFilter, LogFormat, OptionalFile, TlsMode};
 use values::{count, days, hours, mebibytes, millis, pumps, seconds, text, whole};
 
 /// The configuration.
@@ -64,6 +65,13 @@ impl Config {
     }
 }
 
+impl Server {
+    /// Returns whether other machines reach the node through TLS: its own, or that of a proxy.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls != TlsMode::Off || !self.behind_proxy.is_empty()
+    }
+}
+
 /// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +82,15 @@ pub struct Server {
     /// Host names under which the node may be requested, in addition to its addresses and the machine's name.
     #[serde(deserialize_with = "text")]
     pub allowed_hosts: HostList,
+    /// Where the certificate comes from.
+    #[serde(deserialize_with = "text")]
+    pub tls: TlsMode,
+    /// The file with the certificate's private key; none if it is in the certificate's file.
+    #[serde(deserialize_with = "text")]
+    pub tls_key: OptionalFile,
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    #[serde(deserialize_with = "text")]
+    pub behind_proxy: TrustedProxies,
     /// The maximum number of connections; none for as many as the limit on file descriptors allows.
     #[serde(deserialize_with = "count::<1_000_000, _>")]
     pub max_connections: Option<NonZeroUsize>,

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 mod descriptors;
 pub mod kinds;
+mod machine;
 pub mod model_versions;
 mod node_kinds;
 pub mod pretrained;

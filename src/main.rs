@@ -4,6 +4,7 @@
 
 use std::{env, fmt::Display, process::ExitCode};
 
+use rustix::{fs::Mode, process::umask};
 use volute::{cli::Cli, commands, config, telemetry};
 
 #[global_allocator]
@@ -14,6 +15,10 @@ fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _failpoints = fail::FailScenario::setup();
     let Cli { command } = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
+    if command.has_store() {
+        // What is stored, backed up or exported is for the owner only. No other thread runs yet.
+        umask(Mode::RWXG | Mode::RWXO);
+    }
     let settings = match config::load(command.config_file(), env::vars_os(), &command.flags()) {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error),

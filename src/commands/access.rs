@@ -18,6 +18,7 @@ use crate::{
     cli::{TokenArgs, TokenCommand, UserArgs, UserCommand},
     config::Config,
     control::{ControlError, Request, send_request},
+    machine::node_url,
 };
 
 /// How many of a token's pumps a list names; it only counts the others.
@@ -64,7 +65,7 @@ async fn execute(command: AccessCommand, config: &Config) -> Result<AccessReport
     let access = Access::open(Box::new(store.clone()), access_settings(config)).await;
     let (who, now) = (current_user()?, SystemClock.now());
     let entry = command.audit_entry(&who, now);
-    let url = format!("http://{}", config.server.listen);
+    let url = node_url(&config.server, config.server.listen);
     let report = command.execute(&access, &who, now.millis(), &url).await;
     if let (Ok(_), Some(entry)) = (&report, entry) {
         store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?;

@@ -3,7 +3,7 @@
 //! The directory of a demo has the file `SIMULATED`. A demo rejects a used directory without this file. A node without
 //! `--demo`, and `volute import`, reject a directory with it.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, Result, bail};
 use volute_data::{create_folder, write_file};
@@ -23,6 +23,11 @@ pub fn has_store(dir: &Path) -> bool {
 /// Returns whether the directory holds simulated readings.
 pub fn is_simulated(dir: &Path) -> bool {
     dir.join(MARKER_FILE).exists()
+}
+
+/// Returns whether other users can open the directory.
+pub fn is_open_to_others(dir: &Path) -> bool {
+    fs::metadata(dir).is_ok_and(|folder| folder.permissions().mode() & 0o077 != 0)
 }
 
 /// Marks a copy of a data directory as used, and as simulated if the original is.

@@ -23,6 +23,7 @@ use std::{
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
+use ureq::tls::{Certificate, PemItem, parse_pem};
 use volute_data::{Dialect, Row, read_recording};
 use volute_plant::{Profile, PumpId, Timestamp, format_duration};
 
@@ -48,7 +49,7 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     };
     let recording = read_recording(&args.csv, &profile, &dialect)?;
     print_notes(&args.csv, &recording.notes)?;
-    let node = HttpNode::new(&args.url, token(args)?.as_deref());
+    let node = HttpNode::new(&args.url, token(args)?.as_deref(), certificates(args)?.as_deref());
     // Checked at the start, because the first post may be due much later.
     node.check()?;
     let bar = progress_bar(recording.rows.len());
@@ -76,6 +77,20 @@ fn token(args: &ReplayArgs) -> anyhow::Result<Option<String>> {
     let Some(file) = &args.token_file else { return Ok(None) };
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     Ok(Some(text.trim().to_owned()))
+}
+
+/// Returns the certificates in the file that was given.
+fn certificates(args: &ReplayArgs) -> anyhow::Result<Option<Vec<Certificate<'static>>>> {
+    let Some(file) = &args.certificate else { return Ok(None) };
+    let pem = fs::read(file).with_context(|| file.display().to_string())?;
+    let items = parse_pem(&pem).collect::<Result<Vec<_>, _>>().with_context(|| file.display().to_string())?;
+    let certificates = items.into_iter().filter_map(|item| match item {
+        PemItem::Certificate(certificate) => Some(certificate),
+        _ => None,
+    });
+    let certificates: Vec<Certificate<'static>> = certificates.collect();
+    ensure!(!certificates.is_empty(), "{} has no certificate (PEM)", file.display());
+    Ok(Some(certificates))
 }
 
 /// Returns a text that says how many readings will be posted, and how long that takes.

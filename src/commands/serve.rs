@@ -7,6 +7,7 @@
 
 mod access;
 mod control_server;
+mod tls;
 
 use std::{
     io::{self, Write},
@@ -29,11 +30,12 @@ use volute_actors::{
 };
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, cadence::format_interval};
-use volute_web::{Access, WebHandle, WebSettings};
+use volute_web::{Access, Fingerprint, WebHandle, WebSettings};
 
 use self::{
     access::{check_exposure, refresh_access},
     control_server::ControlServer,
+    tls::NodeTls,
 };
 use super::{
     backup::clear_staging,
@@ -43,9 +45,10 @@ use super::{
 };
 use crate::{
     clock::node_clock,
-    config::{AutoRegister, Config},
+    config::{AutoRegister, Config, TlsMode},
     control::ControlSocket,
     descriptors::{self, ClientLimits},
+    machine,
     node_kinds::NodeKinds,
     telemetry,
 };
@@ -68,6 +71,8 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let local_address = listener.local_addr()?;
     data_folder::check_or_mark(&config.store.dir, demo)?;
+    let tls = NodeTls::open(config, node_clock().now())?;
+    let fingerprint = tls.as_ref().and_then(NodeTls::fingerprint_to_compare);
     let (store, engine) = tokio::select! {
         started = start_engine(config, demo) => started?,
         // No reading has been received yet, so none is lost.
@@ -76,10 +81,10 @@ async fn serve(config: &Config, demo: bool) -> Result<()> {
     let handle = engine.handle();
     let access = Access::open(Box::new(store.clone()), access_settings(config)).await;
     let secured = access.is_secured();
-    check_exposure(local_address, secured)?;
-    let node =
-        RunningNode::start(config, demo, listener, client_limits(config, limit), (store, engine, access)).await?;
-    announce(config, local_address, demo, secured);
+    check_exposure(local_address, secured, config.server.is_encrypted())?;
+    let parts = NodeParts { store, engine, access, tls };
+    let node = RunningNode::start(config, demo, listener, client_limits(config, limit), parts).await?;
+    announce(config, local_address, &announcement(config, local_address, demo, secured, fingerprint));
 
     tokio::select! {
         () = stop.wait() => {}
@@ -103,8 +108,17 @@ struct RunningNode {
     web: WebHandle,
     web_task: JoinHandle<io::Result<()>>,
     access_task: JoinHandle<()>,
+    tls_task: Option<JoinHandle<()>>,
     engine: Engine,
     store: Store,
+}
+
+/// What a node is started from.
+struct NodeParts {
+    store: Store,
+    engine: Engine,
+    access: Access,
+    tls: Option<NodeTls>,
 }
 
 impl RunningNode {
@@ -114,7 +128,7 @@ impl RunningNode {
         demo: bool,
         listener: TcpListener,
         limits: ClientLimits,
-        (store, engine, access): (Store, Engine, Access),
+        NodeParts { store, engine, access, tls }: NodeParts,
     ) -> Result<Self> {
         let dir = &config.store.dir;
         let simulation = demo.then(|| Simulation::new(engine.handle()));
@@ -123,11 +137,12 @@ impl RunningNode {
         }
         let kinds = NodeKinds::new(engine.handle(), dir);
         let manage_kinds = Arc::new(kinds.clone());
-        let settings = web_settings(config, limits);
-        let url = format!("http://{}", listener.local_addr()?);
+        let settings = WebSettings { tls: tls.as_ref().map(NodeTls::settings), ..web_settings(config, limits) };
+        let url = machine::node_url(&config.server, listener.local_addr()?);
         let server =
             volute_web::serve(listener, engine.handle(), simulation.clone(), manage_kinds, access.clone(), settings)?;
         let access_task = actix_rt::spawn(refresh_access(access.clone(), engine.handle()));
+        let tls_task = tls.map(|tls| actix_rt::spawn(tls.keep_current(node_clock())));
         let web = server.handle();
         let web_task = actix_rt::spawn(server);
         if let Err(error) = clear_staging(dir) {
@@ -135,7 +150,7 @@ impl RunningNode {
         }
         let control = ControlServer::new(engine.handle(), simulation.clone(), dir.clone(), kinds, (access, url));
         let control_task = actix_rt::spawn(control.clone().listen(ControlSocket::listen(dir)));
-        Ok(Self { control, control_task, simulation, web, web_task, access_task, engine, store })
+        Ok(Self { control, control_task, simulation, web, web_task, access_task, tls_task, engine, store })
     }
 
     /// Stops all parts in order. Returns an error if some work in progress did not end within `limit`.
@@ -159,6 +174,9 @@ impl RunningNode {
             Ok(false) | Err(_) => tracing::warn!(stage = "web", "not drained in time: a request did not end"),
         }
         self.access_task.abort();
+        if let Some(task) = &self.tls_task {
+            task.abort();
+        }
         let in_time = self.engine.drain(deadline.saturating_duration_since(Instant::now())).await;
         self.store.close().await?;
         tracing::info!(stage = "store", "closed");
@@ -178,11 +196,36 @@ async fn start_engine(config: &Config, demo: bool) -> Result<(Store, Engine)> {
     Ok((store, engine))
 }
 
-/// Prints the node's URL on standard output, and logs it. Ignores a closed standard output.
-fn announce(config: &Config, local_address: SocketAddr, demo: bool, secured: bool) {
-    let profile = &config.model.profile;
-    tracing::info!(%local_address, profile = profile.name(), dir = %config.store.dir.display(), demo, "listening");
-    let mut text = format!("Volute listens on http://{local_address}\n");
+/// Prints how to reach the node on standard output, and logs its address. Ignores a closed standard output.
+fn announce(config: &Config, local_address: SocketAddr, text: &str) {
+    let (profile, dir) = (config.model.profile.name(), config.store.dir.display());
+    tracing::info!(%local_address, profile, %dir, "listening");
+    for warning in warnings(config, local_address, rustix::process::geteuid().is_root()) {
+        tracing::warn!("{warning}");
+    }
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Returns how to reach the node. `fingerprint` is that of a self-signed certificate.
+fn announcement(
+    config: &Config,
+    local_address: SocketAddr,
+    demo: bool,
+    secured: bool,
+    fingerprint: Option<Fingerprint>,
+) -> String {
+    let scheme = if config.server.tls == TlsMode::Off { "http" } else { "https" };
+    let listens_on = format!("{scheme}://{local_address}");
+    let mut text = format!("Volute listens on {listens_on}\n");
+    let url = machine::node_url(&config.server, local_address);
+    if url != listens_on {
+        text += &format!("Open {url}\n");
+    }
+    if let Some(fingerprint) = fingerprint {
+        text += &format!(
+            "The certificate is self-signed, so browsers warn about it. Compare its SHA-256 fingerprint before you go on:\n{fingerprint}\n"
+        );
+    }
     if demo {
         text +=
             "A demo: six simulated pumps. Open the address in a browser; the first anomaly shows within a minute.\n";
@@ -190,19 +233,22 @@ fn announce(config: &Config, local_address: SocketAddr, demo: bool, secured: boo
     if !secured {
         text += "Not secured: everybody on this machine can do everything. To ask for logins: volute user add NAME --role admin\n";
     }
-    for warning in warnings(local_address, rustix::process::geteuid().is_root()) {
-        tracing::warn!("{warning}");
-    }
-    let _ = io::stdout().write_all(text.as_bytes());
+    text
 }
 
-/// Returns warnings about the address and the user of the node.
-fn warnings(local_address: SocketAddr, is_root: bool) -> Vec<String> {
+/// Returns warnings about the address, the data directory and the user of the node.
+fn warnings(config: &Config, local_address: SocketAddr, is_root: bool) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !local_address.ip().is_loopback() {
+    if !local_address.ip().is_loopback() && config.server.tls == TlsMode::Off {
+        let proxies = &config.server.behind_proxy;
         warnings.push(format!(
-            "listening on {local_address}, not on loopback, without TLS: passwords and tokens can be read on the network"
+            "listening on {local_address} without TLS: let a firewall pass only the proxies ({proxies}), because what others \
+             send can be read on the network"
         ));
+    }
+    if data_folder::is_open_to_others(&config.store.dir) {
+        let dir = config.store.dir.display();
+        warnings.push(format!("other users can open the data directory, which has password hashes: chmod 700 {dir}"));
     }
     if is_root {
         warnings.push("running as root: volute needs only an ordinary user that owns the data directory".to_owned());
@@ -319,6 +365,8 @@ fn web_settings(config: &Config, limits: ClientLimits) -> WebSettings {
         workers: config.server.workers.map_or_else(cores, NonZeroUsize::get),
         shutdown_timeout: config.server.shutdown_timeout / 2,
         registers_pumps: config.registers_unknown_pumps(),
+        tls: None,
+        proxies: config.server.behind_proxy.clone(),
     }
 }
 
@@ -347,17 +395,52 @@ impl StopSignals {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+        path::Path,
+    };
+
     use super::*;
 
+    fn config(dir: &Path, tls: &str, proxies: &str) -> Config {
+        let env = [
+            ("VOLUTE__STORE__DIR".into(), dir.into()),
+            ("VOLUTE__SERVER__TLS".into(), tls.into()),
+            ("VOLUTE__SERVER__BEHIND_PROXY".into(), proxies.into()),
+        ];
+        crate::config::load(None, env, &[]).expect("valid").config
+    }
+
     #[test]
-    fn an_open_address_and_the_user_root_cause_warnings() {
-        for (local_address, is_root, count) in [
-            ("127.0.0.1:5000", false, 0),
-            ("[::1]:5000", true, 1),
-            ("0.0.0.0:5000", false, 1),
-            ("192.168.1.2:1", true, 2),
+    fn an_address_without_tls_an_open_folder_and_the_user_root_cause_warnings() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let set_mode = |mode| fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("set");
+        for (local_address, tls, mode, is_root, count) in [
+            ("127.0.0.1:5000", "off", 0o700, false, 0),
+            ("[::1]:5000", "off", 0o700, true, 1),
+            ("0.0.0.0:5000", "off", 0o700, false, 1),
+            ("0.0.0.0:5000", "self-signed", 0o700, false, 0),
+            ("192.168.1.2:1", "off", 0o755, true, 3),
         ] {
-            assert_eq!(warnings(local_address.parse().expect("an address"), is_root).len(), count, "{local_address}");
+            set_mode(mode);
+            let warnings =
+                warnings(&config(folder.path(), tls, ""), local_address.parse().expect("an address"), is_root);
+            assert_eq!(warnings.len(), count, "{local_address}: {warnings:?}");
         }
+    }
+
+    #[test]
+    fn the_announcement_has_the_address_and_the_fingerprint() {
+        let pem = volute_web::self_signed(&[], &[], node_clock().now()).expect("made");
+        let pair = volute_web::CertificatePair::parse(pem.as_bytes(), pem.as_bytes()).expect("a pair");
+        let config = config(Path::new("data"), "self-signed", "");
+        let text =
+            announcement(&config, "127.0.0.1:5000".parse().expect("an address"), false, true, Some(pair.fingerprint()));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.first(), Some(&"Volute listens on https://127.0.0.1:5000"));
+        assert_eq!(lines.last(), Some(&pair.fingerprint().to_string().as_str()));
+        let text = announcement(&config, "0.0.0.0:5000".parse().expect("an address"), false, true, None);
+        assert!(text.contains("\nOpen https://") && !text.contains("Open https://0.0.0.0"), "{text}");
     }
 }

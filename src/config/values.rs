@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use volute_access::AnonymousIngest;
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
+use volute_web::TrustedProxies;
 
 use crate::profiles::{self, LoadProfileError};
 
@@ -41,6 +42,31 @@ impl HostList {
     /// Returns the names.
     pub fn names(&self) -> &[String] {
         &self.0
+    }
+}
+
+/// Where the certificate of the server comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsMode {
+    /// The server has no TLS.
+    Off,
+    /// The node makes one.
+    SelfSigned,
+    /// It is in a file.
+    Files {
+        /// The certificate chain, as PEM.
+        chain: PathBuf,
+    },
+}
+
+/// A file, if one is named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OptionalFile(Option<PathBuf>);
+
+impl OptionalFile {
+    /// Returns its path.
+    pub fn path(&self) -> Option<&PathBuf> {
+        self.0.as_ref()
     }
 }
 
@@ -144,6 +170,37 @@ impl FromText for HostList {
             true => Ok(Self(names.into_iter().map(str::to_owned).collect())),
             false => Err(Self::ALLOWED.into()),
         }
+    }
+}
+
+impl FromText for TlsMode {
+    const ALLOWED: &'static str =
+        r#""off", "self-signed", or the path of a certificate (PEM), such as /etc/volute/tls.pem or ./tls.pem"#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "self-signed" => Ok(Self::SelfSigned),
+            // A mistyped word is no path.
+            path if path.contains('/') => Ok(Self::Files { chain: path.into() }),
+            _ => Err(Self::ALLOWED.into()),
+        }
+    }
+}
+
+impl FromText for OptionalFile {
+    const ALLOWED: &'static str = r#"a file, or "" for none"#;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(Self((!text.is_empty()).then(|| text.into())))
+    }
+}
+
+impl FromText for TrustedProxies {
+    const ALLOWED: &'static str = "addresses and networks separated by commas, such as 127.0.0.1, 10.0.0.0/8";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("{}; {error}", Self::ALLOWED))
     }
 }
 

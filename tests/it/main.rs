@@ -56,3 +56,4 @@ mod support;
 mod tags;
 #[cfg(feature = "failpoints")]
 mod times;
+mod wire;

@@ -269,7 +269,7 @@ impl Node {
 
     /// The address, as `127.0.0.1:5000`.
     pub fn address(&self) -> &str {
-        self.url.strip_prefix("http://").expect("an address")
+        self.url.split_once("://").expect("an address").1
     }
 
     /// Waits until the node exits.

@@ -22,6 +22,9 @@
 //!   the client does not send the body. A handler must start to read when it is first polled, as all handlers that read a body
 //!   do. Otherwise `100 Continue` is not sent, and the client sends its body after a delay that it chooses (RFC 9110).
 //!
+//! A connection counts from the moment it is accepted, so that TLS handshakes count too. A handshake may take as long as the
+//! head of a request, and no longer than a connection without a request may be idle.
+//!
 //! Does not handle other properties of a request's body; see `body_budget.rs`.
 
 use std::{
@@ -43,8 +46,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
+use tokio_rustls::TlsAcceptor;
 
-use crate::framing::{Framing, FramingError};
+use crate::{
+    framing::{Framing, FramingError},
+    transport::Transport,
+};
 
 /// How long a connection may be without its first request while most of the allowed connections are open.
 const SHORT_KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -61,14 +68,27 @@ const CONTINUE_RESPONSE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const MAX_DISCARD_READS: usize = 16;
 
 /// The limits of all connections of a server, and how many are open.
-#[derive(Debug)]
 pub(crate) struct Connections {
-    keep_alive: Duration,
-    write_timeout: Duration,
-    limit: usize,
-    max_body_bytes: usize,
+    limits: ConnectionLimits,
+    /// Accepts TLS connections, if the server has TLS.
+    tls: Option<TlsAcceptor>,
     open: AtomicUsize,
 }
+
+/// The limits of all connections of a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    /// The most connections at once.
+    pub(crate) max_connections: usize,
+    pub(crate) keep_alive: Duration,
+    pub(crate) write_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_body_bytes: usize,
+}
+
+/// Counts a connection as open.
+struct OpenConnection(Arc<Connections>);
 
 /// The state that the requests of a connection share with its [`Socket`].
 #[derive(Debug)]
@@ -102,25 +122,39 @@ pub(crate) struct RequestInProgress(Rc<ConnectionState>);
 
 /// A connection's stream.
 pub(crate) struct Socket {
-    io: TcpStream,
+    io: Transport,
     connection: Rc<ConnectionState>,
-    connections: Arc<Connections>,
+    open: OpenConnection,
     check_timer: Pin<Box<Sleep>>,
 }
 
 impl Connections {
-    pub(crate) fn new(limit: usize, keep_alive: Duration, write_timeout: Duration, max_body_bytes: usize) -> Self {
-        Self { keep_alive, write_timeout, limit, max_body_bytes, open: AtomicUsize::new(0) }
+    pub(crate) fn new(limits: ConnectionLimits, tls: Option<TlsAcceptor>) -> Self {
+        Self { limits, tls, open: AtomicUsize::new(0) }
     }
 
     /// Returns how long a connection may be without a request in progress.
     fn idle_timeout(&self, had_request: bool) -> Duration {
+        let ConnectionLimits { max_connections, keep_alive, .. } = self.limits;
         let open = self.open.load(Ordering::Relaxed);
-        if !had_request && open.saturating_mul(4) > self.limit.saturating_mul(3) {
-            self.keep_alive.min(SHORT_KEEP_ALIVE)
+        if !had_request && open.saturating_mul(4) > max_connections.saturating_mul(3) {
+            keep_alive.min(SHORT_KEEP_ALIVE)
         } else {
-            self.keep_alive
+            keep_alive
         }
+    }
+}
+
+impl OpenConnection {
+    fn new(connections: Arc<Connections>) -> Self {
+        connections.open.fetch_add(1, Ordering::Relaxed);
+        Self(connections)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -194,18 +228,21 @@ impl Drop for RequestInProgress {
 }
 
 impl Socket {
-    pub(crate) fn new(io: TcpStream, connections: Arc<Connections>) -> Self {
+    /// Makes the stream of an accepted connection, after its TLS handshake if the server has TLS.
+    pub(crate) async fn accept(io: TcpStream, connections: Arc<Connections>) -> io::Result<Self> {
+        let open = OpenConnection::new(connections);
+        let ConnectionLimits { keep_alive, write_timeout, handshake_timeout, max_body_bytes, .. } = open.0.limits;
         let socket = SockRef::from(&io);
         let limits = socket
-            .set_tcp_user_timeout(Some(connections.write_timeout))
+            .set_tcp_user_timeout(Some(write_timeout))
             .and_then(|()| socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
         if let Err(error) = limits {
             tracing::warn!(%error, "a connection whose client does not read cannot be limited");
         }
-        connections.open.fetch_add(1, Ordering::Relaxed);
-        let check_timer = Box::pin(sleep(CHECK_INTERVAL.min(connections.keep_alive)));
-        let connection = Rc::new(ConnectionState::new(connections.max_body_bytes));
-        Self { io, connection, connections, check_timer }
+        let limit = handshake_timeout.min(open.0.idle_timeout(false));
+        let io = Transport::accept(io, open.0.tls.as_ref(), limit).await?;
+        let check_timer = Box::pin(sleep(CHECK_INTERVAL.min(keep_alive)));
+        Ok(Self { io, connection: Rc::new(ConnectionState::new(max_body_bytes)), open, check_timer })
     }
 
     pub(crate) fn connection(&self) -> Rc<ConnectionState> {
@@ -214,7 +251,7 @@ impl Socket {
 
     /// Returns whether the client has been idle for too long. If not, the task is woken when it is time to check again.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
-        let idle_timeout = self.connections.idle_timeout(self.connection.had_request.get());
+        let idle_timeout = self.open.0.idle_timeout(self.connection.had_request.get());
         let timeout = if self.connection.must_close() { idle_timeout.min(LINGER) } else { idle_timeout };
         let deadline = tokio::time::Instant::now() + timeout;
         if timeout < CHECK_INTERVAL && self.check_timer.deadline() > deadline {
@@ -247,12 +284,6 @@ impl Socket {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.connections.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -306,8 +337,8 @@ mod tests {
 
     #[test]
     fn connections_without_a_request_are_closed_early_when_most_are_open() {
-        let (long, write) = (Duration::from_secs(75), Duration::from_secs(30));
-        for (open, limit, keep_alive, timeout) in [
+        let long = Duration::from_secs(75);
+        for (open, max_connections, keep_alive, timeout) in [
             (0, 4, long, long),
             (3, 4, long, long),
             (4, 4, long, SHORT_KEEP_ALIVE),
@@ -315,10 +346,17 @@ mod tests {
             (300, 400, long, long),
             (4, 4, Duration::from_secs(1), Duration::from_secs(1)),
         ] {
-            let connections = Connections::new(limit, keep_alive, write, 0);
+            let limits = ConnectionLimits {
+                max_connections,
+                keep_alive,
+                write_timeout: Duration::from_secs(30),
+                handshake_timeout: Duration::from_secs(10),
+                max_body_bytes: 0,
+            };
+            let connections = Connections::new(limits, None);
             connections.open.store(open, Ordering::Relaxed);
-            assert_eq!(connections.idle_timeout(false), timeout, "{open} of {limit}");
-            assert_eq!(connections.idle_timeout(true), keep_alive, "{open} of {limit}");
+            assert_eq!(connections.idle_timeout(false), timeout, "{open} of {max_connections}");
+            assert_eq!(connections.idle_timeout(true), keep_alive, "{open} of {max_connections}");
         }
     }
 

@@ -14,7 +14,9 @@
 //! simulation_plan, audit            the request for a simulation; executes commands and records them
 //! stream, stream_events             live streams (server-sent events)
 //! routes, openapi                   the handlers and the description of the API
+//! tls, transport                    the certificate, and a connection with or without TLS
 //! framing, connection, origin       limits and checks on connections
+//! forwarded                         who sends a request that came through a proxy
 //! route_access, access              who sends a request, and whether the route is open to it
 //! body_budget, response_budget      memory limits of bodies and responses
 //! in_flight                         counts requests in flight, for a graceful stop
@@ -40,6 +42,7 @@ mod channels;
 mod connection;
 mod decode;
 mod extract;
+mod forwarded;
 mod framing;
 mod in_flight;
 mod invalid_value;
@@ -64,11 +67,18 @@ mod simulation_plan;
 mod store_context;
 mod stream;
 mod stream_events;
+mod tls;
+mod transport;
 mod wire;
 
 pub use access::{Access, AccessSettings, AccessStore, ChangeError};
+pub use forwarded::{ProxyError, TrustedProxies};
 pub use new_kinds::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
 pub use openapi::openapi;
 pub use route_access::RouteAccess;
 pub use routes::{RouteRow, route_table};
 pub use server::{WebHandle, WebServer, WebSettings, serve};
+pub use tls::{
+    CertificatePair, Fingerprint, PairError, PemFiles, Reloader, SelfSignedError, ServedCertificate, TlsSettings,
+    self_signed,
+};

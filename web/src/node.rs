@@ -10,11 +10,13 @@ use volute_plant::Timestamp;
 
 use crate::{
     body_budget::{Body, BodyBudget},
+    forwarded::TrustedProxies,
     in_flight::InFlightRequests,
     new_kinds::ManageKinds,
     origin::Hosts,
     problem::ApiError,
     stream::LiveStreams,
+    tls::ServedCertificate,
 };
 
 /// The state of the node that every handler can use.
@@ -28,6 +30,9 @@ pub(crate) struct Node {
     pub(crate) streams: LiveStreams,
     pub(crate) bodies: BodyBudget,
     pub(crate) hosts: Hosts,
+    pub(crate) proxies: TrustedProxies,
+    /// The certificate, if the server has TLS.
+    pub(crate) certificate: Option<Arc<ServedCertificate>>,
     /// Whether clients without a token register new pumps.
     pub(crate) registers_pumps: bool,
     pub(crate) requests: Arc<InFlightRequests>,
@@ -39,6 +44,11 @@ impl Node {
     /// Returns how long the node has been running by its clock, in milliseconds.
     pub(crate) fn uptime_ms(&self) -> i64 {
         self.engine.now().since_ms(self.started_at)
+    }
+
+    /// Returns what is wrong with the certificate, and what to do.
+    pub(crate) fn certificate_problem(&self) -> Option<String> {
+        self.certificate.as_ref()?.problem()
     }
 
     /// Reads a complete body. Its memory is released when it is dropped. Refusals are counted.

@@ -6,7 +6,9 @@
 //!   these. Otherwise the response is 421.
 //! - A request that changes something, or that opens one of the limited live streams, must come from a page of the node itself
 //!   or from no page: `Origin` must name the host of the request or an allowed host, and `Sec-Fetch-Site` must be
-//!   `same-origin` or `none`. Otherwise the response is 403.
+//!   `same-origin` or `none`. Otherwise the response is 403. If the client uses HTTPS, a page that was loaded without it is
+//!   another site, because anybody on the network could have written it. A client without HTTPS may come from either: an
+//!   unlisted proxy may have TLS.
 //!
 //! An example: a script of http://evil.example posts to http://192.168.1.20:5000/api/actors/recorder/restart. The browser
 //! sends `Host: 192.168.1.20:5000`, which is allowed, and `Origin: http://evil.example`, which is not: the response is 403.
@@ -53,7 +55,8 @@ impl Hosts {
     }
 
     /// Refuses a request for another host, and a request from a page of another site that does more than read.
-    pub(crate) fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
+    /// `https` says whether the client uses HTTPS.
+    pub(crate) fn check(&self, request: &ServiceRequest, https: bool) -> Result<(), ApiError> {
         let headers = request.headers();
         let target = request.uri().authority().map(|authority| authority.as_str().to_ascii_lowercase());
         let hosts: Vec<String> = headers.get_all(HOST).map(|value| text(value.as_bytes())).chain(target).collect();
@@ -64,7 +67,7 @@ impl Hosts {
         if is_read && request.path() != STREAM_PATH {
             return Ok(());
         }
-        self.check_page(headers, &hosts)
+        self.check_page(headers, &hosts, https)
     }
 
     fn is_known(&self, host: &str) -> bool {
@@ -81,7 +84,7 @@ impl Hosts {
     }
 
     /// Refuses requests from pages of other sites. Clients other than browsers send neither header.
-    fn check_page(&self, headers: &HeaderMap, hosts: &[String]) -> Result<(), ApiError> {
+    fn check_page(&self, headers: &HeaderMap, hosts: &[String], https: bool) -> Result<(), ApiError> {
         for origin in headers.get_all(ORIGIN) {
             let origin = text(origin.as_bytes());
             let (scheme, from) = origin.split_once("://").unwrap_or_default();
@@ -89,6 +92,7 @@ impl Hosts {
             let port = if scheme == "https" { ":443" } else { ":80" };
             let without_port = |host: &str| host.strip_suffix(port).unwrap_or(host).to_owned();
             let is_own = !from.is_empty()
+                && (scheme == "https" || !https)
                 && (hosts.iter().any(|host| without_port(host) == without_port(from)) || self.is_allowed(from));
             if !is_own {
                 return Err(ApiError::CrossSite { header: "Origin", value: origin });
@@ -130,11 +134,15 @@ mod tests {
     }
 
     fn check(method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), ApiError> {
+        check_over(false, method, path, headers)
+    }
+
+    fn check_over(https: bool, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), ApiError> {
         let mut request = TestRequest::default().method(method).uri(path);
         for header in headers {
             request = request.append_header(*header);
         }
-        hosts().check(&request.to_srv_request())
+        hosts().check(&request.to_srv_request(), https)
     }
 
     #[test]
@@ -234,5 +242,25 @@ mod tests {
             let checked = check(Method::POST, "/api/ingest", &[("host", host), ("origin", origin)]);
             assert_eq!(checked.is_ok(), own, "{origin} at {host}");
         }
+    }
+
+    #[test]
+    fn over_https_a_page_without_it_is_another_site() {
+        for (host, origin, own) in [
+            ("plant-7:5000", "https://plant-7:5000", true),
+            ("plant-7:5000", "http://plant-7:5000", false),
+            ("plant-7", "https://plant-7", true),
+            ("plant-7", "https://plant-7:443", true),
+            ("plant-7:443", "https://plant-7", true),
+            ("plant-7", "http://plant-7", false),
+            ("127.0.0.1:5000", "https://volute.example", true),
+            ("127.0.0.1:5000", "http://volute.example", false),
+            ("plant-7:5000", "wss://plant-7:5000", false),
+        ] {
+            let headers = [("host", host), ("origin", origin)];
+            let checked = check_over(true, Method::POST, "/api/ingest", &headers);
+            assert_eq!(checked.is_ok(), own, "{origin} at {host}: {checked:?}");
+        }
+        check_over(true, Method::POST, "/api/ingest", &[("host", "plant-7")]).expect("no page");
     }
 }

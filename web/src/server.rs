@@ -19,7 +19,7 @@ use actix_http::{ConnectionType, HttpService, KeepAlive, Request as HttpRequestH
 use actix_server::{Server, ServerBuilder, ServerHandle};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App, Error, HttpResponse,
+    App, Error, HttpMessage, HttpResponse,
     body::{BodySize, EitherBody, MessageBody},
     dev::{AppConfig, ServiceRequest, ServiceResponse},
     middleware::{Compress, DefaultHeaders, Next, from_fn},
@@ -32,7 +32,8 @@ use volute_actors::{EngineHandle, IngestError, Simulation};
 use crate::{
     access::Access,
     body_budget::BodyBudget,
-    connection::{ConnectionState, Connections, RequestInProgress, Socket},
+    connection::{ConnectionLimits, ConnectionState, Connections, RequestInProgress, Socket},
+    forwarded::TrustedProxies,
     in_flight::InFlightRequests,
     new_kinds::ManageKinds,
     node::Node,
@@ -42,8 +43,11 @@ use crate::{
     routes::{self, description::ApiDescription},
     store_context::StoreContext,
     stream::LiveStreams,
+    tls::{self, TlsSettings},
 };
 
+/// How long browsers remember to use only HTTPS: 30 days from the last response.
+const STRICT_TRANSPORT: &str = "max-age=2592000";
 /// How long a stop waits for clients to read their responses, in seconds.
 const FLUSH_TIMEOUT_S: u64 = 1;
 /// How long a client may take to close its side of a connection that is being closed.
@@ -80,6 +84,10 @@ pub struct WebSettings {
     pub shutdown_timeout: Duration,
     /// Whether clients without a token that may post readings register new pumps by that.
     pub registers_pumps: bool,
+    /// TLS, if the server has it.
+    pub tls: Option<TlsSettings>,
+    /// The proxies whose headers are believed.
+    pub proxies: TrustedProxies,
 }
 
 /// A running server. It serves while it is polled, and resolves when it has stopped.
@@ -156,6 +164,8 @@ fn node(
             stopping.subscribe(),
         ),
         hosts: Hosts::new(&settings.allowed_hosts),
+        proxies: settings.proxies.clone(),
+        certificate: settings.tls.as_ref().map(|tls| tls.certificate.clone()),
         registers_pumps: settings.registers_pumps,
         requests: Arc::default(),
         stopping: stopping.subscribe(),
@@ -182,8 +192,12 @@ fn listen(
     settings: WebSettings,
 ) -> io::Result<ServerBuilder> {
     let stop = builder.graceful_shutdown_signal();
-    let WebSettings { max_connections, keep_alive, write_timeout, request_timeout, max_body_bytes, .. } = settings;
-    let connections = Arc::new(Connections::new(max_connections, keep_alive, write_timeout, max_body_bytes));
+    let WebSettings { max_connections, keep_alive, write_timeout, request_timeout, max_body_bytes, tls, .. } = settings;
+    let handshake_timeout = request_timeout;
+    let limits = ConnectionLimits { max_connections, keep_alive, write_timeout, handshake_timeout, max_body_bytes };
+    let strict_transport = tls.as_ref().is_some_and(|tls| tls.strict_transport);
+    let acceptor = tls.map(|tls| tls::acceptor(tls.certificate)).transpose().map_err(io::Error::other)?;
+    let connections = Arc::new(Connections::new(limits, acceptor));
     builder.listen("http", listener, move || {
         let app = App::new()
             .app_data(shared.node.clone())
@@ -195,7 +209,7 @@ fn listen(
             .wrap(from_fn(response_budget::limit))
             .wrap(Compress::default())
             .wrap(from_fn(admit))
-            .wrap(security_headers())
+            .wrap(security_headers(strict_transport))
             .wrap(from_fn(log_request));
         let (stop, connections) = (stop.clone(), connections.clone());
         let http = HttpService::build()
@@ -215,8 +229,14 @@ fn listen(
             .on_connect_ext(|socket: &Socket, data| drop(data.insert(socket.connection())))
             .h1(map_config(app.into_factory().map_err(|error| error.error_response()), |_| AppConfig::default()));
         fn_service(move |io: TcpStream| {
-            let peer = io.peer_addr().ok();
-            ready(Ok::<_, DispatchError>((Socket::new(io, connections.clone()), peer)))
+            let connections = connections.clone();
+            async move {
+                let peer = io.peer_addr().ok();
+                let socket = Socket::accept(io, connections).await.map_err(DispatchError::Io);
+                socket
+                    .map(|socket| (socket, peer))
+                    .inspect_err(|error| tracing::debug!(%error, "connection not accepted"))
+            }
         })
         .and_then(http)
     })
@@ -253,8 +273,12 @@ impl WebHandle {
 
 /// Returns the headers of every response that does not set them itself. Browsers then take a response for nothing but what it is,
 /// and show it to no other site, in no frame. The pages set a policy of their own, which allows their scripts and styles.
-fn security_headers() -> DefaultHeaders {
-    DefaultHeaders::new()
+fn security_headers(strict_transport: bool) -> DefaultHeaders {
+    let headers = match strict_transport {
+        true => DefaultHeaders::new().add(("Strict-Transport-Security", STRICT_TRANSPORT)),
+        false => DefaultHeaders::new(),
+    };
+    headers
         .add(("X-Content-Type-Options", "nosniff"))
         .add(("Cache-Control", "no-store"))
         .add((
@@ -267,15 +291,24 @@ fn security_headers() -> DefaultHeaders {
         .add(("X-Frame-Options", "DENY"))
 }
 
-/// Refuses requests for other hosts or from pages of other sites, and all requests while the node stops.
+/// Determines the client of a request. Refuses requests for other hosts or from pages of other sites, and all requests while
+/// the node stops.
 async fn admit<B: MessageBody>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let node = request.app_data::<web::Data<Node>>().cloned();
     let Some(node) = node else { return next.call(request).await.map(ServiceResponse::map_into_left_body) };
     let in_flight = node.requests.begin();
-    let refused = if *node.stopping.borrow() { Err(IngestError::Stopping.into()) } else { node.hosts.check(&request) };
+    let client = node.proxies.client(request.peer_addr(), node.certificate.is_some(), request.headers());
+    // From here on the peer is the client, and not its proxy.
+    request.head_mut().peer_addr = client.address;
+    request.extensions_mut().insert(client);
+    let refused = if *node.stopping.borrow() {
+        Err(IngestError::Stopping.into())
+    } else {
+        node.hosts.check(&request, client.https)
+    };
     let response = match refused {
         Ok(()) => next.call(request).await?.map_into_left_body(),
         Err(error) => request.into_response(HttpResponse::from_error(error)).map_into_right_body(),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::{Agent, Body, http};
+use ureq::{
+    Agent, Body, http,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
 
 use crate::cli::NodeUrl;
 
@@ -115,9 +118,14 @@ pub(super) struct HttpNode {
 }
 
 impl HttpNode {
-    /// Creates the client of the node at this URL. `token` is the pump token that it posts with.
-    pub(super) fn new(url: &NodeUrl, token: Option<&str>) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
+    /// Creates the client of the node at this URL. `token` is the pump token that it posts with. With `certificates` it
+    /// trusts these, and no others.
+    pub(super) fn new(url: &NodeUrl, token: Option<&str>, certificates: Option<&[Certificate<'static>]>) -> Self {
+        let roots = certificates.map_or(RootCerts::WebPki, RootCerts::new_with_certs);
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .tls_config(TlsConfig::builder().root_certs(roots).build());
         Self {
             agent: config.build().new_agent(),
             ingest_url: format!("{url}/api/ingest"),
@@ -245,7 +253,7 @@ mod tests {
     #[test]
     fn invalid_urls_are_rejected() {
         let url: NodeUrl = "http://node.plant:5000/".parse().expect("an address");
-        assert_eq!(HttpNode::new(&url, None).ingest_url, "http://node.plant:5000/api/ingest");
+        assert_eq!(HttpNode::new(&url, None, None).ingest_url, "http://node.plant:5000/api/ingest");
         for invalid in ["", "node:5000", "ftp://node", "http://", "http://a/?x=1"] {
             assert!(invalid.parse::<NodeUrl>().is_err(), "{invalid:?}");
         }

@@ -13,19 +13,28 @@ use crate::config::Config;
 /// How often times of last use are stored.
 const STORE_USES_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Refuses an address that other machines reach if nobody needs to log in. Does not require TLS.
-pub(super) fn check_exposure(local_address: SocketAddr, secured: bool) -> Result<()> {
-    if !local_address.ip().is_loopback() && !secured {
-        bail!(
-            "{local_address} is not a loopback address, and this node has no users, so anybody could change it. Add one first: \
-             volute user add NAME --role admin"
+/// Refuses an address that other machines reach if nobody needs to log in, or if passwords and tokens would cross the
+/// network as they are. `encrypted` says whether the node or a proxy has TLS.
+pub(super) fn check_exposure(local_address: SocketAddr, secured: bool, encrypted: bool) -> Result<()> {
+    if local_address.ip().is_loopback() || (secured && encrypted) {
+        return Ok(());
+    }
+    let mut reasons = Vec::new();
+    if !secured {
+        reasons.push(
+            "this node has no users, so anybody could change it; add one first: volute user add NAME --role admin",
         );
     }
-    Ok(())
+    if !encrypted {
+        reasons.push(
+            "passwords and tokens could be read on the network; set server.tls (such as --tls self-signed), or \
+             server.behind_proxy if a proxy has TLS",
+        );
+    }
+    bail!("{local_address} is not a loopback address. {}", reasons.join(". Also, "))
 }
 
-/// Returns the settings of access. There is no TLS yet, so browsers would not send a cookie that is restricted to TLS
-/// connections.
+/// Returns the settings of access.
 pub(crate) fn access_settings(config: &Config) -> AccessSettings {
     let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     AccessSettings {
@@ -34,7 +43,6 @@ pub(crate) fn access_settings(config: &Config) -> AccessSettings {
             absolute_ms: millis(config.access.session),
         },
         anonymous_ingest: config.ingest.anonymous,
-        secure_cookies: false,
     }
 }
 
@@ -54,16 +62,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_for_others_needs_a_user() {
-        for (local_address, secured, starts) in [
-            ("127.0.0.1:5000", false, true),
-            ("[::1]:5000", false, true),
-            ("0.0.0.0:5000", false, false),
-            ("192.168.1.2:1", false, false),
-            ("[::]:5000", true, true),
+    fn an_address_for_others_needs_a_user_and_tls() {
+        for (local_address, secured, encrypted, missing) in [
+            ("127.0.0.1:5000", false, false, &[][..]),
+            ("[::1]:5000", false, false, &[]),
+            ("0.0.0.0:5000", false, false, &["user add", "server.tls"]),
+            ("0.0.0.0:5000", true, false, &["server.tls", "server.behind_proxy"]),
+            ("192.168.1.2:1", false, true, &["user add"]),
+            ("[::]:5000", true, true, &[]),
         ] {
-            let local_address = local_address.parse().expect("an address");
-            assert_eq!(check_exposure(local_address, secured).is_ok(), starts, "{local_address}");
+            let checked = check_exposure(local_address.parse().expect("an address"), secured, encrypted);
+            let text = checked.err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(text.is_empty(), missing.is_empty(), "{local_address} {text}");
+            assert!(missing.iter().all(|part| text.contains(part)), "{local_address}: {text}");
+            assert_eq!(text.contains("user add"), missing.contains(&"user add"), "{local_address}: {text}");
         }
     }
 }

@@ -148,7 +148,7 @@ fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
         (
             "[server]\nlisen = 1",
             Some("server.listen"),
-            "in [server] allowed_hosts, keep_alive_s, listen, max_body_bytes",
+            "in [server] allowed_hosts, behind_proxy, keep_alive_s, listen, max_body_bytes",
         ),
         ("[serve]\nlisten = 1", Some("server.listen"), "the sections [access], [commissioning]"),
         ("[store]\nbatch = 1", None, "in [store] backlog_mib, block_cache_mib, dir"),

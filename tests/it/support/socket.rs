@@ -26,7 +26,7 @@ pub fn send(node: &Node, bytes: impl AsRef<[u8]>, timeout: Duration) -> TcpStrea
 }
 
 /// Reads the next response.
-pub fn receive(stream: &mut TcpStream) -> RawResponse {
+pub fn receive(stream: &mut impl Read) -> RawResponse {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -7,10 +7,9 @@
 //! | neither | anonymous; what it may do depends on the address and on whether the node has users |
 //!
 //! A client is *local* if its address is a loopback address and no proxy says that it forwards the request. A process
-//! of another machine behind a proxy on this one is therefore not local, as long as the proxy says so (`Forwarded`,
-//! `X-Forwarded-For`, `Via`).
-//!
-//! Does not believe what `Forwarded` says about the client's address.
+//! of another machine behind a proxy on this one is therefore not local: the proxy says so (`Forwarded`,
+//! `X-Forwarded-For`, `Via`), or it is one of `server.behind_proxy`, whose clients are never local without such a
+//! header either (`forwarded.rs`).
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -32,7 +31,7 @@ pub(super) fn authenticate(access: &Access, request: &ServiceRequest, now_ms: i6
             bearer(header.as_bytes()).ok_or(LookupError::Unknown).and_then(|token| access.token(&token, now_ms));
         return principal.map_err(|error| ApiError::Unauthenticated { reason: error.to_string() });
     }
-    let session = session_credential(request.request(), SessionCookie { secure: access.settings().secure_cookies });
+    let session = session_credential(request.request(), SessionCookie::for_request(request.request()));
     if let Some(Ok(principal)) = session.map(|session| access.session(&session, now_ms)) {
         return Ok(principal);
     }

@@ -1,26 +1,37 @@
 //! The cookie that holds a session's credential.
 //!
-//! Over TLS its name begins with `__Host-`: browsers then accept it only with `Secure`, for this host and not its
-//! domain, so no other host can set it. Without TLS browsers refuse such a cookie, so its name has no prefix there.
+//! Over HTTPS its name begins with `__Host-`: browsers then accept it only with `Secure`, for this host and not its
+//! domain, so no other host can set it. Without HTTPS browsers refuse such a cookie, so its name has no prefix there.
+//! Whether the browser uses HTTPS is known for each request (`forwarded.rs`): a node behind a proxy may have both.
 //! Scripts cannot read it (`HttpOnly`), and pages of other sites do not send it (`SameSite=Strict`).
 
 use std::time::Duration;
 
-use actix_web::cookie::{Cookie, SameSite, time};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    cookie::{Cookie, SameSite, time},
+};
 use volute_access::Credential;
 
-/// Its name without TLS.
+use crate::forwarded::Client;
+
+/// Its name without HTTPS.
 pub(crate) const NAME: &str = "volute-session";
 const SECURE_NAME: &str = "__Host-volute-session";
 
 /// Makes the cookie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionCookie {
-    /// Whether browsers reach the node over TLS.
-    pub(crate) secure: bool,
+    /// Whether the browser uses HTTPS.
+    secure: bool,
 }
 
 impl SessionCookie {
+    /// Returns the cookie for the browser that sends a request.
+    pub(crate) fn for_request(request: &HttpRequest) -> Self {
+        Self { secure: request.extensions().get::<Client>().is_some_and(|client| client.https) }
+    }
+
     /// Returns its name.
     pub(crate) fn name(self) -> &'static str {
         if self.secure { SECURE_NAME } else { NAME }
@@ -50,9 +61,20 @@ impl SessionCookie {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
     use volute_access::CredentialKind;
 
     use super::*;
+
+    #[test]
+    fn it_is_secure_if_the_browser_uses_https() {
+        let request = TestRequest::default().to_http_request();
+        assert_eq!(SessionCookie::for_request(&request).name(), NAME, "without knowledge");
+        for (https, name) in [(false, NAME), (true, SECURE_NAME)] {
+            request.extensions_mut().insert(Client { address: None, https });
+            assert_eq!(SessionCookie::for_request(&request).name(), name);
+        }
+    }
 
     #[test]
     fn the_prefix_and_secure_go_together() {

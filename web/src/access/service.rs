@@ -34,8 +34,6 @@ pub struct AccessSettings {
     pub sessions: SessionLimits,
     /// Whether clients on the node's machine may post readings without a token.
     pub anonymous_ingest: AnonymousIngest,
-    /// Whether browsers reach the node over TLS, so that its cookie can be restricted to that.
-    pub secure_cookies: bool,
 }
 
 /// The users, sessions and tokens of a node. Cheap to clone.

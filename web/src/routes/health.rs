@@ -32,8 +32,11 @@ pub(crate) async fn healthz() -> web::Json<HealthResponse> {
 )]
 pub(crate) async fn readyz(node: web::Data<Node>) -> Result<web::Json<HealthResponse>, ApiError> {
     match node.engine.health() {
-        Health { ready: true, reason: None } => Ok(web::Json(HealthResponse { status: "ready", reason: None })),
-        Health { ready: true, reason } => Ok(web::Json(HealthResponse { status: "degraded", reason })),
+        Health { ready: true, reason } => {
+            let reason = reason.or_else(|| node.certificate_problem());
+            let status = if reason.is_none() { "ready" } else { "degraded" };
+            Ok(web::Json(HealthResponse { status, reason }))
+        }
         Health { ready: false, reason } => {
             Err(ApiError::NotReady(reason.unwrap_or_else(|| "the reason is not known".into())))
         }

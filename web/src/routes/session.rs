@@ -160,7 +160,7 @@ pub(crate) async fn login(
     JsonBody { json: body, .. }: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let LoginSchema { name, password, code } = from_value(&body, "field").map_err(ApiError::Invalid)?;
-    let cookie = SessionCookie { secure: access.settings().secure_cookies };
+    let cookie = SessionCookie::for_request(&request);
     let now_ms = node.engine.now().millis();
     // The id of a session is no secret, so the cookie must be valid for the session to end.
     let previous = session_credential(&request, cookie).filter(|session| access.session(session, now_ms).is_ok());
@@ -201,7 +201,7 @@ pub(crate) async fn logout(
     let (ended, now_ms) = (access.clone(), node.engine.now().millis());
     let command = AuditedCommand::new(&node, &request, AuditAction::Logout, name.as_str());
     command.execute(async move { Ok(ended.logout(&session, now_ms).await?) }).await?;
-    let cookie = SessionCookie { secure: access.settings().secure_cookies };
+    let cookie = SessionCookie::for_request(&request);
     Ok(HttpResponse::Ok().cookie(cookie.removal()).json(LogoutResponse { logged_out: true }))
 }
 
@@ -233,7 +233,7 @@ pub(crate) async fn password(
         Ok(changing.change_password(login, new, now_ms).await?)
     };
     let session = command.execute(change).await?;
-    Ok(logged_in(&access, SessionCookie { secure: access.settings().secure_cookies }, &session, name))
+    Ok(logged_in(&access, SessionCookie::for_request(&request), &session, name))
 }
 
 /// Sets the password of the user whose set-up link this is, and logs the user in. A link works once, within a day.
@@ -263,7 +263,7 @@ pub(crate) async fn set_up(
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPassword, &object).detail("by a set-up link");
     let (name, session) =
         command.execute(async move { Ok(setting.set_up(link, password, address, now_ms).await?) }).await?;
-    Ok(logged_in(&access, SessionCookie { secure: access.settings().secure_cookies }, &session, name))
+    Ok(logged_in(&access, SessionCookie::for_request(&request), &session, name))
 }
 
 fn logged_in(access: &Access, cookie: SessionCookie, session: &Credential, name: Name) -> HttpResponse {

@@ -112,6 +112,7 @@ pub(crate) async fn store(
     let engine = &node.engine;
     let mut response = StoreResponse::new(store.queries.status(), engine.disk(), engine.retention());
     response.problems.extend(engine.health_issues());
+    response.problems.extend(node.certificate_problem());
     web::Json(response)
 }
 
