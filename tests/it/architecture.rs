@@ -11,11 +11,12 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 use crate::support::skip;
 
 /// The workspace crates that each crate may depend on, tests included. `None`: all of them.
-const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 12] = [
+const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 13] = [
     ("volute-runtime", Some(&[])),
     ("volute-journal", Some(&[])),
     ("volute-plant", Some(&[])),
     ("volute-access", Some(&["volute-plant"])),
+    ("volute-alarm", Some(&["volute-plant"])),
     ("volute-simulator", Some(&["volute-plant"])),
     ("volute-anomaly", Some(&["volute-plant", "volute-simulator"])),
     ("volute-diagnosis", Some(&["volute-plant"])),
