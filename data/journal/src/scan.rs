@@ -307,7 +307,8 @@ impl Scanner<'_> {
         {
             used.remove(&newest.first);
         }
-        while used.contains(&next) {
+        // At the highest number there is no other one: then no segment can be created, which is an error of its own.
+        while used.contains(&next) && next < Seq::MAX {
             next = next.after();
         }
         self.recovery.next = next;

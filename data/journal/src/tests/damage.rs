@@ -310,3 +310,17 @@ proptest! {
         prop_assert_eq!(again, expected);
     }
 }
+
+/// The highest number has no next one, so no further segment can be created.
+#[test]
+fn a_segment_with_the_highest_number_is_an_error_and_no_endless_loop() {
+    let dir = TempDir::new().unwrap();
+    let header = format::Header { first: Seq::MAX, low_water: Seq::ZERO, created_ms: 0 };
+    let mut bytes = header.to_bytes().to_vec();
+    format::push_record(&mut bytes, Seq::MAX, b"the last one");
+    fs::write(dir.path().join(format::segment_name(Seq::MAX)), bytes).unwrap();
+    let (records, recovery) = inspect(dir.path(), None);
+    assert_eq!((records.len(), recovery.next), (1, Seq::MAX));
+    let opened = Journal::open(dir.path(), small_segments(), None, 0, |_, _| {});
+    assert!(matches!(opened, Err(JournalError::Failed(_))), "{:?}", opened.err());
+}
