@@ -444,13 +444,33 @@ fn split_header(delimiter: u8, lines: &[String]) -> Option<(Record, usize)> {
 fn declared_delimiter(line: &str) -> Option<u8> {
     let line = line.trim_start_matches('\u{feff}').trim_matches('"');
     let rest = line.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).and(line.get(4..))?;
-    match rest.as_bytes() {
-        [delimiter] => Some(*delimiter),
-        [delimiter, ..] if trim(&rest[1..]).is_empty() => Some(*delimiter),
-        _ => None,
-    }
+    let mut rest = rest.chars();
+    let delimiter = rest.next().filter(char::is_ascii).and_then(|first| u8::try_from(first).ok())?;
+    trim(rest.as_str()).is_empty().then_some(delimiter)
 }
 
 fn without_brackets(cell: &str) -> &str {
     cell.trim_matches(|letter| matches!(letter, '[' | ']' | '(' | ')')).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_delimiter_is_one_ascii_character() {
+        for (line, delimiter) in [
+            ("sep=;", Some(b';')),
+            ("\u{feff}\"SEP=,\"", Some(b',')),
+            ("sep=| ;", None),
+            ("sep=;  ", Some(b';')),
+            ("sep=¶", None),
+            ("sep=¶;", None),
+            ("sep=;¶", None),
+            ("se¶=;", None),
+            ("sep=", None),
+        ] {
+            assert_eq!(declared_delimiter(line), delimiter, "{line:?}");
+        }
+    }
 }
