@@ -51,6 +51,9 @@
 //! comment is stored with `Batch { documents: vec![Document::of(&comment)], .. }` and read with
 //! `store.documents::<Comment>(..)`.
 //!
+//! No record user of the database can read a new kind. A kind that roles may read is defined in a migration, with the
+//! permissions of its table, as in `schema/0013_permissions.surql`.
+//!
 //! A field that is added later is `#[serde(default)]`, because older rows do not have it. A version that does not know
 //! a field ignores it when it reads a document, and drops it when it replaces the document. The meaning of a field
 //! never changes.

@@ -45,6 +45,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(10, "pump_name", include_str!("../../schema/0010_pump_name.surql")),
     migration!(11, "channel_holds", include_str!("../../schema/0011_channel_holds.surql")),
     migration!(12, "documents", include_str!("../../schema/0012_documents.surql")),
+    migration!(13, "permissions", include_str!("../../schema/0013_permissions.surql")),
 ];
 
 /// The migration that replaces single rows of readings and detections by blocks. The rows must be read before it runs

@@ -144,7 +144,8 @@ const LATER: &[Migration] = &[
     migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
     migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
     migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
-    migration!(13, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
+    migration!(13, "permissions", include_str!("../../../schema/0013_permissions.surql")),
+    migration!(14, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
 ];
 
 #[test]
@@ -160,7 +161,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 13, known: 12 })), "{:?}", older.err());
+        assert!(matches!(older, Err(StoreError::Newer { found: 14, known: 13 })), "{:?}", older.err());
         let again =
             DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
@@ -205,7 +206,8 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
         migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
         migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
-        migration!(13, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
+        migration!(13, "permissions", include_str!("../../../schema/0013_permissions.surql")),
+        migration!(14, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
     ];
     const OTHER: &[Migration] = &[
         migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
@@ -220,6 +222,7 @@ fn a_migration_is_all_or_nothing_and_keeps_its_text() {
         migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
         migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
         migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
+        migration!(13, "permissions", include_str!("../../../schema/0013_permissions.surql")),
     ];
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");
