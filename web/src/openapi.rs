@@ -12,7 +12,7 @@ use volute_access::Permission;
 use crate::{
     access::SESSION_COOKIE,
     problem::{PROBLEM_JSON, Problem},
-    route_access::RouteAccess,
+    route_access::{self, RouteAccess},
     routes::{
         API, actors, anomaly_history, audit, baselines, description, health, ingest, live, maintenance, naming, node,
         profiles, pumps, roles, second_factor, sensor_history, session, settings, simulation, store, stream, tokens,
@@ -62,6 +62,16 @@ fn add_access(document: &mut utoipa::openapi::OpenApi) {
             responses.entry(status.to_owned()).or_insert_with(|| problem_response(description));
         };
         add("421", "The request is for another host");
+        match row.content {
+            route_access::Content::Json if row.method == "POST" => {
+                add("415", "A command is JSON, also if its body is empty")
+            }
+            route_access::Content::JsonOrCsv => add("415", "A command is JSON, also if its body is empty, or CSV"),
+            route_access::Content::Json | route_access::Content::ByHandler => {}
+        }
+        if row.access == RouteAccess::Public {
+            add("413", "The body is too large for a request that needs no login");
+        }
         if !schemes.is_empty() {
             let text = operation.description.get_or_insert_default();
             *text = if text.is_empty() { who } else { format!("{text}\n\n{who}") };
