@@ -1,0 +1,1 @@
+../../../../web/src/body/items.rs

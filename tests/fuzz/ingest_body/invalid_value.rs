@@ -1,0 +1,1 @@
+../../../web/src/invalid_value.rs

@@ -1,0 +1,1 @@
+../../../web/src/non_finite.rs

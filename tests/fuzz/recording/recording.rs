@@ -1,0 +1,1 @@
+../../../data/src/recording.rs
