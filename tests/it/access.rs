@@ -18,14 +18,14 @@ const PASSWORD: &str = "pumps never sleep";
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of a node, with a cookie or a token.
-struct Client<'a> {
+pub(crate) struct Client<'a> {
     node: &'a Node,
     /// A header with the credential; empty if there is none.
-    credential: String,
+    pub(crate) credential: String,
 }
 
 impl Client<'_> {
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> RawResponse {
+    pub(crate) fn request(&self, method: &str, path: &str, body: Option<&Value>) -> RawResponse {
         let body = body.map(Value::to_string).unwrap_or_default();
         let address = self.node.address();
         let request = format!(
@@ -36,11 +36,11 @@ impl Client<'_> {
         receive(&mut send(self.node, request, TIMEOUT))
     }
 
-    fn status(&self, method: &str, path: &str, body: Option<&Value>) -> u16 {
+    pub(crate) fn status(&self, method: &str, path: &str, body: Option<&Value>) -> u16 {
         self.request(method, path, body).status
     }
 
-    fn json(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn json(&self, method: &str, path: &str, body: &Value) -> Value {
         let response = self.request(method, path, Some(body));
         assert_eq!(response.status, 200, "{method} {path}: {}", response.body);
         serde_json::from_str(&response.body).expect("JSON")
@@ -51,7 +51,7 @@ fn anonymous(node: &Node) -> Client<'_> {
     Client { node, credential: String::new() }
 }
 
-fn with_token<'a>(node: &'a Node, token: &str) -> Client<'a> {
+pub(crate) fn with_token<'a>(node: &'a Node, token: &str) -> Client<'a> {
     Client { node, credential: format!("Authorization: Bearer {token}\r\n") }
 }
 
@@ -66,19 +66,19 @@ fn with_cookie_of<'a>(node: &'a Node, response: &RawResponse) -> Client<'a> {
 }
 
 /// A node's data directory, and the commands on it.
-struct Plant {
+pub(crate) struct Plant {
     _folder: TempDir,
-    start: NodeConfig,
+    pub(crate) start: NodeConfig,
 }
 
 impl Plant {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let start = NodeConfig::new(&folder, "centrifugal");
         Self { _folder: folder, start }
     }
 
-    fn data(&self) -> &PathBuf {
+    pub(crate) fn data(&self) -> &PathBuf {
         &self.start.data
     }
 
@@ -88,12 +88,12 @@ impl Plant {
     }
 
     /// Adds a user on the node's machine, who then sets a password.
-    fn user<'a>(&self, node: &'a Node, name: &str, role: Role) -> Client<'a> {
+    pub(crate) fn user<'a>(&self, node: &'a Node, name: &str, role: Role) -> Client<'a> {
         let printed = self.volute(&["user", "add", name, "--role", role.as_str()]);
         set_up(node, &link_in(&printed))
     }
 
-    fn token(&self, args: &[&str]) -> String {
+    pub(crate) fn token(&self, args: &[&str]) -> String {
         let printed = self.volute(&[&["token", "add"], args].concat());
         printed.lines().last().expect("a line").to_owned()
     }
@@ -113,7 +113,7 @@ fn login(node: &Node, name: &str, password: &str) -> RawResponse {
     anonymous(node).request("POST", "/api/login", Some(&json!({"name": name, "password": password})))
 }
 
-fn item(pump: &str) -> Value {
+pub(crate) fn item(pump: &str) -> Value {
     let mut item = ten_values();
     item["pump_id"] = pump.into();
     item

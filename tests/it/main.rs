@@ -15,6 +15,7 @@ mod audit;
 mod backlog;
 mod backup;
 mod bad_input;
+mod bad_requests;
 mod bodies;
 mod cadence;
 mod cli;
@@ -34,6 +35,7 @@ mod ingest;
 #[cfg(feature = "failpoints")]
 mod kills;
 mod live;
+mod load;
 mod memory;
 mod module_cycles;
 mod order;

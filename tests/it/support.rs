@@ -350,11 +350,13 @@ fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Response> {
     }
 }
 
-/// The binary without configuration from the environment. It keeps readings for 100 years, and takes them as current
+/// The binary without configuration from the environment: the one that was built for the tests, or `VOLUTE_TEST_BIN`, for
+/// example a release build. It keeps readings for 100 years, and takes them as current
 /// for that long: tests post readings with fixed times, and must not fail once these are older than the default limits.
 /// Tests of retention and of current readings set the limits themselves.
 pub fn volute() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volute"));
+    let built = || env!("CARGO_BIN_EXE_volute").into();
+    let mut command = Command::new(std::env::var_os("VOLUTE_TEST_BIN").unwrap_or_else(built));
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("VOLUTE__")) {
         command.env_remove(key);
     }
