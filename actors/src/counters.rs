@@ -137,6 +137,11 @@ counters! {
     /// Readings that the maintenance rules did not evaluate, because the maintenance actor had failed and its mailbox
     /// was full.
     evaluations_dropped = "looks_dropped",
+    /// Readings evaluated against their pump's alarms. Equals the number of accepted readings, once their posts have their
+    /// responses.
+    evaluated,
+    /// Alarms raised: occurrences that were announced.
+    alarms_raised,
     /// Maintenance events opened.
     events_opened,
     /// Records written to the journal.

@@ -20,6 +20,7 @@ use volute_plant::{Clock, PumpId, TimestampLimits};
 use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor};
 
 use crate::{
+    alarms::{AlarmBoard, ArmedCache},
     catalog::Catalog,
     flusher::{FlusherActor, WaitForFlusherCycle},
     ingress::RefusalConditions,
@@ -152,6 +153,9 @@ impl Engine {
             pool,
             live: live_feed.clone(),
             maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
+            board: AlarmBoard::default(),
+            armed: ArmedCache::default(),
+            clock: builder.clock.clone(),
             commissioning: jobs.into(),
             queued_windows_per_pump: engine.queued_windows_per_pump,
             supervisor: builder.supervisor.clone(),

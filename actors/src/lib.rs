@@ -44,6 +44,8 @@
 //! machine in a neighbouring module. Does not handle HTTP (the web crate), SQL (the data crate) or the neural network
 //! (the anomaly crate).
 
+mod alarm_commands;
+mod alarms;
 mod assignment;
 mod catalog;
 mod commissioning;
@@ -72,6 +74,8 @@ mod simulation;
 #[cfg(test)]
 mod testing;
 
+pub use alarm_commands::AlarmResults;
+pub use alarms::{AlarmBoard, StandingAlarm, arm, definitions};
 pub use assignment::AssignProfileError;
 pub use commissioning::{
     errors::CommissionError,
@@ -92,7 +96,10 @@ pub use live::{
     trend::TREND_LEN,
 };
 pub use overflow::Overflow;
-pub use protocol::ingress::PostSender;
+pub use protocol::{
+    alarms::{AlarmCommandError, AlarmSummary},
+    ingress::PostSender,
+};
 pub use receipt::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Queue, Receipt, RejectedItem};
 pub use removal::RemovePumpError;
 pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSettings};

@@ -27,9 +27,12 @@ use volute_runtime::Envelope;
 
 use crate::{
     catalog::Catalog,
-    protocol::live::{
-        GetLivePumps, LiveClockFault, LiveDetection, LiveFeedChanged, LiveNotScored, LiveProfileChanged,
-        LivePumpRemoved, LivePumpRenamed, LiveReading, LiveSimulationEnded, NotScoredReason,
+    protocol::{
+        alarms::{AlarmSummary, AlarmsChanged},
+        live::{
+            GetLivePumps, LiveClockFault, LiveDetection, LiveFeedChanged, LiveNotScored, LiveProfileChanged,
+            LivePumpRemoved, LivePumpRenamed, LiveReading, LiveSimulationEnded, NotScoredReason,
+        },
     },
     settings::LiveSettings,
 };
@@ -70,6 +73,7 @@ struct LivePumpState {
     note: Option<Arc<str>>,
     feed: Option<LiveFeedState>,
     trend: Trend,
+    alarms: AlarmSummary,
     readings: u64,
     late: u64,
     past: u64,
@@ -167,6 +171,7 @@ impl LiveActor {
             detection: state.detection.clone(),
             note: state.note.clone(),
             trend: state.trend.points(),
+            alarms: state.alarms,
             feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
             readings: state.readings,
             late: state.late,
@@ -196,7 +201,7 @@ impl LiveActor {
             let ((age_ms, _), status) = (self.age(state, state.last_received_at), self.status(state));
             let clock = state.clock.map(|fault| fault.message());
             let detection = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
-            FleetRow { pump: pump.clone(), status, age_ms, clock, detection }
+            FleetRow { pump: pump.clone(), status, age_ms, clock, detection, alarms: state.alarms }
         };
         let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
         let _ = self.subscribers.send(Arc::new(Frame::Fleet(frame)));
@@ -287,6 +292,16 @@ impl Handler<Envelope<LiveDetection>> for LiveActor {
     }
 }
 
+impl Handler<Envelope<AlarmsChanged>> for LiveActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Envelope<AlarmsChanged>, _: &mut Self::Context) {
+        let AlarmsChanged { pump, summary } = message.into_inner();
+        self.state(&pump).alarms = summary;
+        let _ = self.subscribers.send(Arc::new(Frame::Alarms(pump, summary)));
+    }
+}
+
 impl Handler<Envelope<LivePumpRemoved>> for LiveActor {
     type Result = ();
 
@@ -309,6 +324,7 @@ impl Handler<Envelope<LiveProfileChanged>> for LiveActor {
             *state = LivePumpState {
                 readings: state.readings,
                 late: state.late,
+                alarms: state.alarms,
                 ..LivePumpState::new(profile, self.clock.now())
             };
         }
@@ -399,6 +415,7 @@ impl LivePumpState {
             note: None,
             feed: None,
             trend: Trend::default(),
+            alarms: AlarmSummary::default(),
             readings: 0,
             late: 0,
             past: 0,

@@ -19,6 +19,7 @@
 //! [`ReplyTo`](volute_runtime::ReplyTo) or a oneshot sender. Messages that an actor sends to itself are defined in the
 //! actor's module.
 
+pub(crate) mod alarms;
 pub(crate) mod commissioning;
 pub(crate) mod ingress;
 pub(crate) mod live;

@@ -32,7 +32,9 @@ use volute_runtime::{Envelope, Mailbox};
 
 use crate::{
     counters::add,
-    protocol::recorder::{DrainRecorder, RecordDetection, RecordReadings, RecordRemoval, RecordRow},
+    protocol::recorder::{
+        DrainRecorder, RecordDetection, RecordReadings, RecordRemoval, RecordRow, StoreFailure, StoreOutcome,
+    },
 };
 pub(crate) use writer::{RecordEnded, Writer};
 
@@ -85,6 +87,20 @@ impl Recorder {
                 _ => return,
             }
         }
+    }
+}
+
+impl Recorder {
+    /// Waits until the rows that were sent before are durable, or returns why they are not yet. Then they are written
+    /// again later.
+    pub(crate) async fn stored(&self) -> StoreOutcome {
+        let (ack, stored) = oneshot::channel();
+        // A message without readings is acknowledged once everything before it is stored.
+        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() };
+        if self.results.send(barrier).await.is_err() {
+            return Err(StoreFailure::Failed);
+        }
+        stored.await.unwrap_or(Err(StoreFailure::Failed))
     }
 }
 

@@ -32,6 +32,7 @@
 //! Does not decide when to flush, to reopen the database or to clean up; see the flusher in the `actors` crate.
 
 mod access;
+mod alarms;
 mod audit;
 mod audit_entry;
 mod baselines;
@@ -81,6 +82,7 @@ mod status;
 mod tests;
 mod types;
 
+pub use alarms::{AlarmCheckpoint, AlarmRecord, AlarmRules, StoredAlarms};
 pub use audit_entry::{AuditAction, AuditEntry};
 pub use clock_mark::ClockMark;
 pub use commit::CommitError;

@@ -20,19 +20,20 @@ const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 13] = [
     ("volute-simulator", Some(&["volute-plant"])),
     ("volute-anomaly", Some(&["volute-plant", "volute-simulator"])),
     ("volute-diagnosis", Some(&["volute-plant"])),
-    ("volute-data", Some(&["volute-plant", "volute-access", "volute-journal"])),
+    ("volute-data", Some(&["volute-plant", "volute-access", "volute-alarm", "volute-journal"])),
     (
         "volute-actors",
         Some(&[
             "volute-runtime",
             "volute-plant",
+            "volute-alarm",
             "volute-anomaly",
             "volute-diagnosis",
             "volute-data",
             "volute-simulator",
         ]),
     ),
-    ("volute-web", Some(&["volute-plant", "volute-access", "volute-data", "volute-actors"])),
+    ("volute-web", Some(&["volute-plant", "volute-access", "volute-alarm", "volute-data", "volute-actors"])),
     ("volute", None),
     ("surrealkv", Some(&[])),
 ];

@@ -9,6 +9,7 @@
 
 mod absent_channel;
 mod access;
+mod alarms;
 mod architecture;
 mod audit;
 #[cfg(feature = "failpoints")]

@@ -12,7 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use volute_access::Permission;
-use volute_actors::{AssignProfileError, CommissionError, IngestError, RemoveKindError, RemovePumpError};
+use volute_actors::{
+    AlarmCommandError, AssignProfileError, CommissionError, IngestError, RemoveKindError, RemovePumpError,
+};
+use volute_alarm::CommandError;
 use volute_data::StoreError;
 use volute_plant::PumpId;
 
@@ -90,6 +93,10 @@ pub(crate) enum ApiError {
     TooManyResponses,
     #[error("too many queries of stored data are in progress")]
     TooManyReaders,
+    #[error(transparent)]
+    Alarm(CommandError),
+    #[error(transparent)]
+    AlarmCommand(AlarmCommandError),
     #[error("this node watches real pumps: only a demo (volute serve --demo) simulates")]
     NotADemo,
     #[error(transparent)]
@@ -188,6 +195,23 @@ impl ApiError {
             Self::Access(error) => access_kind::of(error),
             Self::TooManyResponses | Self::TooManyReaders => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node is overloaded with queries")
+            }
+            Self::Alarm(CommandError::Unknown(_)) => (StatusCode::NOT_FOUND, "unknown-alarm", "The alarm is unknown"),
+            Self::Alarm(CommandError::Value(_)) => (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed"),
+            Self::Alarm(CommandError::State { .. }) => {
+                (StatusCode::CONFLICT, "alarm-state", "The alarm's state does not allow it")
+            }
+            Self::AlarmCommand(AlarmCommandError::UnknownPump(_)) => {
+                (StatusCode::NOT_FOUND, "unknown-pump", "The pump is unknown")
+            }
+            Self::AlarmCommand(AlarmCommandError::Invalid(_)) => {
+                (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed")
+            }
+            Self::AlarmCommand(AlarmCommandError::NotStored) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "It is not stored yet")
+            }
+            Self::AlarmCommand(AlarmCommandError::NotReady | AlarmCommandError::Unavailable) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The node is not ready")
             }
             Self::UnknownActor(_) => (StatusCode::NOT_FOUND, "unknown-actor", "The actor is unknown"),
             Self::UnknownPump(_) | Self::RefusedPump { .. } => {

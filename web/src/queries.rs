@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use futures::future::LocalBoxFuture;
+use volute_alarm::{AlarmId, Transition};
 use volute_data::{
-    AuditEntry, AuditFilter, Bucket, EventFilter, PageRange, PumpRecord, PumpSettings, QueryResult, Store, StoreError,
-    StoreStatus,
+    AuditEntry, AuditFilter, Bucket, DocumentFilter, EventFilter, PageRange, PumpRecord, PumpSettings, QueryResult,
+    Store, StoreError, StoreStatus,
 };
 use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Timestamp};
 
@@ -37,6 +38,12 @@ pub(crate) trait StoreQueries: Send + Sync {
     fn detections<'a>(&'a self, pump: &'a PumpId, range: &'a PageRange) -> QueryFuture<'a, QueryResult<Detection>>;
     fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, QueryResult<MaintenanceEvent>>;
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>>;
+    /// The history of alarms; of this alarm only if it is given.
+    fn transitions<'a>(
+        &'a self,
+        filter: &'a DocumentFilter,
+        alarm: Option<&'a AlarmId>,
+    ) -> QueryFuture<'a, QueryResult<Transition>>;
 }
 
 impl StoreQueries for Store {
@@ -87,5 +94,13 @@ impl StoreQueries for Store {
 
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>> {
         Box::pin(self.audit(filter))
+    }
+
+    fn transitions<'a>(
+        &'a self,
+        filter: &'a DocumentFilter,
+        alarm: Option<&'a AlarmId>,
+    ) -> QueryFuture<'a, QueryResult<Transition>> {
+        Box::pin(self.documents(filter, move |row: &Transition| alarm.is_none_or(|alarm| *alarm == row.alarm)))
     }
 }

@@ -30,6 +30,8 @@ problems! {
     NameTaken = 409, "A different profile of this name exists, it is the profile of the node's configuration, or the node has 256 profiles already";
     ProfileInUse = 409, "Pumps have the profile, or it is the profile of the node's configuration";
     Unremovable = 409, "The pump is already being removed, or it is simulated";
+    WrongState = 409, "The alarm's state does not allow it";
+    NoSuchAlarm = 404, "The pump or the alarm is unknown";
     DiskFull = 507, "The disk is full";
     Insufficient = 422, "There are not enough readings to learn a baseline from";
     TooLarge = 413, "The body or the number of items is too large";

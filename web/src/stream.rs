@@ -259,7 +259,7 @@ mod tests {
         }
         let row = |pump: &str, age_ms, detection| {
             let (pump, status) = (pump.parse().expect("a name"), Status::Stale);
-            FleetRow { pump, status, age_ms, clock: None, detection }
+            FleetRow { pump, status, age_ms, clock: None, detection, alarms: volute_actors::AlarmSummary::default() }
         };
         let pumps = vec![row("P-1", Some(70_000), Some((at(), 0.75, 0.5))), row("P-2", None, None)];
         frames.send(readings("P-1")).expect("subscribers");

@@ -6,7 +6,10 @@ use utoipa::ToSchema;
 use volute_actors::{DetectionFrame, FleetRow, Frame, ReadingFrame};
 use volute_plant::{PumpId, PumpName, Timestamp};
 
-use crate::{decode::not_allowed, wire::PumpStatus};
+use crate::{
+    decode::not_allowed,
+    wire::{AlarmSummaryResponse, PumpStatus},
+};
 
 /// Event `reading`: readings of one pump, in columns.
 #[derive(Serialize, ToSchema)]
@@ -69,6 +72,18 @@ pub(crate) struct FleetEvent<'a> {
     loss: Vec<Option<f64>>,
     /// The loss above which a window is anomalous.
     threshold: Vec<Option<f64>>,
+    /// Its alarms.
+    alarms: Vec<AlarmSummaryResponse>,
+}
+
+/// Event `alarms`: the alarms of a pump have changed. It is sent with the event `fleet`, at once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AlarmsEvent<'a> {
+    /// The pump's id.
+    #[schema(value_type = String)]
+    pump: &'a PumpId,
+    /// Its alarms.
+    alarms: AlarmSummaryResponse,
 }
 
 /// Event `removed`: a pump and its stored data were removed. It is sent whatever events are selected.
@@ -142,6 +157,9 @@ pub(crate) fn frame_event(frame: &Frame, mask: EventMask, pump: Option<&PumpId>)
             let rows: Vec<&FleetRow> = frame.pumps.iter().filter(|row| is_for(&row.pump)).collect();
             encode_event("fleet", &fleet(frame.now, &rows))
         }
+        Frame::Alarms(pump, alarms) if mask.fleet && is_for(pump) => {
+            encode_event("alarms", &AlarmsEvent { pump, alarms: AlarmSummaryResponse::of(alarms) })
+        }
         Frame::Removed(removed) if is_for(removed) => encode_event("removed", &RemovedEvent { pump: removed }),
         Frame::Named(pump, name) if is_for(pump) => {
             encode_event("renamed", &RenamedEvent { pump, name: name.as_ref() })
@@ -192,6 +210,7 @@ fn fleet<'a>(now: Timestamp, rows: &[&'a FleetRow]) -> FleetEvent<'a> {
         at: rows.iter().map(|row| row.detection.map(|(at, _, _)| at.millis())).collect(),
         loss: rows.iter().map(|row| row.detection.map(|(_, loss, _)| loss)).collect(),
         threshold: rows.iter().map(|row| row.detection.map(|(_, _, threshold)| threshold)).collect(),
+        alarms: rows.iter().map(|row| AlarmSummaryResponse::of(&row.alarms)).collect(),
     }
 }
 

@@ -123,7 +123,7 @@ impl EngineHandle {
         if kind.detection.is_some() { Ok(kind) } else { Err(CommissionError::NoModel) }
     }
 
-    async fn find_pump(&self, pump: &PumpId, register: bool) -> Result<PumpHandle, CommissionError> {
+    pub(crate) async fn find_pump(&self, pump: &PumpId, register: bool) -> Result<PumpHandle, CommissionError> {
         let (reply, outcome) = oneshot::channel();
         let register = register.then(|| self.now());
         match self.0.ingress.try_send(FindPump { pump: pump.clone(), register, reply }) {

@@ -3,6 +3,7 @@
 use volute_plant::{Detection, Profile, PumpId, PumpName, Reading, Timestamp};
 
 use super::snapshot::Status;
+use crate::protocol::alarms::AlarmSummary;
 
 /// A frame for subscribers.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub enum Frame {
     Detections(DetectionFrame),
     /// The status of every pump. Sent once a second.
     Fleet(FleetFrame),
+    /// The alarms of a pump have changed.
+    Alarms(PumpId, AlarmSummary),
     /// A pump was removed.
     Removed(PumpId),
     /// A pump's display name was changed, or deleted (none).
@@ -73,6 +76,8 @@ pub struct FleetRow {
     pub clock: Option<String>,
     /// The model's last detection: the time of the window's last reading, the loss and the threshold.
     pub detection: Option<(Timestamp, f64, f64)>,
+    /// Its alarms.
+    pub alarms: AlarmSummary,
 }
 
 impl ReadingFrame {

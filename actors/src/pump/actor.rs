@@ -23,12 +23,13 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
-use volute_data::{PumpRecord, PumpSettings, StoreError};
+use volute_data::{AlarmRules, PumpRecord, PumpSettings, StoreError};
 use volute_plant::{ClockFault, LookupResult, PumpId, Window};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
 
 use super::{
     admit::{Admit, BacklogLimits, BacklogState, Batch, CompletedBatch},
+    alarms::Alarms,
     commission::Commission,
     context::{PumpContext, actor_id},
     feed::Feed,
@@ -41,6 +42,7 @@ use crate::{
     inference::pool::{Job, JobInputs},
     kind::PumpKind,
     protocol::{
+        alarms::AlarmsChanged,
         live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
         pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
         recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
@@ -65,6 +67,11 @@ pub(crate) struct PumpActor {
     pub(super) admit: Admit,
     pub(super) judge: Judge,
     pub(super) commission: Commission,
+    pub(super) alarms: Alarms,
+    /// The pump's own alarms; none if it has those of its profile.
+    pub(super) alarm_rules: Option<AlarmRules>,
+    /// What the live feed shows of the alarms.
+    pub(super) published_alarms: Option<AlarmsChanged>,
     /// The clock fault that the live feed shows.
     published_clock: Option<ClockFault>,
     pub(super) mailboxes: PumpMailboxes,
@@ -78,7 +85,7 @@ pub(crate) struct PumpActor {
     backlog_timer: Option<SpawnHandle>,
     drains: Vec<oneshot::Sender<()>>,
     /// Sends detections and checkpoints to the recorder, and readings to the maintenance actor.
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     pub(super) incarnation: Incarnation<PumpActor>,
 }
 
@@ -163,6 +170,9 @@ impl PumpActor {
             admit: Admit::new(pump.clone(), &kind.profile, context.timestamp_limits, limits),
             judge: Judge::new(pump.clone(), kind.profile.clone(), context.timestamp_limits, first_number),
             commission: Commission::new(first_number),
+            alarms: Alarms::new(pump.clone()),
+            alarm_rules: None,
+            published_alarms: None,
             settings: PumpSettings::default(),
             scores: mailboxes.scores.clone().into(),
             pump,
@@ -184,7 +194,7 @@ impl PumpActor {
 
     /// Begins to work with the stored state.
     fn begin(&mut self, recovered: RecoveredState, ctx: &mut Context<Self>) {
-        let RecoveredState { readings, baseline_status, settings, unread_until, checkpoint } = recovered;
+        let RecoveredState { readings, baseline_status, settings, unread_until, checkpoint, alarms } = recovered;
         if let Some(until) = unread_until {
             self.admit.mark_unread_until(until);
         }
@@ -197,6 +207,7 @@ impl PumpActor {
         }
         self.judge.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
         self.judge.set_initial_mode(initial_mode(self.kind.detection.as_ref(), self.judge.profile(), baseline_status));
+        self.begin_alarms(alarms, ctx);
         self.resume(ctx);
     }
 
@@ -283,12 +294,17 @@ impl PumpActor {
 
     /// Passes durable readings to the judge.
     fn take_durable(&mut self, readings: Vec<volute_plant::AdmittedReading>, ctx: &mut Context<Self>) {
-        let mut effects = Vec::new();
+        let (mut effects, count) = (Vec::new(), readings.len());
         for admitted in readings {
             self.feed.observe(&admitted.reading);
             let context = judge_context(&self.context, &self.feed);
+            // A later part of a reading is evaluated together with the parts before.
+            let reading = admitted.whole.as_ref().unwrap_or(&admitted.reading).clone();
             self.judge.take(admitted, context, &mut effects);
+            self.alarms.evaluate(&reading, self.judge.is_played(), self.judge.operating_state());
         }
+        add(&self.context.counters.evaluated, count);
+        self.apply_alarms(ctx);
         self.apply_effects(effects, ctx);
         self.schedule_flush(ctx);
         self.update_feed(ctx);
@@ -307,7 +323,8 @@ impl PumpActor {
     }
 
     fn apply_effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
-        let Counters { live_dropped, score_failures, anomalies, .. } = &*self.context.counters;
+        let counters = self.context.counters.clone();
+        let Counters { live_dropped, score_failures, anomalies, .. } = &*counters;
         let shown = match effect {
             Effect::Show(reading) => self.context.live.try_send(reading).is_ok(),
             Effect::NotScored(why) => {
@@ -329,6 +346,10 @@ impl PumpActor {
             Effect::ScoreLost => return add(score_failures, 1),
             Effect::Detected { detection, note, received_at, is_current } => {
                 add(anomalies, usize::from(detection.is_anomaly));
+                if is_current {
+                    self.alarms.observe_model(detection.is_anomaly, self.context.clock.now());
+                    self.apply_alarms(ctx);
+                }
                 let shown = !is_current
                     || self.context.live.try_send(LiveDetection { detection: detection.clone(), note }).is_ok();
                 let record = RecordDetection { detection, received_at, since: Instant::now() };
@@ -352,6 +373,7 @@ impl PumpActor {
         let mut effects = Vec::new();
         self.judge.store_last_checkpoint(&mut effects);
         effects.into_iter().for_each(|effect| self.apply_effect(effect, ctx));
+        self.store_last_alarm_checkpoint(ctx);
         for drain in mem::take(&mut self.drains) {
             let reply = async move {
                 // The caller may be gone.

@@ -136,6 +136,7 @@ impl PumpActor {
         self.commission.mode_changed();
         let mut effects = Vec::new();
         self.judge.set_mode(mode, std::time::Instant::now(), &mut effects);
+        self.set_alarm_baseline();
         self.apply_effects(effects, ctx);
     }
 
@@ -298,6 +299,7 @@ impl PumpActor {
         self.settings = settings;
         self.admit.change_profile(&profile);
         self.judge.change_profile(profile, readings);
+        self.rearm();
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use volute_data::Store;
-use volute_plant::{PumpId, TimestampLimits};
+use volute_plant::{Clock, PumpId, TimestampLimits};
 use volute_runtime::{ActorThread, Mailbox, ReplyTo, Supervisor};
 
 use crate::{
+    alarms::{AlarmBoard, ArmedCache},
     counters::Counters,
     inference::pool::Pool,
     live::LiveActor,
@@ -29,6 +30,11 @@ pub(crate) struct PumpContext {
     pub pool: Pool,
     pub live: Mailbox<LiveActor>,
     pub maintenance: RulesClient,
+    /// The alarms that stand.
+    pub board: AlarmBoard,
+    pub armed: ArmedCache,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
     pub commissioning: ReplyTo<CommissionJob>,
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,

@@ -28,8 +28,8 @@ use std::{sync::Arc, time::Instant};
 use volute_anomaly::{Baseline, Decider, ResidualWindow, Score, StepInput, StepState};
 use volute_data::PumpCheckpoint;
 use volute_plant::{
-    AdmittedReading, Detection, NoWindow, Profile, PumpId, Reading, StepRow, Timestamp, TimestampLimits, Window,
-    WindowConfig, WindowedReading, Windower,
+    AdmittedReading, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, StepRow, Timestamp,
+    TimestampLimits, Window, WindowConfig, WindowedReading, Windower,
 };
 
 use super::{
@@ -130,6 +130,11 @@ impl Judge {
 
     pub(super) fn mode_mut(&mut self) -> &mut PumpMode {
         &mut self.mode
+    }
+
+    /// Returns the pump's operating state in the newest step.
+    pub(super) fn operating_state(&self) -> OperatingState {
+        self.windower.operating_state()
     }
 
     /// Returns how many readings wait for a decision.

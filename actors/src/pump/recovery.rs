@@ -2,14 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use volute_alarm::CURRENT_WITHIN_MS;
 use volute_data::{BaselineStatus, Completeness, PageRange, PumpCheckpoint, PumpSettings, QueryResult, StoreError};
 use volute_plant::{Profile, PumpId, Reading, Timestamp, WindowConfig};
 
 use super::{
+    alarms::RecoveredAlarms,
     checkpoint::{CHECKPOINT_INTERVAL_MS, StoredCheckpoint},
     context::PumpContext,
 };
 use crate::kind::PumpKind;
+
+/// The maximum number of readings that are evaluated against alarms again after a restart. A checkpoint is at most a minute
+/// old, unless the pump was silent.
+const MAX_EVALUATED_AGAIN: usize = 20_000;
+/// How many of the newest readings are evaluated if there is no checkpoint yet.
+const MAX_EVALUATED_FIRST: usize = 1_000;
 
 /// Why a pump's actor starts. Decides which stored state is read.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +41,8 @@ pub(super) struct RecoveredState {
     /// Up to this time there may be stored readings that could not be read.
     pub unread_until: Option<Timestamp>,
     pub checkpoint: Option<StoredCheckpoint>,
+    /// What is stored of its alarms. None if it cannot be read.
+    pub alarms: Option<RecoveredAlarms>,
 }
 
 /// Reads the stored state of a pump. Settings and baseline status are none if the database cannot be reached; any other
@@ -52,6 +62,7 @@ pub(super) async fn recover(
                 settings,
                 unread_until: None,
                 checkpoint: None,
+                alarms: Some(RecoveredAlarms::default()),
             });
         }
         // While the stored pumps are not known, a pump that seems new may be one of them.
@@ -66,7 +77,30 @@ pub(super) async fn recover(
         Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => None,
         Err(error) => return Err(error),
     };
-    read(context, pump, kind, known).await
+    let alarms = alarms(context, pump).await?;
+    Ok(RecoveredState { alarms, ..read(context, pump, kind, known).await? })
+}
+
+/// Reads what is stored of a pump's alarms, and the readings since their checkpoint. None if the database cannot be
+/// reached; any other error of the store is returned.
+pub(super) async fn alarms(context: &PumpContext, pump: &PumpId) -> Result<Option<RecoveredAlarms>, StoreError> {
+    let stored = match context.store.stored_alarms(pump).await {
+        Ok(stored) => stored,
+        Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let since = stored.checkpoint.as_ref().map(|checkpoint| checkpoint.at);
+    // A current reading is at most a minute older than its receipt. Older ones that were received since the checkpoint
+    // are not read: they would only be recorded as past excursions.
+    let after = since.map(|since| since.plus_ms(-CURRENT_WITHIN_MS - 1));
+    let range = match after {
+        Some(_) => PageRange { after, limit: MAX_EVALUATED_AGAIN, ..PageRange::default() },
+        None => PageRange::newest(MAX_EVALUATED_FIRST),
+    };
+    let mut readings = context.store.readings(pump, &range).await?.rows;
+    readings.retain(|reading| since.is_none_or(|since| reading.received >= since));
+    readings.sort_by_key(|reading| (reading.received, reading.at));
+    Ok(Some(RecoveredAlarms { stored, readings }))
 }
 
 /// Reads the checkpoint of a pump. If it cannot be read the pump starts without one.
@@ -98,7 +132,14 @@ async fn read(
     let Some(state) = checkpoint(context, pump, kind).await else {
         let QueryResult { rows: readings, completeness } = store.latest_readings(pump, window_readings).await?;
         let unread_until = unread_until(&completeness);
-        return Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint: None });
+        return Ok(RecoveredState {
+            readings,
+            baseline_status,
+            settings,
+            unread_until,
+            checkpoint: None,
+            alarms: None,
+        });
     };
     let max_readings = max_readings_since_checkpoint(context, &profile);
     let later = PageRange { after: Some(state.at), limit: max_readings, ..PageRange::default() };
@@ -112,6 +153,7 @@ async fn read(
             settings,
             unread_until: unread_until(&completeness),
             checkpoint,
+            alarms: None,
         });
     }
     let unread_until = unread_until(&completeness);
@@ -126,7 +168,7 @@ async fn read(
     };
     let decided = is_complete.then(|| decided.iter().map(|detection| detection.at).collect::<BTreeSet<_>>());
     let checkpoint = Some(StoredCheckpoint { state, decided });
-    Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint })
+    Ok(RecoveredState { readings, baseline_status, settings, unread_until, checkpoint, alarms: None })
 }
 
 /// Returns how many readings may follow a checkpoint. With more, no decider was running when they arrived, because it

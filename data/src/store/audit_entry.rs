@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use volute_access::Principal;
+use volute_alarm::CommandKind;
 use volute_plant::Timestamp;
 
 use super::document::{DocumentKey, DocumentKind, KeyPrefix};
@@ -68,11 +69,25 @@ pub enum AuditAction {
     AddToken,
     /// Revokes a pump token.
     RevokeToken,
+    /// Acknowledges alarms.
+    AcknowledgeAlarm,
+    /// Resets latched alarms.
+    ResetAlarm,
+    /// Shelves alarms.
+    ShelveAlarm,
+    /// Ends the shelving of alarms.
+    UnshelveAlarm,
+    /// Takes alarms out of service.
+    TakeAlarmOutOfService,
+    /// Returns alarms to service.
+    ReturnAlarmToService,
+    /// Sets a pump's own alarms.
+    SetAlarms,
 }
 
 impl AuditAction {
     /// All actions.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 31] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
@@ -97,7 +112,26 @@ impl AuditAction {
         Self::DisableUser,
         Self::AddToken,
         Self::RevokeToken,
+        Self::AcknowledgeAlarm,
+        Self::ResetAlarm,
+        Self::ShelveAlarm,
+        Self::UnshelveAlarm,
+        Self::TakeAlarmOutOfService,
+        Self::ReturnAlarmToService,
+        Self::SetAlarms,
     ];
+
+    /// Returns the action of a command to alarms.
+    pub fn of_alarm(command: CommandKind) -> Self {
+        match command {
+            CommandKind::Acknowledge => Self::AcknowledgeAlarm,
+            CommandKind::Reset => Self::ResetAlarm,
+            CommandKind::Shelve => Self::ShelveAlarm,
+            CommandKind::Unshelve => Self::UnshelveAlarm,
+            CommandKind::TakeOutOfService => Self::TakeAlarmOutOfService,
+            CommandKind::ReturnToService => Self::ReturnAlarmToService,
+        }
+    }
 
     /// Returns its name in the audit log.
     pub fn as_str(self) -> &'static str {
@@ -126,6 +160,13 @@ impl AuditAction {
             Self::DisableUser => "disable-user",
             Self::AddToken => "add-token",
             Self::RevokeToken => "revoke-token",
+            Self::AcknowledgeAlarm => "acknowledge-alarm",
+            Self::ResetAlarm => "reset-alarm",
+            Self::ShelveAlarm => "shelve-alarm",
+            Self::UnshelveAlarm => "unshelve-alarm",
+            Self::TakeAlarmOutOfService => "take-alarm-out-of-service",
+            Self::ReturnAlarmToService => "return-alarm-to-service",
+            Self::SetAlarms => "set-alarms",
         }
     }
 }

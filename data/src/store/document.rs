@@ -84,6 +84,8 @@ pub trait DocumentKind: Sized {
     const KEY_PREFIX: KeyPrefix;
     /// Whether documents of this kind belong to the pump in their field `pump`, and are removed with it.
     const BELONGS_TO_PUMP: bool;
+    /// Whether a document may belong to no pump, although its kind belongs to pumps.
+    const PUMP_IS_OPTIONAL: bool = false;
     /// How long a document is kept, counted from its time; none: for ever.
     const RETENTION: Option<Duration>;
     /// Whether exports leave out this kind. Must be true for passwords and tokens.

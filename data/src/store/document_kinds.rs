@@ -4,22 +4,29 @@ use std::time::Duration;
 
 use surrealdb::types::{Object, SurrealValue, Value};
 use volute_access::{PumpToken, Session, User};
+use volute_alarm::{PastExcursion, Transition};
 use volute_plant::{MaintenanceEvent, PumpId};
 
 #[cfg(test)]
 use super::tests::documents::{Note, Token};
 use super::{
     StoreError,
+    alarms::{AlarmCheckpoint, AlarmRecord, AlarmRules},
     audit_entry::AuditEntry,
     document::{self, Document, DocumentKind, Fields, PUMP},
 };
 
 /// All kinds.
 pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
+    KindInfo::of::<AlarmCheckpoint>(),
+    KindInfo::of::<AlarmRecord>(),
+    KindInfo::of::<AlarmRules>(),
     KindInfo::of::<AuditEntry>(),
     KindInfo::of::<MaintenanceEvent>(),
+    KindInfo::of::<PastExcursion>(),
     KindInfo::of::<PumpToken>(),
     KindInfo::of::<Session>(),
+    KindInfo::of::<Transition>(),
     KindInfo::of::<User>(),
     #[cfg(test)]
     KindInfo::of::<Note>(),
@@ -35,6 +42,7 @@ pub(crate) struct KindInfo {
     pub(crate) table: &'static str,
     pub(crate) time_field: &'static str,
     pub(crate) belongs_to_pump: bool,
+    pump_is_optional: bool,
     pub(crate) retention: Option<Duration>,
     pub(crate) secret: bool,
     /// Decodes a document of the kind, to check that this is possible.
@@ -47,6 +55,7 @@ impl KindInfo {
             table: K::TABLE,
             time_field: K::TIME_FIELD,
             belongs_to_pump: K::BELONGS_TO_PUMP,
+            pump_is_optional: K::PUMP_IS_OPTIONAL,
             retention: K::RETENTION,
             secret: K::SECRET,
             validate: |fields| document::read::<K>(fields).map(drop),
@@ -71,8 +80,11 @@ pub(crate) fn check(document: &Document) -> Result<(), StoreError> {
         }
         let fields = from_row(to_row(document.fields()?));
         if kind.belongs_to_pump {
-            let pump = fields.get(PUMP).and_then(serde_json::Value::as_str).ok_or("it names no pump")?;
-            PumpId::from_stored(pump).map_err(|error| error.to_string())?;
+            match fields.get(PUMP).and_then(serde_json::Value::as_str) {
+                Some(pump) => drop(PumpId::from_stored(pump).map_err(|error| error.to_string())?),
+                None if kind.pump_is_optional => {}
+                None => return Err("it names no pump".into()),
+            }
         }
         (kind.validate)(fields)
     };

@@ -162,6 +162,11 @@ impl Alarm {
         &self.status
     }
 
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
     /// Its state.
     pub fn state(&self) -> State {
         self.status.state()

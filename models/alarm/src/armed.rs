@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// Checked and compiled alarms.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ArmedAlarms(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     alarms: Vec<ArmedAlarm>,
     /// Readings of the past that are at most so far apart belong to one excursion, in milliseconds.

@@ -342,6 +342,16 @@ impl Windower {
         Ok(Window { pump: reading.pump.clone(), at: reading.at, values: self.steps.in_order(), held })
     }
 
+    /// Returns the operating state in the newest step. A pump of which nothing is known counts as running.
+    pub fn operating_state(&self) -> OperatingState {
+        match self.state() {
+            StepState::Off => OperatingState::Off,
+            StepState::Starting { .. } => OperatingState::Starting,
+            StepState::Stopping => OperatingState::Stopping,
+            StepState::Running | StepState::Unknown => OperatingState::Running,
+        }
+    }
+
     /// Returns the operating state in the newest step.
     fn state(&self) -> StepState {
         let newest = self.steps.newest();

@@ -13,9 +13,10 @@ use actix_web::{
     web,
 };
 use serde_json::Value;
+use volute_alarm::{AlarmId, Transition};
 use volute_data::{
-    AuditEntry, AuditFilter, Bucket, Completeness, DatabaseStatus, EventFilter, JournalStatus, PageRange, PumpRecord,
-    PumpSettings, QueryResult, SortOrder, StoreError, StoreStatus,
+    AuditEntry, AuditFilter, Bucket, Completeness, DatabaseStatus, DocumentFilter, EventFilter, JournalStatus,
+    PageRange, PumpRecord, PumpSettings, QueryResult, SortOrder, StoreError, StoreStatus,
 };
 use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Sample, Timestamp};
 
@@ -35,6 +36,7 @@ pub(crate) struct MemoryStore {
     pub(crate) detections: Vec<Detection>,
     pub(crate) events: Vec<MaintenanceEvent>,
     pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) transitions: Vec<Transition>,
     /// The completeness that every query reports.
     pub(crate) completeness: Completeness,
     /// The reason why the database is unavailable, if it is.
@@ -56,6 +58,7 @@ impl MemoryStore {
             detections: Vec::new(),
             events: Vec::new(),
             audit: Vec::new(),
+            transitions: Vec::new(),
             completeness: Completeness::Complete,
             unavailable: None,
         }
@@ -191,5 +194,17 @@ impl StoreQueries for MemoryStore {
 
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>> {
         Box::pin(async move { self.page(&self.audit, &filter.range, |entry| entry.at) })
+    }
+
+    fn transitions<'a>(
+        &'a self,
+        filter: &'a DocumentFilter,
+        alarm: Option<&'a AlarmId>,
+    ) -> QueryFuture<'a, QueryResult<Transition>> {
+        let is_wanted = |row: &&Transition| filter.pump.is_none() || filter.pump == row.pump;
+        let rows: Vec<Transition> = self.transitions.iter().filter(is_wanted).cloned().collect();
+        let rows: Vec<Transition> =
+            rows.into_iter().filter(|row| alarm.is_none_or(|alarm| *alarm == row.alarm)).collect();
+        Box::pin(async move { self.page(&rows, &filter.range, |row| row.at) })
     }
 }

@@ -262,6 +262,7 @@ mod tests {
             since: reading.received,
             note: None,
             detection: Some(detection),
+            alarms: volute_actors::AlarmSummary::default(),
             trend: Vec::new(),
             feed: None,
             readings: 40,

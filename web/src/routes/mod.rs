@@ -3,6 +3,9 @@
 //! Each group of routes is a module, with the JSON types of its handlers.
 
 pub(crate) mod actors;
+pub(crate) mod alarm_history;
+pub(crate) mod alarm_rules;
+pub(crate) mod alarms;
 pub(crate) mod anomaly_history;
 pub(crate) mod audit;
 pub(crate) mod baselines;
@@ -29,8 +32,8 @@ pub(crate) mod users;
 
 use actix_web::{Handler, HttpRequest, Responder, Route, guard, middleware::from_fn, web};
 use volute_access::Permission::{
-    ConfigurePumps, Ingest, ManageProfiles, ManageTokens, ManageUsers, OperateNode, RemovePumps, Simulate, View,
-    ViewAudit,
+    Acknowledge, ConfigurePumps, EditRules, Ingest, ManageProfiles, ManageTokens, ManageUsers, OperateNode,
+    RemovePumps, Shelve, Simulate, View, ViewAudit,
 };
 
 use crate::{
@@ -48,18 +51,30 @@ use crate::{
 /// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
 /// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
 #[rustfmt::skip]
-pub(crate) static API: [Operation; 48] = [
+pub(crate) static API: [Operation; 60] = [
     order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
     read("/api/live-data", Needs(View), || get(live::live_data)),
     read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
     read("/api/anomaly-history", Needs(View), || get(anomaly_history::anomaly_history)),
     read("/api/maintenance-events", Needs(View), || get(maintenance::maintenance_events)),
+    read("/api/alarms", Needs(View), || get(alarms::alarms)),
+    order("POST", "/api/alarms/acknowledge", Needs(Acknowledge), Json, || web::post().to(alarms::acknowledge)),
+    order("POST", "/api/alarms/reset", Needs(Acknowledge), Json, || web::post().to(alarms::reset)),
+    order("POST", "/api/alarms/shelve", Needs(Shelve), Json, || web::post().to(alarms::shelve)),
+    order("POST", "/api/alarms/unshelve", Needs(Shelve), Json, || web::post().to(alarms::unshelve)),
+    order("POST", "/api/alarms/take-out-of-service", Needs(Shelve), Json, || web::post().to(alarms::take_out_of_service)),
+    order("POST", "/api/alarms/return-to-service", Needs(Shelve), Json, || web::post().to(alarms::return_to_service)),
+    read("/api/alarm-transitions", Needs(View), || get(alarm_history::transitions)),
+    read("/api/alarm-metrics", Needs(View), || get(alarm_history::metrics)),
     read("/api/pumps", Needs(View), || get(pumps::pumps)),
     order("DELETE", "/api/pumps/{id}", Needs(RemovePumps), ByHandler, || web::delete().to(pumps::remove)),
     order("PATCH", "/api/pumps/{id}", Needs(ConfigurePumps), Json, || web::patch().to(naming::name)),
     read("/api/pumps/{id}/baselines", Needs(View), || get(baselines::baselines)),
     order("POST", "/api/pumps/{id}/baselines/{version}/activate", Needs(ConfigurePumps), Json, || web::post().to(baselines::activate)),
     order("POST", "/api/pumps/{id}/commission", Needs(ConfigurePumps), Json, || web::post().to(baselines::commission)),
+    read("/api/pumps/{id}/alarms", Needs(View), || get(alarm_rules::get)),
+    order("PUT", "/api/pumps/{id}/alarms", Needs(EditRules), Json, || web::put().to(alarm_rules::set)),
+    order("POST", "/api/pumps/{id}/alarms/try", Needs(EditRules), Json, || web::post().to(alarm_rules::try_definition)),
     read("/api/pumps/{id}/settings", Needs(View), || get(settings::get)),
     order("PUT", "/api/pumps/{id}/settings", Needs(ConfigurePumps), Json, || web::put().to(settings::set)),
     read("/api/pumps/{id}/profile", Needs(View), || get(profiles::profile_of_pump)),

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{LATE_EXPLANATION, LivePump};
+use volute_actors::{AlarmSummary, LATE_EXPLANATION, LivePump};
 use volute_data::{AuditAction, EventFilter, PumpRecord, StoreError};
 use volute_plant::{EventState, Profile, PumpId, PumpName};
 
@@ -20,7 +20,7 @@ use crate::{
     query::{NoParameters, Query},
     responses::{DiskFull, Invalid, NotFound, TooMany, Unavailable, Unremovable},
     store_context::StoreContext,
-    wire::{ClockResponse, FeedResponse, Learning, ProfileResponse, PumpStatus, status_reason},
+    wire::{AlarmSummaryResponse, ClockResponse, FeedResponse, Learning, ProfileResponse, PumpStatus, status_reason},
 };
 
 /// How many pumps' last readings are looked up concurrently.
@@ -79,6 +79,8 @@ pub(crate) struct PumpResponse {
     feed: Option<FeedResponse>,
     /// The number of active maintenance events.
     active_events: usize,
+    /// Its alarms.
+    alarms: AlarmSummaryResponse,
     /// On a demo node: true if the pump is not being simulated, so that no readings of it arrive. False on other nodes.
     simulation_ended: bool,
     /// The last detections.
@@ -145,6 +147,8 @@ pub(crate) async fn pumps(
             };
             Ok::<_, StoreError>(PumpResponse {
                 name,
+                // From the board, because a pump that was silent since the node started has alarms too.
+                alarms: AlarmSummaryResponse::of(&AlarmSummary::of(&engine.alarms().of(&record.id))),
                 simulation_ended: ended,
                 ..PumpResponse::new(record, live, events, &profile)
             })
@@ -244,6 +248,7 @@ impl PumpResponse {
             top_channel: top.map(|index| profile.channels()[index].name.clone()),
             feed: live.as_ref().and_then(|live| live.feed.as_ref()).map(FeedResponse::from),
             active_events,
+            alarms: AlarmSummaryResponse::of(&AlarmSummary::default()),
             simulation_ended: false,
             trend,
         }
@@ -299,6 +304,7 @@ mod tests {
                 "status": "ANOMALY", "status_reason": null, "learning": null, "since": "2026-03-09T10:14:33.030Z", "age_ms": 150,
                 "last_reading_at": "2026-03-09T10:14:33.000Z", "judged_at": "2026-03-09T10:14:33.000Z",
                 "loss": 0.75, "threshold": 0.5, "top_channel": "Q", "active_events": 2, "simulation_ended": false,
+                "alarms": {"standing": 0, "unacknowledged": 0, "highest": null, "highest_unacknowledged": null, "set_aside": 0},
                 "clock": null, "feed": null, "late": null,
                 "trend": {"t": [1_773_051_273_000_i64], "loss": [0.75]},
             })

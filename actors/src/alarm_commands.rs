@@ -1,0 +1,75 @@
+//! The engine's interface to alarms: what stands, commands of users, and the pumps' own alarms.
+
+use tokio::sync::oneshot;
+use volute_alarm::{AlarmDefinition, AlarmId, Command, CommandError};
+use volute_data::{AlarmRules, StoreError};
+use volute_plant::PumpId;
+use volute_runtime::TrySendError;
+
+use crate::{
+    alarms::{AlarmBoard, definitions},
+    commissioning::errors::CommissionError,
+    engine::handle::EngineHandle,
+    protocol::alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest},
+};
+
+/// The result of each command, in their order.
+pub type AlarmResults = Vec<(AlarmId, Result<(), CommandError>)>;
+
+impl EngineHandle {
+    /// Returns the alarms that are not normal.
+    pub fn alarms(&self) -> &AlarmBoard {
+        &self.0.context.board
+    }
+
+    /// Does what a user commands with alarms of a pump, in this order. `user` is in the form of the audit log. What took
+    /// effect is durable when this returns `Ok`.
+    pub async fn command_alarms(
+        &self,
+        pump: &PumpId,
+        commands: Vec<(AlarmId, Command)>,
+        user: String,
+    ) -> Result<AlarmResults, AlarmCommandError> {
+        let request = AlarmRequest::Commands { commands, user };
+        self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await
+    }
+
+    /// Begins or ends planned work on a pump, which suppresses its alarms by design.
+    pub async fn plan_work(&self, pump: &PumpId, work: String, is_planned: bool) -> Result<(), AlarmCommandError> {
+        let request = AlarmRequest::PlanWork { work, is_planned };
+        self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await.map(drop)
+    }
+
+    /// Changes the pump's own alarms. Durable when this returns `Ok`.
+    pub async fn set_alarm_rules(&self, rules: AlarmRules) -> Result<(), AlarmCommandError> {
+        let pump = rules.pump.clone();
+        self.send_alarm_command(&pump, |reply| AlarmCommand::SetRules { rules, reply }).await.map(drop)
+    }
+
+    /// Returns the definitions of a pump's alarms, and those that are its own. Fails while the database is unavailable.
+    pub async fn alarm_definitions(
+        &self,
+        pump: &PumpId,
+    ) -> Result<(Vec<AlarmDefinition>, Option<AlarmRules>), StoreError> {
+        let rules = self.store().alarm_rules(pump).await?;
+        let settings = self.store().pump_settings(pump).await?;
+        let profile = settings.apply(&self.profile_of(pump));
+        Ok((definitions(&profile, rules.as_ref()), rules))
+    }
+
+    async fn send_alarm_command(
+        &self,
+        pump: &PumpId,
+        command: impl FnOnce(AlarmReply) -> AlarmCommand,
+    ) -> Result<AlarmResults, AlarmCommandError> {
+        let handle = self.find_pump(pump, false).await.map_err(|error| match error {
+            CommissionError::UnknownPump(pump) => AlarmCommandError::UnknownPump(pump),
+            _ => AlarmCommandError::Unavailable,
+        })?;
+        let (reply, outcome) = oneshot::channel();
+        match handle.commands.try_send(command(reply)) {
+            Ok(()) => outcome.await.unwrap_or(Err(AlarmCommandError::Unavailable)),
+            Err(TrySendError::Full(_) | TrySendError::Closed) => Err(AlarmCommandError::Unavailable),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Messages about alarms: commands to a pump's actor, and what its alarms are to the live feed.
+
+use tokio::sync::oneshot;
+use volute_alarm::{AlarmId, Command, CommandError, InvalidValue, Priority};
+use volute_data::AlarmRules;
+use volute_plant::PumpId;
+use volute_runtime::{Message, Subject};
+
+use crate::alarms::StandingAlarm;
+
+/// An order to the alarms of a pump, with the channel for the reply.
+pub(crate) enum AlarmCommand {
+    /// Commands. The reply is sent when their rows are durable.
+    Request { request: AlarmRequest, reply: AlarmReply },
+    /// The pump's own alarms from now on.
+    SetRules { rules: AlarmRules, reply: AlarmReply },
+}
+
+/// What to do with the alarms of a pump.
+#[derive(Debug)]
+pub(crate) enum AlarmRequest {
+    /// Commands of a user, in this order. `user` is in the form of the audit log.
+    Commands { commands: Vec<(AlarmId, Command)>, user: String },
+    /// Begin or end planned work, which suppresses all alarms by design.
+    PlanWork { work: String, is_planned: bool },
+}
+
+/// Receives the result of each command, in their order.
+pub(crate) type AlarmReply = oneshot::Sender<Result<Vec<(AlarmId, Result<(), CommandError>)>, AlarmCommandError>>;
+
+/// Why commands about alarms were not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AlarmCommandError {
+    /// There is no such pump.
+    #[error("there is no pump {0}")]
+    UnknownPump(PumpId),
+    /// What is stored of the pump's alarms is not read yet.
+    #[error("the pump's alarms are not read from the database yet: try again")]
+    NotReady,
+    /// The command took effect, but is not durable yet. The node tries again to store it.
+    #[error("the command took effect but is not stored yet: look at the alarm again before you repeat it")]
+    NotStored,
+    /// The pump's actor, or its mailbox, is not available.
+    #[error("the pump is busy or out of order: try again, or see /api/actors")]
+    Unavailable,
+    /// The alarms' definitions have mistakes.
+    #[error("{}", list(.0))]
+    Invalid(Vec<InvalidValue>),
+}
+
+/// What a pump's alarms are now, for the live feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AlarmsChanged {
+    pub pump: PumpId,
+    pub summary: AlarmSummary,
+}
+
+/// What a fleet's page shows of a pump's alarms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AlarmSummary {
+    /// How many stand: announced, and not yet over, acknowledged and reset.
+    pub standing: u32,
+    /// How many of these nobody has acknowledged.
+    pub unacknowledged: u32,
+    /// The highest priority of those that stand.
+    pub highest: Option<Priority>,
+    /// The highest priority of those that nobody has acknowledged.
+    pub highest_unacknowledged: Option<Priority>,
+    /// How many are shelved or out of service.
+    pub set_aside: u32,
+}
+
+impl AlarmSummary {
+    /// Summarises the alarms of a pump.
+    pub fn of(alarms: &[StandingAlarm]) -> Self {
+        let mut summary = Self::default();
+        for alarm in alarms {
+            if alarm.shelving.is_some() || alarm.out_of_service.is_some() {
+                summary.set_aside += 1;
+            }
+            if !alarm.state.is_standing() {
+                continue;
+            }
+            summary.standing += 1;
+            summary.highest = summary.highest.max(Some(alarm.priority));
+            if alarm.state.is_unacknowledged() {
+                summary.unacknowledged += 1;
+                summary.highest_unacknowledged = summary.highest_unacknowledged.max(Some(alarm.priority));
+            }
+        }
+        summary
+    }
+}
+
+impl AlarmsChanged {
+    pub(crate) fn of(pump: PumpId, alarms: &[StandingAlarm]) -> Self {
+        Self { pump, summary: AlarmSummary::of(alarms) }
+    }
+}
+
+fn list(mistakes: &[InvalidValue]) -> String {
+    let texts: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+impl Message for AlarmCommand {}
+
+impl Message for AlarmsChanged {
+    fn subject(&self) -> Option<Subject> {
+        Some(self.pump.shared())
+    }
+}

@@ -1,0 +1,234 @@
+//! Alarms of a node: every accepted reading is evaluated, commands are durable, and nothing is lost by a kill.
+
+use serde_json::{Value, json};
+
+use crate::support::{Node, NodeConfig, Response};
+
+const BEARING: &str = "Bearing_Temperature_C";
+/// The alarm of the profile's limit of 93 °C.
+const HOT: &str = "bearing-temperature-c-high-high";
+
+/// A pump with one channel that sends a value per second, at present.
+struct Pump {
+    name: &'static str,
+    at_ms: i64,
+}
+
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(now.as_millis()).expect("a time")
+}
+
+impl Pump {
+    /// A pump whose readings are of the last `seconds` seconds: all of them are current.
+    fn new(name: &'static str, seconds: i64) -> Self {
+        Self { name, at_ms: now_ms() - seconds * 1_000 }
+    }
+
+    fn items(&mut self, count: usize, value: f64) -> Vec<Value> {
+        let mut items = Vec::new();
+        for _ in 0..count {
+            self.at_ms += 1_000;
+            items.push(json!({"pump_id": self.name, "timestamp": self.at_ms, BEARING: value}));
+        }
+        items
+    }
+
+    fn post(&mut self, node: &Node, count: usize, value: f64) {
+        let response = node.post(&json!(self.items(count, value)));
+        assert_eq!((response.status, &response.body["accepted"]), (200, &json!(count)), "{response:?}");
+    }
+}
+
+/// Alarms without delays, so that tests need not wait.
+fn set_own_alarm(node: &Node, pump: &str) -> Response {
+    let alarm = json!({
+        "id": HOT, "title": "Bearing hot", "priority": "high", "on_delay_s": 0, "off_delay_s": 0,
+        "condition": {"kind": "high_high", "channel": BEARING, "limit": 93}
+    });
+    node.send_json("PUT", &format!("/api/pumps/{pump}/alarms"), &json!({"alarms": [alarm]}))
+}
+
+fn alarm(node: &Node, pump: &str) -> Option<Value> {
+    let list = node.get_ok(&format!("/api/alarms?pump_id={pump}"));
+    list["items"].as_array()?.iter().find(|alarm| alarm["alarm"] == HOT).cloned()
+}
+
+fn history(pump: &str) -> String {
+    format!("/api/alarm-transitions?pump_id={pump}&alarm={HOT}&limit=1000")
+}
+
+/// How many items of a post were taken: those in order, and late ones.
+fn taken(response: &Response) -> u64 {
+    let count = |field: &str| response.body[field].as_u64().expect("a number");
+    count("accepted") + count("late")
+}
+
+fn command(node: &Node, what: &str, pump: &str, more: &Value) -> Response {
+    let mut body = json!({"alarms": [{"pump_id": pump, "alarm": HOT}]});
+    for (name, value) in more.as_object().expect("an object") {
+        match name.as_str() {
+            "occurrence" => body["alarms"][0][name] = value.clone(),
+            _ => body[name] = value.clone(),
+        }
+    }
+    node.send_json("POST", &format!("/api/alarms/{what}"), &body)
+}
+
+fn start(data: &tempfile::TempDir) -> NodeConfig {
+    NodeConfig::new(data, "centrifugal")
+}
+
+#[test]
+fn alarm_is_raised_acknowledged_and_returns() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    let mut pump = Pump::new("P-1", 50);
+    pump.post(&node, 1, 70.0);
+    let set = set_own_alarm(&node, "P-1");
+    assert_eq!((set.status, &set.body["own"]), (200, &json!([HOT])), "{set:?}");
+    assert_eq!(alarm(&node, "P-1"), None);
+
+    pump.post(&node, 2, 95.0);
+    let raised = alarm(&node, "P-1").expect("raised with the response");
+    assert_eq!(
+        (&raised["state"], &raised["occurrence"], &raised["priority"], &raised["value"], &raised["limit"]),
+        (&json!("unacknowledged"), &json!(1), &json!("high"), &json!(95.0), &json!(93.0)),
+        "{raised}"
+    );
+    let fleet = node.get_ok("/api/pumps");
+    assert_eq!(fleet["items"][0]["alarms"]["highest_unacknowledged"], "high", "{fleet}");
+
+    let done = command(&node, "acknowledge", "P-1", &json!({"occurrence": 1, "comment": "on my way"}));
+    assert_eq!((done.status, &done.body["results"][0]["done"]), (200, &json!(true)), "{done:?}");
+    assert_eq!(alarm(&node, "P-1").expect("it stands")["state"], "acknowledged");
+    let again = command(&node, "acknowledge", "P-1", &json!({"occurrence": 1}));
+    assert_eq!((again.status, again.body["type"].as_str()), (409, Some("urn:volute:problem:alarm-state")), "{again:?}");
+    assert!(again.body["detail"].as_str().is_some_and(|text| text.contains("allowed: shelve")), "{again:?}");
+
+    pump.post(&node, 1, 70.0);
+    assert_eq!(alarm(&node, "P-1"), None, "it is over and was acknowledged");
+    let rows = node.wait_until(&history("P-1"), |page| page["items"].as_array().is_some_and(|i| i.len() == 3));
+    let causes: Vec<&Value> = rows["items"].as_array().expect("rows").iter().map(|row| &row["cause"]).collect();
+    assert_eq!(causes, ["returned", "acknowledged", "raised"], "{rows}");
+    assert_eq!(rows["items"][1]["comment"], "on my way");
+    let audit = node.all_items("/api/audit-log?action=acknowledge-alarm");
+    assert_eq!(audit.len(), 2, "both are audited: {audit:?}");
+}
+
+#[test]
+fn every_accepted_reading_is_evaluated_whatever_happens_to_its_window() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    let mut pump = Pump::new("P-1", 50);
+    pump.post(&node, 1, 70.0);
+    assert_eq!(set_own_alarm(&node, "P-1").status, 200);
+    pump.post(&node, 20, 70.0);
+    // A second reading within one step has no window of its own, and is evaluated too.
+    let item = json!({"pump_id": "P-1", "timestamp": pump.at_ms + 100, BEARING: 95.0});
+    assert_eq!(taken(&node.post(&item)), 1);
+    assert_eq!(alarm(&node, "P-1").expect("raised")["occurrence"], 1);
+    // A late reading of another pump that is current raises; an old one is recorded and raises nothing.
+    let mut other = Pump::new("P-2", 50);
+    other.post(&node, 1, 70.0);
+    assert_eq!(set_own_alarm(&node, "P-2").status, 200);
+    let old: Vec<Value> = (0..60)
+        .map(|second| json!({"pump_id": "P-2", "timestamp": other.at_ms - 3_600_000 + second * 1_000, BEARING: 96.0}))
+        .collect();
+    assert_eq!(taken(&node.post(&json!(old))), 60);
+    assert_eq!(alarm(&node, "P-2"), None, "nobody can act on what was an hour ago");
+    let late = json!({"pump_id": "P-2", "timestamp": other.at_ms - 500, BEARING: 96.0});
+    assert_eq!(taken(&node.post(&late)), 1);
+    let live = node.get_ok("/api/live-data?pump_id=P-2");
+    let totals = &live["totals"]["node"];
+    let count = |field: &str| totals[field].as_u64().expect("a number");
+    assert_eq!(count("evaluated"), count("accepted") + count("late"), "{totals}");
+}
+
+/// A command that was answered is there after a kill, at any moment, and nothing is repeated.
+#[test]
+fn commands_survive_kills() {
+    let data = tempfile::tempdir().expect("a directory");
+    let config = start(&data);
+    let mut node = config.node();
+    let mut pump = Pump::new("P-1", 50);
+    pump.post(&node, 1, 70.0);
+    assert_eq!(set_own_alarm(&node, "P-1").status, 200);
+    for round in 1..=20 {
+        pump.at_ms = pump.at_ms.max(now_ms() - 20_000);
+        pump.post(&node, 1, 95.0);
+        let raised = alarm(&node, "P-1").expect("raised");
+        assert_eq!((&raised["state"], &raised["occurrence"]), (&json!("unacknowledged"), &json!(round)), "{raised}");
+        let comment = format!("round {round}");
+        let done = command(&node, "acknowledge", "P-1", &json!({"occurrence": round, "comment": comment}));
+        assert_eq!(done.status, 200, "{done:?}");
+        node.kill();
+        node = config.node();
+        let known = node.wait_until("/api/alarms?pump_id=P-1", |list| {
+            list["items"].as_array().is_some_and(|items| items.iter().any(|alarm| alarm["alarm"] == HOT))
+        });
+        let known = known["items"].as_array().expect("alarms").iter().find(|alarm| alarm["alarm"] == HOT).cloned();
+        let known = known.expect("the alarm");
+        assert_eq!((&known["state"], &known["acknowledged_up_to"]), (&json!("acknowledged"), &json!(round)), "{known}");
+        pump.post(&node, 1, 70.0);
+        assert_eq!(alarm(&node, "P-1"), None, "round {round}");
+    }
+    // The rows of the last reading are stored within milliseconds of its response.
+    let all = |page: &Value| page["items"].as_array().is_some_and(|rows| rows.len() >= 60);
+    let rows = node.wait_until(&history("P-1"), all)["items"].as_array().expect("rows").clone();
+    let comments = rows.iter().filter(|row| row["cause"] == "acknowledged" && row["comment"].is_string()).count();
+    assert_eq!((rows.len(), comments), (60, 20), "raised, acknowledged and returned once per round");
+}
+
+#[test]
+fn shelving_and_out_of_service_need_a_reason() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    let mut pump = Pump::new("P-1", 50);
+    pump.post(&node, 1, 70.0);
+    assert_eq!(set_own_alarm(&node, "P-1").status, 200);
+    let until = volute_plant::Timestamp::from_millis(now_ms() + 3_600_000).expect("a time").to_string();
+    let refused = command(&node, "shelve", "P-1", &json!({"until": until}));
+    assert_eq!((refused.status, &refused.body["field"]), (400, &json!("comment")), "{refused:?}");
+    let refused = command(&node, "shelve", "P-1", &json!({"until": "2020-01-01T00:00:00Z", "comment": "new bearing"}));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let shelved = command(&node, "shelve", "P-1", &json!({"until": until, "comment": "new bearing at 1"}));
+    assert_eq!(shelved.status, 200, "{shelved:?}");
+    pump.post(&node, 2, 95.0);
+    let hidden = alarm(&node, "P-1").expect("shelved");
+    assert_eq!((&hidden["state"], &hidden["shelved"]["reason"]), (&json!("shelved"), &json!("new bearing at 1")));
+    assert_eq!(command(&node, "unshelve", "P-1", &json!({})).status, 200);
+    assert_eq!(alarm(&node, "P-1").expect("it stands")["state"], "unacknowledged", "it holds, so it is announced");
+    let out = command(&node, "take-out-of-service", "P-1", &json!({"comment": "sensor broken"}));
+    assert_eq!(out.status, 200, "{out:?}");
+    assert_eq!(alarm(&node, "P-1").expect("out of service")["out_of_service"]["reason"], "sensor broken");
+    for (what, pump, status) in [("acknowledge", "nobody", 404), ("reset", "P-1", 409), ("unshelve", "P-1", 409)] {
+        let refused = command(&node, what, pump, &json!({"occurrence": 1}));
+        assert_eq!(refused.status, status, "{what}: {refused:?}");
+    }
+}
+
+#[test]
+fn definition_is_checked_and_tried_before_it_is_armed() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    let mut pump = Pump::new("P-1", 3_000);
+    for value in [70.0, 95.0, 70.0, 96.0, 70.0] {
+        pump.post(&node, 100, value);
+    }
+    let definition = |channel: &str| {
+        json!({"id": "warm", "title": "Warm", "priority": "low", "on_delay_s": 10, "off_delay_s": 10,
+               "condition": {"kind": "high", "channel": channel, "limit": 90}})
+    };
+    let tried = node.send_json("POST", "/api/pumps/P-1/alarms/try", &json!({"alarm": definition(BEARING)}));
+    assert_eq!(tried.status, 200, "{tried:?}");
+    let trial = &tried.body["trial"];
+    assert_eq!((&trial["raised"], &trial["readings"]), (&json!(2), &json!(500)), "{trial}");
+    let refused = node.send_json("POST", "/api/pumps/P-1/alarms/try", &json!({"alarm": definition("Bearing")}));
+    assert_eq!((refused.status, &refused.body["value"]), (400, &json!("Bearing")), "{refused:?}");
+    assert!(refused.body["allowed"].as_str().is_some_and(|text| text.contains(BEARING)), "{refused:?}");
+    let refused = node.send_json("PUT", "/api/pumps/P-1/alarms", &json!({"alarms": [definition("Bearing")]}));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let metrics = node.get_ok("/api/alarm-metrics");
+    assert_eq!(metrics["metrics"]["announcements"], 0, "{metrics}");
+}
