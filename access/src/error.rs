@@ -14,6 +14,15 @@ pub enum AccessError {
     /// The user is disabled.
     #[error("the user {0} is disabled")]
     Disabled(Name),
+    /// The name of an account of the identity provider is that of another user.
+    #[error("there is a user {0} already, who is not this account of the identity provider")]
+    NameTaken(Name),
+    /// The user logs in at an identity provider.
+    #[error("the identity provider decides about the password, the second factor and the role of {0}")]
+    External(Name),
+    /// The user does not log in at an identity provider.
+    #[error("{0} logs in with a password; a reset enables such a user again")]
+    NotExternal(Name),
     /// There are too many users.
     #[error("there are {0} users already, and a node has no more")]
     TooManyUsers(usize),

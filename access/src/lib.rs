@@ -26,6 +26,7 @@
 //! lockout       failed logins by name and address
 //! directory     all users, sessions and tokens in memory: look-ups
 //! plan          changes: each is planned as records, stored by the caller, and then applied
+//! external      users who log in at an identity provider: the role by their groups, and their logins
 //! ```
 //!
 //! Does not store anything (the store does, see `volute-data`), knows nothing of HTTP (see `volute-web`), and reads no
@@ -34,6 +35,7 @@
 mod credential;
 mod directory;
 mod error;
+mod external;
 mod lockout;
 mod name;
 mod password;
@@ -46,11 +48,12 @@ mod second_factor;
 pub use credential::{Credential, CredentialHash, CredentialId, CredentialKind};
 pub use directory::{LookupError, UserDirectory};
 pub use error::AccessError;
+pub use external::{ExternalLogin, role_of_groups};
 pub use lockout::{LockedOut, Lockout};
 pub use name::{Name, NameError};
 pub use password::{PasswordError, PasswordHash, check_password, hash_password, verify_password};
 pub use permission::{Permission, Role};
 pub use plan::{Change, NewSession, NewToken, SessionLimits};
 pub use principal::{AnonymousIngest, LocalRights, Principal};
-pub use records::{PumpToken, Record, Session, SetupLink, User};
+pub use records::{ExternalIdentity, PumpToken, Record, Session, SetupLink, User};
 pub use second_factor::SecondFactor;

@@ -18,7 +18,7 @@ use crate::{
     second_factor::SecondFactor,
 };
 
-const MAX_USERS: usize = 1_000;
+pub(crate) const MAX_USERS: usize = 1_000;
 const MAX_TOKENS: usize = 10_000;
 /// The most pumps of one token: as many as one post has items.
 const MAX_PUMPS_PER_TOKEN: usize = 10_000;
@@ -115,6 +115,7 @@ impl UserDirectory {
             password: None,
             setup: Some(setup),
             second_factor: None,
+            external: None,
         };
         Ok((Change::grant(vec![Record::User(user)]), link))
     }
@@ -122,7 +123,7 @@ impl UserDirectory {
     /// Plans that a user's password and sessions end; the user sets a new password with the returned credential.
     /// Enables a user who is disabled.
     pub fn plan_reset_user(&self, name: &Name, now_ms: i64) -> Result<(Change, Credential), AccessError> {
-        let user = self.known(name)?.clone();
+        let user = self.local(name)?.clone();
         let (setup, link) = setup_link(now_ms)?;
         let user = User {
             changed_ms: now_ms,
@@ -141,9 +142,19 @@ impl UserDirectory {
         Ok(self.with_sessions_ended(user, now_ms))
     }
 
+    /// Plans that a disabled user of an identity provider may log in again. A local user needs a reset.
+    pub fn plan_enable_user(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
+        let user = self.known(name)?;
+        if user.external.is_none() {
+            return Err(AccessError::NotExternal(name.clone()));
+        }
+        let user = User { changed_ms: now_ms, disabled: false, ..user.clone() };
+        Ok(Change::grant(vec![Record::User(user)]))
+    }
+
     /// Plans another role for a user. The user's sessions continue with it.
     pub fn plan_set_role(&self, name: &Name, role: Role, now_ms: i64) -> Result<Change, AccessError> {
-        let user = User { changed_ms: now_ms, role, ..self.known(name)?.clone() };
+        let user = User { changed_ms: now_ms, role, ..self.local(name)?.clone() };
         Ok(Change::grant(vec![Record::User(user)]))
     }
 
@@ -168,17 +179,7 @@ impl UserDirectory {
         if user.disabled {
             return Err(AccessError::Disabled(user.name.clone()));
         }
-        let credential = Credential::random(CredentialKind::Session)?;
-        let session = Session {
-            id: credential.id().clone(),
-            hash: credential.hash(),
-            user: user.name.clone(),
-            address: login.address,
-            at_ms: now_ms,
-            seen_ms: now_ms,
-            expires_ms: now_ms.saturating_add(limits.absolute_ms),
-            ended_ms: None,
-        };
+        let (session, credential) = new_session(user.name.clone(), login.address, limits, now_ms)?;
         let mut change = match login.password {
             Some(password) => {
                 let user = User { changed_ms: now_ms, password: Some(password), setup: None, ..user.clone() };
@@ -196,7 +197,7 @@ impl UserDirectory {
 
     /// Plans a second factor, which the user has to confirm with a code.
     pub fn plan_second_factor(&self, name: &Name, now_ms: i64) -> Result<(Change, SecondFactor), AccessError> {
-        let user = self.known(name)?;
+        let user = self.local(name)?;
         if user.confirmed_factor().is_some() {
             return Err(AccessError::HasSecondFactor);
         }
@@ -259,6 +260,12 @@ impl UserDirectory {
         self.users.get(name).ok_or_else(|| AccessError::UnknownUser(name.clone()))
     }
 
+    /// Returns a user who logs in here, not at an identity provider.
+    fn local(&self, name: &Name) -> Result<&User, AccessError> {
+        let user = self.known(name)?;
+        if user.external.is_some() { Err(AccessError::External(name.clone())) } else { Ok(user) }
+    }
+
     /// Returns the change to this user, with all the user's sessions ended.
     fn with_sessions_ended(&self, user: User, now_ms: i64) -> Change {
         let own = self.sessions.values().filter(|session| session.record.user == user.name);
@@ -269,7 +276,7 @@ impl UserDirectory {
 
     /// Returns the ends of the sessions that a login ends: the client's previous one, whosever it was, and the user's
     /// oldest beyond the limit.
-    fn surplus_sessions(&self, user: &Name, previous: Option<&CredentialId>, now_ms: i64) -> Vec<Record> {
+    pub(crate) fn surplus_sessions(&self, user: &Name, previous: Option<&CredentialId>, now_ms: i64) -> Vec<Record> {
         let previous = previous.and_then(|id| self.sessions.get(id)).map(|session| &session.record);
         let is_previous = |session: &Session| previous.is_some_and(|previous| previous.id == session.id);
         let sessions = self.sessions.values().map(|session| &session.record);
@@ -279,6 +286,27 @@ impl UserDirectory {
         let surplus = (own.len() + 1).saturating_sub(MAX_SESSIONS_PER_USER);
         previous.into_iter().chain(own.into_iter().take(surplus)).map(|session| ended(session, now_ms)).collect()
     }
+}
+
+/// Returns a new session of a user, with its credential.
+pub(crate) fn new_session(
+    user: Name,
+    address: String,
+    limits: SessionLimits,
+    now_ms: i64,
+) -> Result<(Session, Credential), AccessError> {
+    let credential = Credential::random(CredentialKind::Session)?;
+    let session = Session {
+        id: credential.id().clone(),
+        hash: credential.hash(),
+        user,
+        address,
+        at_ms: now_ms,
+        seen_ms: now_ms,
+        expires_ms: now_ms.saturating_add(limits.absolute_ms),
+        ended_ms: None,
+    };
+    Ok((session, credential))
 }
 
 /// Returns the user after the code of a login was accepted; none if the user needs no code.

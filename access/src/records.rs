@@ -35,6 +35,9 @@ pub struct User {
     pub setup: Option<SetupLink>,
     /// The user's authenticator app, if there is one.
     pub second_factor: Option<SecondFactor>,
+    /// The account of the identity provider at which the user logs in; none for a user who logs in here.
+    #[serde(default)]
+    pub external: Option<ExternalIdentity>,
 }
 
 impl User {
@@ -42,6 +45,15 @@ impl User {
     pub fn confirmed_factor(&self) -> Option<&SecondFactor> {
         self.second_factor.as_ref().filter(|factor| factor.confirmed)
     }
+}
+
+/// An account of an identity provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalIdentity {
+    /// The provider.
+    pub issuer: String,
+    /// The account, as the provider calls it. It never changes, and is given to nobody else.
+    pub subject: String,
 }
 
 /// A link that sets a user's password once.

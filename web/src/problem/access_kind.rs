@@ -34,6 +34,9 @@ pub(super) fn of(error: &ChangeError) -> (StatusCode, &'static str, &'static str
         }
         ChangeError::Access(
             AccessError::UserExists(_)
+            | AccessError::NameTaken(_)
+            | AccessError::External(_)
+            | AccessError::NotExternal(_)
             | AccessError::Disabled(_)
             | AccessError::TooManyUsers(_)
             | AccessError::TooManyTokens(_)

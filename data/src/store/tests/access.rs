@@ -1,13 +1,17 @@
 //! Users, sessions and tokens: stored, read back from the journal, the database, and the copy.
 
-use volute_access::{Change, NewSession, NewToken, PasswordHash, Record, Role, SessionLimits, UserDirectory};
+use volute_access::{
+    Change, ExternalIdentity, ExternalLogin, NewSession, NewToken, PasswordHash, Record, Role, SessionLimits,
+    UserDirectory,
+};
 
 use super::*;
 use crate::export_documents;
 
 const LIMITS: SessionLimits = SessionLimits { idle_ms: 1_000, absolute_ms: 10_000 };
 
-/// Returns a user with a password and an ended session, a user with a set-up link, and a revoked token.
+/// Returns a user with a password and an ended session, a user with a set-up link, a user of an identity provider, and a
+/// revoked token.
 fn some_records() -> Vec<Record> {
     let (mut directory, now) = (UserDirectory::default(), at(0).millis());
     let (ada, eve) = ("ada".parse().expect("a name"), "eve".parse().expect("a name"));
@@ -22,6 +26,11 @@ fn some_records() -> Vec<Record> {
     directory.apply(change);
     let Change { records: ended, .. } = directory.plan_end_session(session.id(), now + 1);
     let (change, _) = directory.plan_second_factor(&ada, now).expect("begun");
+    directory.apply(change);
+    let identity = ExternalIdentity { issuer: "https://id.example".into(), subject: "7f3a".into() };
+    let (name, role) = ("bob".parse().expect("a name"), Role::Viewer);
+    let bob = ExternalLogin { identity, name, role, address: "::1".into(), previous: None };
+    let (change, _) = directory.plan_external_login(bob, LIMITS, now).expect("logged in");
     directory.apply(change);
     let token = NewToken {
         name: "gateway-1".parse().expect("a name"),
