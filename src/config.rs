@@ -10,6 +10,7 @@ mod layers;
 mod values;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
@@ -17,7 +18,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use volute_access::AnonymousIngest;
+use volute_access::{AnonymousIngest, Role};
 use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 use volute_web::TrustedProxies;
@@ -25,8 +26,8 @@ use volute_web::TrustedProxies;
 pub use diagnostics::{ConfigError, Mistake, Problem};
 pub use entry::{Origin, Setting};
 pub use layers::{Flag, Settings, load};
-pub use values::{AutoRegister, HostList, LogFilter, LogFormat, OptionalFile, TlsMode};
-use values::{count, days, hours, mebibytes, millis, pumps, seconds, text, whole};
+pub use values::{AutoRegister, HostList, IssuerUrl, LogFilter, LogFormat, OptionalFile, PublicUrl, Scopes, TlsMode};
+use values::{count, days, hours, mebibytes, millis, pumps, roles, seconds, text, whole};
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -91,6 +92,9 @@ pub struct Server {
     /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
     #[serde(deserialize_with = "text")]
     pub behind_proxy: TrustedProxies,
+    /// The address under which browsers reach the node, such as `https://volute.plant.example`.
+    #[serde(deserialize_with = "text")]
+    pub public_url: Option<PublicUrl>,
     /// The maximum number of connections; none for as many as the limit on file descriptors allows.
     #[serde(deserialize_with = "count::<1_000_000, _>")]
     pub max_connections: Option<NonZeroUsize>,
@@ -120,6 +124,38 @@ pub struct Server {
     pub shutdown_timeout: Duration,
 }
 
+/// Logins at an identity provider (OpenID Connect).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// The issuer; none: there are no such logins.
+    #[serde(deserialize_with = "text")]
+    pub issuer: Option<IssuerUrl>,
+    /// The node's id at the issuer.
+    pub client_id: String,
+    /// The file with the node's secret at the issuer.
+    #[serde(deserialize_with = "text")]
+    pub client_secret_file: OptionalFile,
+    /// The provider's name for people.
+    pub name: String,
+    /// What is asked for.
+    #[serde(deserialize_with = "text")]
+    pub scopes: Scopes,
+    /// The claim that has the user's name.
+    pub name_claim: String,
+    /// The claim that has the user's groups.
+    pub groups_claim: String,
+    /// The roles by group.
+    #[serde(deserialize_with = "roles")]
+    pub roles: BTreeMap<String, Role>,
+    /// The file with the certificates of the authorities that the issuer's certificate may be of; none for those of the
+    /// web.
+    #[serde(deserialize_with = "text")]
+    pub ca_file: OptionalFile,
+    /// Whether a logout ends the session at the issuer, too.
+    pub end_issuer_session: bool,
+}
+
 /// Who is let in.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +166,8 @@ pub struct Access {
     /// How long a session lasts in all.
     #[serde(rename = "session_hours", deserialize_with = "hours::<2_000, _>")]
     pub session: Duration,
+    /// `[access.oidc]`
+    pub oidc: Oidc,
 }
 
 /// Limits of ingestion.

@@ -13,7 +13,7 @@ const ORIGIN_COLUMN: usize = 40;
 pub(super) fn run(settings: &Settings, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut current = "";
     for Setting { key, value, origin } in &settings.values {
-        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         if section != current {
             let blank = if current.is_empty() { "" } else { "\n" };
             writeln!(out, "{blank}[{section}]")?;

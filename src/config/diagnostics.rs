@@ -106,7 +106,32 @@ pub(super) fn check(entry: &Entry, base: &Figment, defaults: &[Entry]) -> Option
         let error = base.clone().merge(entry).extract::<Config>().err()?;
         Problem::Value { allowed: allowed(error.kind) }
     };
-    Some(Mistake { setting: entry.setting(), problem })
+    let setting = entry.setting();
+    // Somebody may have put a secret into a key that does not exist.
+    let is_secret = matches!(problem, Problem::Unknown { .. }) && setting.key.contains("secret");
+    let setting = if is_secret { Setting { value: "(not shown)".into(), ..setting } } else { setting };
+    Some(Mistake { setting, problem })
+}
+
+/// Checks keys that depend on each other: logins at an identity provider need more than its address.
+pub(super) fn check_together(config: &Config, values: &[Setting]) -> Vec<Mistake> {
+    let Config { server, access, .. } = config;
+    if access.oidc.issuer.is_none() {
+        return Vec::new();
+    }
+    let missing = [
+        (
+            "server.public_url",
+            server.public_url.is_none(),
+            "the address to which the identity provider sends browsers back",
+        ),
+        ("access.oidc.client_id", access.oidc.client_id.is_empty(), "the node's id at the identity provider"),
+        ("access.oidc.roles", access.oidc.roles.is_empty(), "a role for at least one group"),
+    ];
+    let of = |key: &str| values.iter().find(|setting| setting.key == key).cloned();
+    let missing = missing.into_iter().filter(|(_, is_missing, _)| *is_missing);
+    let allowed = |what: &str| Problem::Value { allowed: format!("{what}, because access.oidc.issuer is set") };
+    missing.filter_map(|(key, _, what)| Some(Mistake { setting: of(key)?, problem: allowed(what) })).collect()
 }
 
 fn list(mistakes: &[Mistake]) -> String {
@@ -133,8 +158,10 @@ fn similar(key: &str, defaults: &[Entry]) -> Option<String> {
 
 /// Returns the keys of the section of `key`, or the sections if there is no such section.
 fn neighbours(key: &str, defaults: &[Entry]) -> String {
-    let section = key.split('.').next().unwrap_or(key);
-    let pairs = || defaults.iter().filter_map(|default| default.key.split_once('.'));
+    let pairs = || defaults.iter().map(Entry::section_and_name);
+    let known = |section: &str| pairs().any(|(other, _)| other == section);
+    // A key that is a section, such as `server`, or the section of the key.
+    let section = if known(key) { key } else { key.rsplit_once('.').map_or(key, |(section, _)| section) };
     let keys: Vec<&str> = pairs().filter(|(other, _)| *other == section).map(|(_, key)| key).collect();
     if !keys.is_empty() {
         return format!("in [{section}] {}", keys.join(", "));

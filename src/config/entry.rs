@@ -56,6 +56,11 @@ impl Entry {
         self.key == other.key
     }
 
+    /// Returns the section and the name: those of `access.oidc.issuer` are `access.oidc` and `issuer`.
+    pub(super) fn section_and_name(&self) -> (&str, &str) {
+        self.key.rsplit_once('.').unwrap_or(("", &self.key))
+    }
+
     pub(super) fn setting(&self) -> Setting {
         Setting { key: self.key.clone(), value: to_toml(&self.value), origin: self.origin.clone() }
     }

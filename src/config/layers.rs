@@ -16,7 +16,7 @@ use figment::{
 
 use super::{
     Config,
-    diagnostics::{ConfigError, Mistake, Problem, check},
+    diagnostics::{ConfigError, Mistake, Problem, check, check_together},
     entry::{Entry, Origin, Setting},
 };
 
@@ -50,9 +50,9 @@ pub fn load(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     flags: &[Flag],
 ) -> Result<Settings, ConfigError> {
-    let defaults = from_toml(DEFAULTS, &Origin::Default)?;
+    let defaults = defaults()?;
     let mut entries = match file {
-        Some(path) => from_file(path)?,
+        Some(path) => from_file(path, &defaults)?,
         None => Vec::new(),
     };
     let mut mistakes = Vec::new();
@@ -67,31 +67,45 @@ pub fn load(
     if !mistakes.is_empty() {
         return Err(ConfigError::Mistakes(mistakes));
     }
-    let config = entries.iter().fold(base, Figment::merge).extract().map_err(Box::new)?;
     let winner = |default| entries.iter().rev().find(|entry| entry.has_same_key(default)).unwrap_or(default);
-    let values = defaults.iter().map(|default| winner(default).setting()).collect();
-    Ok(Settings { config, values })
+    // Of each key the last value alone: tables of several layers are not mixed.
+    let config: Config =
+        defaults.iter().map(winner).fold(Figment::new(), Figment::merge).extract().map_err(Box::new)?;
+    let values: Vec<Setting> = defaults.iter().map(|default| winner(default).setting()).collect();
+    let mistakes = check_together(&config, &values);
+    if mistakes.is_empty() { Ok(Settings { config, values }) } else { Err(ConfigError::Mistakes(mistakes)) }
 }
 
-fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+/// Returns all keys with their defaults, ordered by section and name.
+fn defaults() -> Result<Vec<Entry>, ConfigError> {
+    // A table that is empty is a value; others are sections.
+    let mut defaults = from_toml(DEFAULTS, &Origin::Default, &|_, table| table.is_empty())?;
+    defaults.sort_by(|a, b| a.section_and_name().cmp(&b.section_and_name()));
+    Ok(defaults)
+}
+
+fn from_file(path: &Path, defaults: &[Entry]) -> Result<Vec<Entry>, ConfigError> {
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
-    from_toml(&text, &Origin::File(path.into()))
+    from_toml(&text, &Origin::File(path.into()), &|key, _| defaults.iter().any(|default| default.key == key))
 }
 
-fn from_toml(text: &str, origin: &Origin) -> Result<Vec<Entry>, ConfigError> {
+/// Returns the entries of a TOML text. `is_value` says of which keys a table is the value; other tables are sections.
+fn from_toml(text: &str, origin: &Origin, is_value: &dyn Fn(&str, &Dict) -> bool) -> Result<Vec<Entry>, ConfigError> {
     let sections: Dict = toml::from_str(text)
         .map_err(|source| ConfigError::NotToml { origin: origin.clone(), source: Box::new(source) })?;
     let mut entries = Vec::new();
-    for (section, value) in sections {
-        match value {
-            Value::Dict(_, keys) => entries.extend(keys.into_iter().map(|(key, value)| Entry {
-                key: format!("{section}.{key}"),
-                value,
-                origin: origin.clone(),
-            })),
-            value => entries.push(Entry { key: section, value, origin: origin.clone() }),
+    // Each with the key that leads to it.
+    let mut tables = vec![(String::new(), sections)];
+    while let Some((section, table)) = tables.pop() {
+        for (name, value) in table {
+            let key = if section.is_empty() { name } else { format!("{section}.{name}") };
+            match value {
+                Value::Dict(_, table) if !is_value(&key, &table) => tables.push((key, table)),
+                value => entries.push(Entry { key, value, origin: origin.clone() }),
+            }
         }
     }
+    entries.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(entries)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! If a value is rejected, the error's `expected` says what is allowed, and [`super::diagnostics`] shows it.
 
+mod oidc;
+
 use std::{
     fmt,
     marker::PhantomData,
@@ -21,6 +23,8 @@ use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 use volute_web::TrustedProxies;
 
+pub(super) use self::oidc::roles;
+pub use self::oidc::{IssuerUrl, PublicUrl, Scopes};
 use crate::profiles::{self, LoadProfileError};
 
 /// Whether the first reading of an unknown pump registers it.

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
+use volute_access::Role;
 
 use super::super::AutoRegister;
 use super::*;
@@ -115,6 +116,15 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[server]\nallowed_hosts = \"http://volute.example\"", "host names separated by commas"),
         ("[server]\nallowed_hosts = \"a,,b\"", "host names separated by commas"),
         ("[server]\nallowed_hosts = \"gate:port\"", "host names separated by commas"),
+        ("[server]\npublic_url = \"volute.example\"", "an address without a path"),
+        ("[server]\npublic_url = \"https://volute.example/\"", "an address without a path"),
+        ("[server]\npublic_url = \"ftp://volute.example\"", "an address without a path"),
+        ("[access.oidc]\nissuer = \"http://id.example\"", "an https address"),
+        ("[access.oidc]\nissuer = \"https://id.example?x=1\"", "an https address"),
+        ("[access.oidc]\nroles = { staff = \"boss\" }", "viewer, engineer, plant-head, manager, admin"),
+        ("[access.oidc]\nroles = [\"staff\"]", "a role for each group"),
+        ("[access.oidc]\nscopes = \"profile groups\"", "with openid among them"),
+        ("[access.oidc]\nclient_secret_file = 3", "a file, or \"\" for none"),
         ("[server]\nkeep_alive_s = 0", "a whole number from 1 to 86400 (seconds)"),
         ("[ingest]\ndefault_pump = \"..\"", "1 to 64 characters"),
         ("[ingest]\nauto_register = true", "\"auto\", \"on\" or \"off\""),
@@ -150,10 +160,11 @@ fn an_unknown_key_shows_the_keys_of_its_section_and_the_one_that_was_meant() {
             Some("server.listen"),
             "in [server] allowed_hosts, behind_proxy, keep_alive_s, listen, max_body_bytes",
         ),
-        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [access], [commissioning]"),
+        ("[serve]\nlisten = 1", Some("server.listen"), "the sections [access], [access.oidc], [commissioning]"),
         ("[store]\nbatch = 1", None, "in [store] backlog_mib, block_cache_mib, dir"),
         ("server = 5", None, "in [server] allowed_hosts"),
-        ("zebra = 5", None, "the sections [access], [commissioning]"),
+        ("[access.oidc]\nisuer = \"\"", Some("access.oidc.issuer"), "in [access.oidc] ca_file, client_id"),
+        ("zebra = 5", None, "the sections [access], [access.oidc], [commissioning]"),
     ] {
         let (_folder, path) = file(text);
         let found = mistakes(Some(&path), &[], &[]);
@@ -215,6 +226,46 @@ fn a_variable_with_other_underscores_is_reported_with_its_right_name() {
         ]
     );
     assert!(load(None, env(&variables[3..]), &[]).is_ok());
+}
+
+#[test]
+fn a_table_is_the_value_of_a_key_and_a_later_layer_replaces_it() {
+    let (_folder, path) = file(
+        "[access.oidc]\nname = \"Plant\"\n[access.oidc.roles]\n\"plant engineers\" = \"engineer\"\nit = \"admin\"",
+    );
+    let settings = load(Some(&path), [], &[]).expect("valid");
+    let roles = &settings.config.access.oidc.roles;
+    assert_eq!((roles.len(), roles.get("plant engineers").copied()), (2, Some(Role::Engineer)));
+    let settings = load(Some(&path), env(&[("VOLUTE__ACCESS__OIDC__ROLES", "{staff=viewer}")]), &[]).expect("valid");
+    assert_eq!(settings.config.access.oidc.roles, [("staff".to_owned(), Role::Viewer)].into());
+    assert_eq!(settings.config.access.oidc.name, "Plant");
+    let setting = settings.values.iter().find(|setting| setting.key == "access.oidc.roles").expect("the key");
+    assert_eq!(
+        (setting.value.as_str(), &setting.origin),
+        (r#"{ staff = "viewer" }"#, &Origin::Env("VOLUTE__ACCESS__OIDC__ROLES".into()))
+    );
+}
+
+#[test]
+fn an_issuer_needs_the_rest() {
+    let found = mistakes(None, &[("VOLUTE__ACCESS__OIDC__ISSUER", "https://id.example")], &[]);
+    let keys: Vec<&str> = found.iter().map(|mistake| mistake.setting.key.as_str()).collect();
+    assert_eq!(keys, ["server.public_url", "access.oidc.client_id", "access.oidc.roles"]);
+    let variables = [
+        ("VOLUTE__ACCESS__OIDC__ISSUER", "https://id.example"),
+        ("VOLUTE__SERVER__PUBLIC_URL", "https://volute.example:8443"),
+        ("VOLUTE__ACCESS__OIDC__CLIENT_ID", "7"),
+        ("VOLUTE__ACCESS__OIDC__ROLES", r#"{"it operations"="admin"}"#),
+    ];
+    let config = load(None, env(&variables), &[]).expect("complete").config;
+    assert_eq!((config.access.oidc.client_id.as_str(), config.access.oidc.roles.len()), ("7", 1));
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    let found = mistakes(None, &[("VOLUTE__ACCESS__OIDC__CLIENT_SECRET", "swordfish")], &[]);
+    let text = ConfigError::Mistakes(found).to_string();
+    assert!(!text.contains("swordfish") && text.contains("access.oidc.client_secret_file"), "{text}");
 }
 
 #[test]
