@@ -41,6 +41,11 @@ pub enum AccessCommand {
         /// The user.
         name: Name,
     },
+    /// Let a disabled user of the identity provider log in again.
+    EnableUser {
+        /// The user.
+        name: Name,
+    },
     /// List the tokens.
     Tokens,
     /// Add a pump token.
@@ -88,6 +93,8 @@ pub struct UserSummary {
     pub disabled: bool,
     /// Whether the user has set a password.
     pub has_password: bool,
+    /// The identity provider at which the user logs in, if the user does.
+    pub issuer: Option<String>,
 }
 
 /// A token in a list.
@@ -129,6 +136,10 @@ impl AccessCommand {
                 access.disable_user(&name, now_ms).await?;
                 AccessReport::Done
             }
+            Self::EnableUser { name } => {
+                access.enable_user(&name, now_ms).await?;
+                AccessReport::Done
+            }
             Self::Tokens => {
                 let directory = access.directory()?;
                 let summary = |(token, used_ms)| TokenSummary::new(token, used_ms, now_ms);
@@ -157,6 +168,7 @@ impl AccessCommand {
             Self::ResetUser { name } => done(AuditAction::ResetUser, name.as_str()),
             Self::SetRole { name, role } => done(AuditAction::SetRole, name.as_str()).detail(role.as_str()),
             Self::DisableUser { name } => done(AuditAction::DisableUser, name.as_str()),
+            Self::EnableUser { name } => done(AuditAction::ResetUser, name.as_str()).detail("enabled"),
             Self::AddToken { name, pumps, register, .. } => {
                 let register = if *register { ", may register them" } else { "" };
                 done(AuditAction::AddToken, name.as_str()).detail(&format!("{} pumps{register}", pumps.len()))
@@ -168,8 +180,9 @@ impl AccessCommand {
 
 impl From<&User> for UserSummary {
     fn from(user: &User) -> Self {
-        let User { name, role, disabled, password, .. } = user;
-        Self { name: name.clone(), role: *role, disabled: *disabled, has_password: password.is_some() }
+        let User { name, role, disabled, password, external, .. } = user;
+        let issuer = external.as_ref().map(|account| account.issuer.clone());
+        Self { name: name.clone(), role: *role, disabled: *disabled, has_password: password.is_some(), issuer }
     }
 }
 

@@ -77,6 +77,15 @@ pub enum UserCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Let a disabled user of the identity provider log in again; a user with a password needs a reset.
+    Enable {
+        /// The user's name.
+        #[arg(value_name = "NAME")]
+        name: Name,
+        /// The node's data directory.
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Disable a user, and end the user's sessions.
     Disable {
         /// The user's name.
@@ -95,6 +104,7 @@ impl UserArgs {
             | UserCommand::Add { store, .. }
             | UserCommand::Reset { store, .. }
             | UserCommand::SetRole { store, .. }
+            | UserCommand::Enable { store, .. }
             | UserCommand::Disable { store, .. } => store,
         }
     }

@@ -32,6 +32,7 @@ pub fn run_user(args: UserArgs, config: &Config, output: &mut dyn Write) -> Resu
         UserCommand::Reset { name, .. } => AccessCommand::ResetUser { name },
         UserCommand::SetRole { name, role, .. } => AccessCommand::SetRole { name, role },
         UserCommand::Disable { name, .. } => AccessCommand::DisableUser { name },
+        UserCommand::Enable { name, .. } => AccessCommand::EnableUser { name },
     };
     runtime()?.block_on(execute(command, config)).and_then(|report| print(report, output))
 }
@@ -89,13 +90,14 @@ fn print(report: AccessReport, output: &mut dyn Write) -> Result<()> {
             writeln!(output, "{token}")?;
         }
         AccessReport::Users(users) => {
-            for UserSummary { name, role, disabled, has_password } in users {
-                let state = match (disabled, has_password) {
+            for UserSummary { name, role, disabled, has_password, issuer } in users {
+                let state = match (disabled, has_password || issuer.is_some()) {
                     (true, _) => "disabled",
                     (false, true) => "active",
                     (false, false) => "no password yet",
                 };
-                writeln!(output, "{name}  {}  {state}", role.as_str())?;
+                let issuer = issuer.map(|issuer| format!("  logs in at {issuer}")).unwrap_or_default();
+                writeln!(output, "{name}  {}  {state}{issuer}", role.as_str())?;
             }
         }
         AccessReport::Tokens(tokens) => {

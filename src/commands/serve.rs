@@ -7,6 +7,7 @@
 
 mod access;
 mod control_server;
+mod single_sign_on;
 mod tls;
 
 use std::{
@@ -35,6 +36,7 @@ use volute_web::{Access, Fingerprint, WebHandle, WebSettings};
 use self::{
     access::{check_exposure, refresh_access},
     control_server::ControlServer,
+    single_sign_on::single_sign_on,
     tls::NodeTls,
 };
 use super::{
@@ -137,7 +139,7 @@ impl RunningNode {
         }
         let kinds = NodeKinds::new(engine.handle(), dir);
         let manage_kinds = Arc::new(kinds.clone());
-        let settings = WebSettings { tls: tls.as_ref().map(NodeTls::settings), ..web_settings(config, limits) };
+        let settings = WebSettings { tls: tls.as_ref().map(NodeTls::settings), ..web_settings(config, limits)? };
         let url = machine::node_url(&config.server, listener.local_addr()?);
         let server =
             volute_web::serve(listener, engine.handle(), simulation.clone(), manage_kinds, access.clone(), settings)?;
@@ -349,8 +351,8 @@ fn engine_parts(
     Ok(EngineParts { default_kind, other_kinds, store, clock, ingest, engine, commissioning, live, retention })
 }
 
-fn web_settings(config: &Config, limits: ClientLimits) -> WebSettings {
-    WebSettings {
+fn web_settings(config: &Config, limits: ClientLimits) -> Result<WebSettings> {
+    Ok(WebSettings {
         max_connections: limits.connections,
         keep_alive: config.server.keep_alive,
         request_timeout: config.server.request_timeout,
@@ -367,7 +369,8 @@ fn web_settings(config: &Config, limits: ClientLimits) -> WebSettings {
         registers_pumps: config.registers_unknown_pumps(),
         tls: None,
         proxies: config.server.behind_proxy.clone(),
-    }
+        single_sign_on: single_sign_on(config)?,
+    })
 }
 
 fn cores() -> usize {

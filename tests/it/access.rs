@@ -3,6 +3,7 @@
 
 mod edges;
 mod kills;
+mod single_sign_on;
 
 use std::{path::PathBuf, time::Duration};
 

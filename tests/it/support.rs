@@ -18,6 +18,7 @@ use tempfile::TempDir;
 #[cfg(feature = "failpoints")]
 use volute::control::{self, Request};
 
+pub mod issuer;
 mod simulated_pump;
 mod socket;
 

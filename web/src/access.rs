@@ -22,7 +22,7 @@ mod service;
 mod store;
 
 pub(crate) use authenticate::{session_credential, who};
-pub(crate) use cookie::{NAME as SESSION_COOKIE, SessionCookie};
+pub(crate) use cookie::{LoginCookie, NAME as SESSION_COOKIE, SessionCookie};
 pub(crate) use gate::authorize;
 pub use service::{Access, AccessSettings, ChangeError, Login, StillAllowed};
 pub use store::AccessStore;

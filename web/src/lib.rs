@@ -18,6 +18,7 @@
 //! framing, connection, origin       limits and checks on connections
 //! forwarded                         who sends a request that came through a proxy
 //! route_access, access              who sends a request, and whether the route is open to it
+//! oidc                              logins at an identity provider (OpenID Connect)
 //! body_budget, response_budget      memory limits of bodies and responses
 //! in_flight                         counts requests in flight, for a graceful stop
 //! server                            the routes on a socket, with these limits
@@ -52,6 +53,7 @@ mod list;
 mod new_kinds;
 mod node;
 mod non_finite;
+mod oidc;
 mod openapi;
 mod origin;
 mod problem;
@@ -74,6 +76,7 @@ mod wire;
 pub use access::{Access, AccessSettings, AccessStore, ChangeError};
 pub use forwarded::{ProxyError, TrustedProxies};
 pub use new_kinds::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
+pub use oidc::{ClientSecret, OidcSettings, SingleSignOn};
 pub use openapi::openapi;
 pub use route_access::RouteAccess;
 pub use routes::{RouteRow, route_table};

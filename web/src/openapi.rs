@@ -15,7 +15,7 @@ use crate::{
     route_access::{self, RouteAccess},
     routes::{
         API, actors, alarm_history, alarm_rules, alarms, anomaly_history, audit, baselines, description, health,
-        ingest, live, maintenance, naming, node, profiles, pumps, roles, second_factor, sensor_history, session,
+        ingest, live, maintenance, naming, node, oidc, profiles, pumps, roles, second_factor, sensor_history, session,
         settings, simulation, store, stream, tokens, users,
     },
     stream_events::{AlarmsEvent, DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
@@ -128,6 +128,8 @@ fn problem_response(description: &str) -> RefOr<Response> {
         session::session,
         session::login,
         session::set_up,
+        oidc::login,
+        oidc::callback,
         session::logout,
         session::password,
         second_factor::begin,
@@ -266,8 +268,8 @@ mod tests {
                 assert!(ids.insert(text("operationId")), "{path}: operation ids are unique");
                 assert!(!text("summary").is_empty(), "{path}");
                 let responses = operation["responses"].as_object().expect("responses");
-                assert!(responses.contains_key("200"), "{path}");
-                for (status, response) in responses {
+                assert!(["200", "303"].iter().any(|status| responses.contains_key(*status)), "{path}");
+                for (status, response) in responses.iter().filter(|(status, _)| *status != "303") {
                     let content = response["content"].as_object().expect("a body");
                     let problem = content.contains_key("application/problem+json");
                     assert_eq!(problem, status.starts_with(['4', '5']), "{path} {status}");

@@ -28,8 +28,9 @@ use actix_web::{
 use crate::problem::ApiError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// A path that is checked although it changes nothing: the number of live streams is limited.
-const STREAM_PATH: &str = "/api/stream";
+/// Paths that are checked although they change nothing: the numbers of live streams, and of logins that have begun, are
+/// limited.
+const LIMITED_PATHS: [&str; 2] = ["/api/stream", "/api/oidc/login"];
 
 /// The host names of a node, in lower case, each with or without a port.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +65,7 @@ impl Hosts {
             return Err(ApiError::UnknownHost { host: host.clone() });
         }
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if is_read && request.path() != STREAM_PATH {
+        if is_read && !LIMITED_PATHS.contains(&request.path()) {
             return Ok(());
         }
         self.check_page(headers, &hosts, https)

@@ -87,6 +87,8 @@ pub(crate) enum ApiError {
     NotAllowed { who: String, permission: Option<Permission> },
     #[error("{who} may post readings of none of these pumps")]
     ForeignPumps { who: String },
+    #[error("no identity provider is configured (access.oidc.issuer)")]
+    NoSingleSignOn,
     #[error(transparent)]
     Access(ChangeError),
     #[error("too many responses wait to be read by their clients (server.max_in_flight_response_bytes)")]
@@ -192,6 +194,9 @@ impl ApiError {
             Self::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "not-logged-in", "Credentials are needed"),
             Self::NotAllowed { .. } => (StatusCode::FORBIDDEN, "not-allowed", "This is not allowed"),
             Self::ForeignPumps { .. } => (StatusCode::FORBIDDEN, "foreign-pumps", "The token is for other pumps"),
+            Self::NoSingleSignOn => {
+                (StatusCode::NOT_FOUND, "no-single-sign-on", "There is no login at an identity provider")
+            }
             Self::Access(error) => access_kind::of(error),
             Self::TooManyResponses | Self::TooManyReaders => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node is overloaded with queries")

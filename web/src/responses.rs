@@ -19,6 +19,8 @@ problems! {
     NotFound = 404, "The pump or the version is unknown";
     NoSuchUser = 404, "The user is unknown";
     NoSuchToken = 404, "The token is unknown";
+    NoSingleSignOn = 404, "No identity provider is configured";
+    OtherKindOfUser = 409, "The user logs in with a password, or at the identity provider, and this is for the other kind";
     UserExists = 409, "There is such a user already, or there are 1000 users";
     TooManyTokens = 409, "Two valid tokens have this name, or there are 10,000 valid tokens";
     WrongLogin = 401, "The name, the password, the code or the set-up link is not valid, or a code is needed (`code-needed`)";
@@ -36,6 +38,7 @@ problems! {
     Insufficient = 422, "There are not enough readings to learn a baseline from";
     TooLarge = 413, "The body or the number of items is too large";
     Slow = 408, "The body did not arrive in time";
+    ForeignPage = 403, "The request comes from a page of another site";
     Forbidden = 403, "This node is not a demo";
     UnsupportedSimulation = 415, "The body is neither JSON nor CSV";
     Unsupported = 415, "The body is neither JSON nor NDJSON, or it is compressed with something other than gzip";

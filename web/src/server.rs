@@ -37,6 +37,7 @@ use crate::{
     in_flight::InFlightRequests,
     new_kinds::ManageKinds,
     node::Node,
+    oidc::SingleSignOn,
     openapi::openapi,
     origin::Hosts,
     response_budget::{self, ReadLimit, ResponseBudget},
@@ -88,6 +89,8 @@ pub struct WebSettings {
     pub tls: Option<TlsSettings>,
     /// The proxies whose headers are believed.
     pub proxies: TrustedProxies,
+    /// Logins at an identity provider, if one is configured.
+    pub single_sign_on: Option<SingleSignOn>,
 }
 
 /// A running server. It serves while it is polled, and resolves when it has stopped.
@@ -112,6 +115,7 @@ struct SharedState {
     store: web::Data<StoreContext>,
     responses: web::Data<ResponseBudget>,
     access: web::Data<Access>,
+    single_sign_on: web::Data<Option<SingleSignOn>>,
     description: web::Data<ApiDescription>,
 }
 
@@ -131,6 +135,7 @@ pub fn serve(
         node: web::Data::new(node(engine, simulation, kinds, &settings, &stopping)),
         responses: web::Data::new(ResponseBudget::new(settings.max_in_flight_response_bytes)),
         access: web::Data::new(access),
+        single_sign_on: web::Data::new(settings.single_sign_on.clone()),
         description: web::Data::new(ApiDescription(openapi().to_json().map_err(io::Error::other)?)),
     };
     let requests = shared.node.requests.clone();
@@ -204,6 +209,7 @@ fn listen(
             .app_data(shared.store.clone())
             .app_data(shared.responses.clone())
             .app_data(shared.access.clone())
+            .app_data(shared.single_sign_on.clone())
             .app_data(shared.description.clone())
             .configure(routes::configure)
             .wrap(from_fn(response_budget::limit))

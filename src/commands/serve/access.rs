@@ -43,6 +43,7 @@ pub(crate) fn access_settings(config: &Config) -> AccessSettings {
             absolute_ms: millis(config.access.session),
         },
         anonymous_ingest: config.ingest.anonymous,
+        single_sign_on: config.access.oidc.issuer.is_some(),
     }
 }
 

@@ -24,12 +24,13 @@ function binary() {
 
 /** A running node with its own data folder. */
 export class Node {
-  /** Starts a node on a free port. `flags` are added to `volute serve`. */
-  static async start(flags = []) {
+  /** Starts a node, on a free port unless `listen` names one. `flags` are added to `volute serve`, `env` to its environment. */
+  static async start(flags = [], { listen = '127.0.0.1:0', env = {} } = {}) {
     const node = new Node();
+    node.env = env;
     node.dir = mkdtempSync(join(tmpdir(), 'volute-e2e-'));
     node.flags = flags;
-    await node.#launch('127.0.0.1:0');
+    await node.#launch(listen);
     return node;
   }
 
@@ -75,7 +76,7 @@ export class Node {
 
   #launch(listen) {
     const flags = ['serve', '--data-dir', this.dir, '--listen', listen, ...this.flags];
-    this.process = spawn(binary(), flags, { env: { ...process.env, VOLUTE__STORE__WARN_FREE_PERCENT: '0' }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(binary(), flags, { env: { ...process.env, VOLUTE__STORE__WARN_FREE_PERCENT: '0', ...this.env }, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     return new Promise((resolve, reject) => {
       const fail = (why) => reject(new Error(`the node ${why}; its output:\n${output.slice(-3000)}`));

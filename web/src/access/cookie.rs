@@ -4,6 +4,9 @@
 //! domain, so no other host can set it. Without HTTPS browsers refuse such a cookie, so its name has no prefix there.
 //! Whether the browser uses HTTPS is known for each request (`forwarded.rs`): a node behind a proxy may have both.
 //! Scripts cannot read it (`HttpOnly`), and pages of other sites do not send it (`SameSite=Strict`).
+//!
+//! The login cookie binds a login at an identity provider to the browser that began it (see `oidc.rs`). It lives for ten
+//! minutes, opens nothing, and is `SameSite=Lax`, because the provider's redirect has to bring it back.
 
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ pub(crate) struct SessionCookie {
 impl SessionCookie {
     /// Returns the cookie for the browser that sends a request.
     pub(crate) fn for_request(request: &HttpRequest) -> Self {
-        Self { secure: request.extensions().get::<Client>().is_some_and(|client| client.https) }
+        Self { secure: uses_https(request) }
     }
 
     /// Returns its name.
@@ -59,6 +62,49 @@ impl SessionCookie {
     }
 }
 
+const LOGIN_NAME: &str = "volute-oidc";
+const SECURE_LOGIN_NAME: &str = "__Host-volute-oidc";
+
+/// Makes the cookie of a login that has begun at an identity provider.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoginCookie {
+    /// Whether the browser uses HTTPS.
+    secure: bool,
+}
+
+impl LoginCookie {
+    /// Returns the cookie for the browser that sends a request.
+    pub(crate) fn for_request(request: &HttpRequest) -> Self {
+        Self { secure: uses_https(request) }
+    }
+
+    /// Returns its name.
+    pub(crate) fn name(self) -> &'static str {
+        if self.secure { SECURE_LOGIN_NAME } else { LOGIN_NAME }
+    }
+
+    /// Returns the cookie with this value.
+    pub(crate) fn of(self, value: String, lasts: Duration) -> Cookie<'static> {
+        let lasts = time::Duration::try_from(lasts).unwrap_or(time::Duration::ZERO);
+        Cookie::build(self.name(), value)
+            .path("/")
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(SameSite::Lax)
+            .max_age(lasts)
+            .finish()
+    }
+
+    /// Returns a cookie that makes the browser delete the cookie.
+    pub(crate) fn removal(self) -> Cookie<'static> {
+        self.of(String::new(), Duration::ZERO)
+    }
+}
+
+fn uses_https(request: &HttpRequest) -> bool {
+    request.extensions().get::<Client>().is_some_and(|client| client.https)
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
@@ -86,5 +132,8 @@ mod tests {
         assert_eq!(text(false), format!("volute-session={value}; {rest}Path=/; Max-Age=60"));
         let removal = SessionCookie { secure: false }.removal().to_string();
         assert!(removal.starts_with("volute-session=;") && removal.contains("Max-Age=0"), "{removal}");
+        let login = |secure| LoginCookie { secure }.of("x".into(), Duration::from_secs(600)).to_string();
+        assert_eq!(login(true), "__Host-volute-oidc=x; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600");
+        assert_eq!(login(false), "volute-oidc=x; HttpOnly; SameSite=Lax; Path=/; Max-Age=600");
     }
 }

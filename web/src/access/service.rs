@@ -19,9 +19,9 @@ use std::{
 
 use tokio::task::spawn_blocking;
 use volute_access::{
-    AccessError, AnonymousIngest, Change, Credential, CredentialId, LocalRights, LockedOut, Lockout, LookupError, Name,
-    NewSession, NewToken, PasswordError, Permission, Principal, Role, SecondFactor, SessionLimits, UserDirectory,
-    check_password, hash_password, verify_password,
+    AccessError, AnonymousIngest, Change, Credential, CredentialId, ExternalLogin, LocalRights, LockedOut, Lockout,
+    LookupError, Name, NewSession, NewToken, PasswordError, Permission, Principal, Role, SecondFactor, SessionLimits,
+    UserDirectory, check_password, hash_password, verify_password,
 };
 use volute_data::StoreError;
 
@@ -34,6 +34,8 @@ pub struct AccessSettings {
     pub sessions: SessionLimits,
     /// Whether clients on the node's machine may post readings without a token.
     pub anonymous_ingest: AnonymousIngest,
+    /// Whether users can log in at an identity provider. The node then asks for logins also before it has users.
+    pub single_sign_on: bool,
 }
 
 /// The users, sessions and tokens of a node. Cheap to clone.
@@ -115,9 +117,10 @@ impl Access {
         &self.0.settings
     }
 
-    /// Returns whether the node has users, so that requests need credentials. Also while the records could not be read.
+    /// Returns whether requests need credentials: the node has users, or an identity provider has them. Also while the
+    /// records could not be read.
     pub fn is_secured(&self) -> bool {
-        self.0.directory().is_none_or(|directory| directory.is_secured())
+        self.0.settings.single_sign_on || self.0.directory().is_none_or(|directory| directory.is_secured())
     }
 
     /// Returns the current users, sessions and tokens.
@@ -149,7 +152,7 @@ impl Access {
                 directory.is_session_valid(session, self.0.settings.sessions.idle_ms, now_ms)
                     && directory.user(name).is_some_and(|user| user.role.may(Permission::View))
             }
-            Principal::Anonymous { .. } => principal.may(Permission::View) && !directory.is_secured(),
+            Principal::Anonymous { .. } => principal.may(Permission::View) && !self.is_secured(),
             Principal::PumpToken { .. } | Principal::LocalOperator { .. } => principal.may(Permission::View),
         }
     }
@@ -169,6 +172,17 @@ impl Access {
             .await?;
         self.0.lockout().succeeded(name, from);
         Ok(session)
+    }
+
+    /// Logs in a user whom the identity provider has authenticated. Returns the user's name here and the credential of
+    /// the new session.
+    pub async fn external_login(
+        &self,
+        login: ExternalLogin<'_>,
+        now_ms: i64,
+    ) -> Result<(Name, Credential), ChangeError> {
+        let limits = self.0.settings.sessions;
+        self.change(|directory| directory.plan_external_login(login, limits, now_ms)).await
     }
 
     /// Changes a user's password. Ends all sessions of the user, and returns the credential of a new one.
@@ -248,6 +262,11 @@ impl Access {
     /// Disables a user, and ends the user's sessions.
     pub async fn disable_user(&self, name: &Name, now_ms: i64) -> Result<(), ChangeError> {
         self.change(|directory| Ok((directory.plan_disable_user(name, now_ms)?, ()))).await
+    }
+
+    /// Lets a disabled user of the identity provider log in again.
+    pub async fn enable_user(&self, name: &Name, now_ms: i64) -> Result<(), ChangeError> {
+        self.change(|directory| Ok((directory.plan_enable_user(name, now_ms)?, ()))).await
     }
 
     /// Gives a user another role.

@@ -39,6 +39,7 @@ pub(crate) fn settings() -> AccessSettings {
     AccessSettings {
         sessions: SessionLimits { idle_ms: 3_600_000, absolute_ms: 36_000_000 },
         anonymous_ingest: AnonymousIngest::Loopback,
+        single_sign_on: false,
     }
 }
 

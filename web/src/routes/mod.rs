@@ -17,6 +17,7 @@ pub(crate) mod live;
 pub(crate) mod maintenance;
 pub(crate) mod naming;
 pub(crate) mod node;
+pub(crate) mod oidc;
 pub(crate) mod profiles;
 pub(crate) mod pumps;
 pub(crate) mod roles;
@@ -51,7 +52,7 @@ use crate::{
 /// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
 /// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
 #[rustfmt::skip]
-pub(crate) static API: [Operation; 60] = [
+pub(crate) static API: [Operation; 62] = [
     order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
     read("/api/live-data", Needs(View), || get(live::live_data)),
     read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
@@ -95,6 +96,9 @@ pub(crate) static API: [Operation; 60] = [
     read("/api/session", Public, || get(session::session)),
     order("POST", "/api/login", Public, Json, || web::post().to(session::login)),
     order("POST", "/api/setup", Public, Json, || web::post().to(session::set_up)),
+    // No HEAD: the first begins a login, and the second ends it.
+    order("GET", "/api/oidc/login", Public, ByHandler, || web::get().to(oidc::login)),
+    order("GET", "/api/oidc/callback", Public, ByHandler, || web::get().to(oidc::callback)),
     order("POST", "/api/logout", User, Json, || web::post().to(session::logout)),
     order("POST", "/api/password", User, Json, || web::post().to(session::password)),
     order("POST", "/api/second-factor", User, Json, || web::post().to(second_factor::begin)),

@@ -16,6 +16,7 @@ use crate::{
     decode::from_value,
     extract::JsonBody,
     node::Node,
+    oidc::SingleSignOn,
     problem::ApiError,
     query::{NoParameters, Query},
     responses::{Invalid, Slow, TooLarge, TooManyLogins, Unavailable, Unsupported, WrongLogin},
@@ -46,8 +47,21 @@ pub(crate) struct SessionResponse {
     role: Option<&'static str>,
     /// Whether the user's logins need a code of an authenticator app.
     second_factor: bool,
+    /// The login at an identity provider; null if none is configured.
+    #[schema(required)]
+    single_sign_on: Option<SingleSignOnResponse>,
     /// What may be done, by name, such as `view`.
     permissions: Vec<&'static str>,
+}
+
+/// The login at an identity provider.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SingleSignOnResponse {
+    /// The provider's name for people.
+    #[schema(example = "Plant login")]
+    name: String,
+    /// Whether the node could not reach the provider when it tried last. Logins with a password do not need it.
+    unavailable: bool,
 }
 
 /// A login.
@@ -100,6 +114,9 @@ pub(crate) struct LoginResponse {
 pub(crate) struct LogoutResponse {
     /// Always true.
     logged_out: bool,
+    /// The address at which the identity provider ends its own session, to go to; null if there is none.
+    #[schema(required, example = "https://id.plant.example/logout?client_id=volute")]
+    continue_at: Option<String>,
 }
 
 /// Who sends the request and what this principal may do, and whether the node is secured. Needs no login.
@@ -112,9 +129,11 @@ pub(crate) struct LogoutResponse {
 pub(crate) async fn session(
     access: web::Data<Access>,
     node: web::Data<Node>,
+    single_sign_on: web::Data<Option<SingleSignOn>>,
     request: HttpRequest,
     _: Query<NoParameters>,
 ) -> web::Json<SessionResponse> {
+    let provider = single_sign_on.as_ref().as_ref();
     let secured = access.is_secured();
     let principal = who(&request);
     let (kind, name, role) = match &principal {
@@ -135,6 +154,10 @@ pub(crate) async fn session(
             }
             _ => false,
         },
+        single_sign_on: provider.map(|provider| SingleSignOnResponse {
+            name: provider.name().to_owned(),
+            unavailable: provider.is_unavailable(),
+        }),
         permissions: Permission::all().filter(|p| principal.may(*p)).map(Permission::as_str).collect(),
     })
 }
@@ -194,15 +217,19 @@ pub(crate) async fn login(
 pub(crate) async fn logout(
     access: web::Data<Access>,
     node: web::Data<Node>,
+    single_sign_on: web::Data<Option<SingleSignOn>>,
     request: HttpRequest,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let Principal::User { name, session, .. } = who(&request) else { return Err(ChangeError::WrongPassword.into()) };
+    let is_external = access.directory()?.user(&name).is_some_and(|user| user.external.is_some());
+    let provider = single_sign_on.as_ref().as_ref().filter(|_| is_external);
+    let continue_at = provider.and_then(SingleSignOn::end_session_url);
     let (ended, now_ms) = (access.clone(), node.engine.now().millis());
     let command = AuditedCommand::new(&node, &request, AuditAction::Logout, name.as_str());
     command.execute(async move { Ok(ended.logout(&session, now_ms).await?) }).await?;
     let cookie = SessionCookie::for_request(&request);
-    Ok(HttpResponse::Ok().cookie(cookie.removal()).json(LogoutResponse { logged_out: true }))
+    Ok(HttpResponse::Ok().cookie(cookie.removal()).json(LogoutResponse { logged_out: true, continue_at }))
 }
 
 /// Changes the own password. Ends all sessions of the user but this one, which gets a new cookie.

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_access::{AccessError, Credential, Name, Role, User};
+use volute_access::{AccessError, Credential, ExternalIdentity, Name, Role, User};
 use volute_data::AuditAction;
 use volute_plant::Timestamp;
 
@@ -20,7 +20,7 @@ use crate::{
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
-    responses::{Invalid, NoSuchUser, Slow, TooLarge, Unavailable, Unsupported, UserExists},
+    responses::{Invalid, NoSuchUser, OtherKindOfUser, Slow, TooLarge, Unavailable, Unsupported, UserExists},
 };
 
 /// The users.
@@ -45,9 +45,22 @@ pub(crate) struct UserResponse {
     has_password: bool,
     /// Whether the user's logins need a code of an authenticator app.
     second_factor: bool,
+    /// The account at the identity provider with which the user logs in; null if the user logs in with a password.
+    #[schema(required)]
+    external: Option<ExternalResponse>,
     /// When the user was added.
     #[schema(format = DateTime)]
     added_at: String,
+}
+
+/// An account at an identity provider.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExternalResponse {
+    /// The provider.
+    #[schema(example = "https://id.plant.example")]
+    issuer: String,
+    /// The account, as the provider calls it.
+    subject: String,
 }
 
 /// A user to be added.
@@ -63,7 +76,7 @@ pub(crate) struct NewUserSchema {
     role: RoleName,
 }
 
-/// A change of a user: of the role, or that the user is disabled. A reset enables the user again.
+/// A change of a user: of the role, or that the user is disabled. A reset enables a user with a password again.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = UserChange)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +84,7 @@ pub(crate) struct UserChangeSchema {
     /// The new role.
     #[schema(value_type = Option<String>, example = "viewer")]
     role: Option<RoleName>,
-    /// `true`: the user may no longer log in.
+    /// `true`: the user may no longer log in. `false`, for users of the identity provider: the user may again.
     disabled: Option<bool>,
 }
 
@@ -146,6 +159,9 @@ pub(crate) async fn add(
 }
 
 /// Changes a user's role, or disables the user, which ends all the user's sessions.
+///
+/// The role of a user of the identity provider follows the user's groups there. Such a user is enabled with
+/// `"disabled": false`.
 #[utoipa::path(
     patch,
     path = "/api/users/{name}",
@@ -155,7 +171,7 @@ pub(crate) async fn add(
     request_body(content = UserChangeSchema, description = "The change"),
     responses(
         (status = 200, description = "The user is changed", body = UserResponse),
-        Invalid, NoSuchUser, Slow, TooLarge, Unsupported, Unavailable
+        Invalid, NoSuchUser, OtherKindOfUser, Slow, TooLarge, Unsupported, Unavailable
     )
 )]
 pub(crate) async fn change(
@@ -168,7 +184,8 @@ pub(crate) async fn change(
 ) -> Result<web::Json<UserResponse>, ApiError> {
     let UserChangeSchema { role, disabled } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let (name, now_ms) = (known_name(&name)?, node.engine.now().millis());
-    if disabled == Some(false) {
+    let is_external = access.directory()?.user(&name).is_some_and(|user| user.external.is_some());
+    if disabled == Some(false) && !is_external {
         let error = InvalidValue::new("disabled", Value::Bool(false), "true", "a reset enables a user again");
         return Err(ApiError::Invalid(error));
     }
@@ -181,6 +198,11 @@ pub(crate) async fn change(
         let (access, user) = (access.clone(), name.clone());
         let command = AuditedCommand::new(&node, &request, AuditAction::DisableUser, name.as_str());
         command.execute(async move { Ok(access.disable_user(&user, now_ms).await?) }).await?;
+    }
+    if disabled == Some(false) {
+        let (access, user) = (access.clone(), name.clone());
+        let command = AuditedCommand::new(&node, &request, AuditAction::ResetUser, name.as_str()).detail("enabled");
+        command.execute(async move { Ok(access.enable_user(&user, now_ms).await?) }).await?;
     }
     let directory = access.directory()?;
     let user = directory.user(&name).ok_or_else(|| ChangeError::Access(AccessError::UnknownUser(name)))?;
@@ -197,7 +219,7 @@ pub(crate) async fn change(
     params(("name" = String, Path, description = "The user's name")),
     responses(
         (status = 200, description = "The user has no password now", body = SetUpLinkResponse),
-        Invalid, NoSuchUser, Unsupported, Unavailable
+        Invalid, NoSuchUser, OtherKindOfUser, Unsupported, Unavailable
     )
 )]
 pub(crate) async fn reset(
@@ -227,13 +249,16 @@ impl SetUpLinkResponse {
 
 impl From<&User> for UserResponse {
     fn from(user: &User) -> Self {
-        let User { name, role, at_ms, disabled, password, .. } = user;
+        let User { name, role, at_ms, disabled, password, external, .. } = user;
+        let account =
+            |of: &ExternalIdentity| ExternalResponse { issuer: of.issuer.clone(), subject: of.subject.clone() };
         Self {
             name: name.clone(),
             role: role.as_str(),
             disabled: *disabled,
             has_password: password.is_some(),
             second_factor: user.confirmed_factor().is_some(),
+            external: external.as_ref().map(account),
             added_at: Timestamp::from_millis(*at_ms).map(|at| at.to_string()).unwrap_or_default(),
         }
     }

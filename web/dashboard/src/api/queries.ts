@@ -2,7 +2,7 @@
 
 import { api, unwrap } from './client';
 import type {
-  Baselines, Detection, Incomplete, Kind, Live, Login, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Session, Settings, Simulation, Store,
+  Baselines, Detection, Incomplete, Kind, Live, LoggedOut, Login, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Session, Settings, Simulation, Store,
 } from './types';
 
 /** A part of a pump's history; times in epoch milliseconds, `to` exclusive. */
@@ -34,7 +34,7 @@ export const fetchSession = (): Promise<Session> => unwrap(api.GET('/api/session
 /** Logs in: the response sets the session's cookie. */
 export const logIn = (login: Login): Promise<unknown> => unwrap(api.POST('/api/login', { body: login }));
 
-export const logOut = (): Promise<unknown> => unwrap(api.POST('/api/logout'));
+export const logOut = (): Promise<LoggedOut> => unwrap(api.POST('/api/logout'));
 
 /** Sets the password of the user whose set-up link has this token, and logs the user in. */
 export const setUp = (token: string, password: string): Promise<unknown> => unwrap(api.POST('/api/setup', { body: { token, password } }));

@@ -262,6 +262,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Completes a login at the identity provider. The response sets the session's cookie.
+         * @description A session that the client has ends. A user who is new here is added. The role is the highest that the user's groups
+         *     have on this node, and changes with them at each login.
+         */
+        get: operations["complete_single_sign_on"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/oidc/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Begins a login at the identity provider: redirects the browser there. Only pages of the node itself lead here. */
+        get: operations["begin_single_sign_on"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/openapi.json": {
         parameters: {
             query?: never;
@@ -869,7 +907,10 @@ export interface paths {
         head?: never;
         /**
          * Changes a user's role, or disables the user, which ends all the user's sessions.
-         * @description Needs the permission `manage-users`.
+         * @description The role of a user of the identity provider follows the user's groups there. Such a user is enabled with
+         *     `"disabled": false`.
+         *
+         *     Needs the permission `manage-users`.
          */
         patch: operations["change_user"];
         trace?: never;
@@ -1399,6 +1440,16 @@ export interface components {
             status: string;
             /** @description What is wrong. */
             title: string;
+        };
+        /** @description An account at an identity provider. */
+        ExternalResponse: {
+            /**
+             * @description The provider.
+             * @example https://id.plant.example
+             */
+            issuer: string;
+            /** @description The account, as the provider calls it. */
+            subject: string;
         };
         /** @description The properties of a pump's feed: how its readings arrive. */
         FeedResponse: {
@@ -2011,6 +2062,11 @@ export interface components {
         };
         /** @description A session that has ended. */
         LogoutResponse: {
+            /**
+             * @description The address at which the identity provider ends its own session, to go to; null if there is none.
+             * @example https://id.plant.example/logout?client_id=volute
+             */
+            continue_at: string | null;
             /** @description Always true. */
             logged_out: boolean;
         };
@@ -2472,6 +2528,8 @@ export interface components {
         SessionResponse: {
             /** @description Whether it is a demo. */
             demo: boolean;
+            /** @description Whether the user logs in at the identity provider. */
+            external: boolean;
             /**
              * @description `user`, `token` or `anonymous`.
              * @example user
@@ -2498,6 +2556,7 @@ export interface components {
              * @example volute user add NAME --role admin
              */
             set_up_with: string | null;
+            single_sign_on: components["schemas"]["SingleSignOnResponse"] | null;
         };
         /** @description The use of a set-up link. */
         SetUp: {
@@ -2638,6 +2697,16 @@ export interface components {
              * @description When it was started; null if nothing was simulated yet.
              */
             started_at: string | null;
+        };
+        /** @description The login at an identity provider. */
+        SingleSignOnResponse: {
+            /**
+             * @description The provider's name for people.
+             * @example Plant login
+             */
+            name: string;
+            /** @description Whether the node could not reach the provider when it tried last. Logins with a password do not need it. */
+            unavailable: boolean;
         };
         /** @description The range of a channel while the pump ran normally. */
         SpanResponse: {
@@ -2783,9 +2852,9 @@ export interface components {
             /** @description Its value there; a long one is truncated, as text. */
             value: unknown;
         };
-        /** @description A change of a user: of the role, or that the user is disabled. A reset enables the user again. */
+        /** @description A change of a user: of the role, or that the user is disabled. A reset enables a user with a password again. */
         UserChange: {
-            /** @description `true`: the user may no longer log in. */
+            /** @description `true`: the user may no longer log in. `false`, for users of the identity provider: the user may again. */
             disabled?: boolean | null;
             /**
              * @description The new role.
@@ -2802,6 +2871,7 @@ export interface components {
             added_at: string;
             /** @description Whether the user may not log in. */
             disabled: boolean;
+            external: components["schemas"]["ExternalResponse"] | null;
             /** @description Whether the user has set a password. */
             has_password: boolean;
             /**
@@ -3707,6 +3777,147 @@ export interface operations {
             };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    complete_single_sign_on: {
+        parameters: {
+            query?: {
+                /** @description The code that the node exchanges for an id token. */
+                code?: string;
+                /** @description The login that it belongs to. */
+                state?: string;
+                /** @description Why the provider refuses, such as `access_denied`. */
+                error?: string;
+                /** @description The provider. */
+                iss?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To a page of the node; to `/login#sign-on=…` if nobody is logged in */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No identity provider is configured */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large for a request that needs no login */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_single_sign_on: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The path of the page that is shown after the login; `/` by default, and for anything but a page of this node.
+                 * @example /pumps/P-1
+                 */
+                next?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider; to `/login#sign-on=…` if it is not available */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No identity provider is configured */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large for a request that needs no login */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6751,6 +6962,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The user logs in with a password, or at the identity provider, and this is for the other kind */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body or the number of items is too large */
             413: {
                 headers: {
@@ -6839,6 +7059,15 @@ export interface operations {
             };
             /** @description The user is unknown */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user logs in with a password, or at the identity provider, and this is for the other kind */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -6,6 +6,7 @@ type Schemas = components['schemas'];
 
 export type Status = Schemas['PumpStatus'];
 export type Session = Schemas['SessionResponse'];
+export type LoggedOut = Schemas['LogoutResponse'];
 export type Login = Schemas['Login'];
 export type Node = Schemas['NodeResponse'];
 export type Profile = Schemas['ProfileResponse'];

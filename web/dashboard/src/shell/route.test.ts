@@ -21,13 +21,13 @@ describe('routes', () => {
   it('lead from the login back to the page that asked for it', () => {
     for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z'), '/account', '/admin', '/admin/audit?action=login&from=2026-03-09T10%3A00']) {
       const { pathname, search } = new URL(loginPath(path), 'http://localhost');
-      expect(parseRoute(pathname, { search })).toEqual({ page: 'login', next: path });
+      expect(parseRoute(pathname, { search })).toEqual({ page: 'login', next: path, signOn: null });
     }
   });
 
   it.each(['', '?next=', '?next=//evil.example/pumps/a', '?next=https://evil.example', '?next=/login', '?next=/setup', '?next=/%5Cevil.example', '?next=javascript:x', '?next=/admin/other', '?next=//evil.example/account?'])(
     'lead from the login to the fleet after %s',
-    (search) => expect(parseRoute('/login', { search })).toEqual({ page: 'login', next: '/' }),
+    (search) => expect(parseRoute('/login', { search })).toEqual({ page: 'login', next: '/', signOn: null }),
   );
 
   it('lead to the account and to the sections of the administration', () => {
@@ -35,6 +35,10 @@ describe('routes', () => {
     expect(parseRoute('/admin')).toEqual({ page: 'admin', section: null });
     expect(parseRoute(adminPath('audit'))).toEqual({ page: 'admin', section: 'audit' });
     for (const path of ['/admin/', '/admin/other', '/admin/users/x', '/account/x']) expect(parseRoute(path)).toEqual({ page: 'notFound', path });
+  });
+
+  it('say why a login at the identity provider failed', () => {
+    expect(parseRoute('/login', { hash: '#sign-on=no-role' })).toEqual({ page: 'login', next: '/', signOn: 'no-role' });
   });
 
   it('take the token of a set-up link', () => {

@@ -1,5 +1,7 @@
 // Converts paths to routes, and pumps to paths. Pure.
 
+import { signOnWord } from '../pages/entry/signOn';
+
 export type AdminSection = 'users' | 'tokens' | 'audit';
 
 export type Route =
@@ -8,8 +10,8 @@ export type Route =
   /** `section` is null for the first one that the user may see. */
   | { page: 'admin'; section: AdminSection | null }
   | { page: 'account' }
-  /** `next` is the path of the page that is shown after the login. */
-  | { page: 'login'; next: string }
+  /** `next` is the path of the page that is shown after the login; `signOn` why a login at the identity provider failed, if one did. */
+  | { page: 'login'; next: string; signOn: string | null }
   /** `token` is the part of the set-up link after `#`; empty if it is missing. */
   | { page: 'setup'; token: string }
   | { page: 'notFound'; path: string };
@@ -25,7 +27,7 @@ export const normalizeId = (id: string): string => id.normalize('NFC').replace(/
 
 export function parseRoute(path: string, { search = '', hash = '' }: AddressParts = {}): Route {
   if (path === '/') return { page: 'fleet' };
-  if (path === '/login') return { page: 'login', next: nextPath(search) };
+  if (path === '/login') return { page: 'login', next: nextPath(search), signOn: signOnWord(hash) };
   if (path === '/setup') return { page: 'setup', token: hash.replace(/^#/, '') };
   if (path === '/account') return { page: 'account' };
   const admin = /^\/admin(?:\/(users|tokens|audit))?$/.exec(path);

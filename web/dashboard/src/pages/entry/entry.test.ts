@@ -1,6 +1,7 @@
 import { render } from 'svelte/server';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ApiProblem } from '../../api/client';
+import type { Session } from '../../api/types';
 import { session } from '../../lib/session.svelte';
 import { LoginForm } from './loginForm.svelte';
 import LoginPage from './LoginPage.svelte';
@@ -47,6 +48,28 @@ describe('LoginPage', () => {
   it('says that the session has ended', () => {
     session.hasEnded = true;
     expect(render(LoginPage, { props: {} }).body).toContain('Your session has ended');
+  });
+});
+
+describe('LoginPage with an identity provider', () => {
+  const loginAt = (provider: Session['single_sign_on'], props = {}) => {
+    session.poll.data = { single_sign_on: provider } as Session;
+    return render(LoginPage, { props }).body;
+  };
+  beforeEach(() => void (session.hasEnded = false));
+  afterEach(() => void (session.poll.data = null));
+
+  it('leads to the provider and back to the page', () => {
+    const body = loginAt({ name: 'Plant <b>', unavailable: false }, { next: '/pumps/P-1' });
+    expect(body).toContain('href="/api/oidc/login?next=%2Fpumps%2FP-1"');
+    expect(body).toContain('Sign in with Plant &lt;b>');
+    expect(body).toContain('<label for="login-name">Name</label>');
+    expect(loginAt(null)).not.toContain('Sign in with');
+  });
+
+  it('says why nobody was logged in, or that the provider is not reached', () => {
+    expect(loginAt({ name: 'Plant', unavailable: false }, { signOn: 'no-role' })).toContain('none of your groups has a role on this node');
+    expect(loginAt({ name: 'Plant', unavailable: true })).toContain('could not be reached lately');
   });
 });
 
