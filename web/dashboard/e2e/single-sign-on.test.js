@@ -94,6 +94,7 @@ test('a login leads to the provider and back to the page, and the session is use
   const cookies = await page.context().cookies();
   assert.deepEqual(cookies.map(({ name, sameSite, httpOnly }) => [name, sameSite, httpOnly]), [['volute-session', 'Strict', true]]);
   await page.getByText('engineer').first().waitFor();
+  await page.locator('[data-user]').click();
   await page.getByRole('button', { name: 'Log out' }).click();
   await signIn(page).waitFor();
   assert.deepEqual(page.errors, []);

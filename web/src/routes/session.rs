@@ -47,6 +47,8 @@ pub(crate) struct SessionResponse {
     role: Option<&'static str>,
     /// Whether the user's logins need a code of an authenticator app.
     second_factor: bool,
+    /// Whether the user logs in at the identity provider.
+    external: bool,
     /// The login at an identity provider; null if none is configured.
     #[schema(required)]
     single_sign_on: Option<SingleSignOnResponse>,
@@ -141,6 +143,11 @@ pub(crate) async fn session(
         Principal::PumpToken { name, .. } => ("token", Some(name.to_string()), None),
         Principal::LocalOperator { .. } | Principal::Anonymous { .. } => ("anonymous", None, None),
     };
+    let directory = access.directory().ok();
+    let user = match &principal {
+        Principal::User { name, .. } => directory.as_ref().and_then(|directory| directory.user(name)),
+        _ => None,
+    };
     web::Json(SessionResponse {
         secured,
         set_up_with: (!secured).then_some(SET_UP_WITH),
@@ -148,12 +155,8 @@ pub(crate) async fn session(
         kind,
         name,
         role,
-        second_factor: match (&principal, access.directory()) {
-            (Principal::User { name, .. }, Ok(directory)) => {
-                directory.user(name).is_some_and(|user| user.confirmed_factor().is_some())
-            }
-            _ => false,
-        },
+        second_factor: user.is_some_and(|user| user.confirmed_factor().is_some()),
+        external: user.is_some_and(|user| user.external.is_some()),
         single_sign_on: provider.map(|provider| SingleSignOnResponse {
             name: provider.name().to_owned(),
             unavailable: provider.is_unavailable(),

@@ -85,6 +85,12 @@ describe('AccountPage', () => {
     for (const text of ['ada', 'Plant head', 'view, view audit', 'Current password', 'On: your logins need a code', 'Log out here']) expect(body).toContain(text);
   });
 
+  it('leaves the password and the second factor to the identity provider', () => {
+    const body = page({ secured: true, kind: 'user', name: 'ada', role: 'viewer', external: true, permissions: ['view'] });
+    expect(body).toContain('You log in at the identity provider');
+    expect(body).not.toContain('Current password');
+  });
+
   it('says that nobody is logged in on an open node, and waits for the session', () => {
     expect(page({ secured: false, kind: 'anonymous', permissions: [] })).toContain('Nobody is logged in');
     expect(page(null)).toContain('Loading…');

@@ -73,7 +73,7 @@ function poll<T>(data: T | null, problem: ApiProblem | null = null): Poll<T> {
 }
 
 const user = (name: string, more: Partial<User> = {}): User => ({
-  name, role: 'viewer', disabled: false, has_password: true, second_factor: false, added_at: '2026-03-09T10:00:00.000Z', ...more,
+  name, role: 'viewer', disabled: false, has_password: true, second_factor: false, external: null, added_at: '2026-03-09T10:00:00.000Z', ...more,
 });
 
 describe('UsersSection', () => {

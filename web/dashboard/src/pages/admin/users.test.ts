@@ -3,16 +3,17 @@ import type { User } from '../../api/types';
 import { disableConsequence, isLastAdmin, permissionsInWords, resetConsequence, roleConsequence, userState } from './users';
 
 const user = (name: string, more: Partial<User> = {}): User => ({
-  name, role: 'admin', disabled: false, has_password: true, second_factor: false, added_at: '2026-03-09T10:00:00.000Z', ...more,
+  name, role: 'admin', disabled: false, has_password: true, second_factor: false, external: null, added_at: '2026-03-09T10:00:00.000Z', ...more,
 });
 const ada = user('ada');
 
 describe('userState', () => {
   it.each([
-    [{ disabled: false, has_password: true }, 'active'],
-    [{ disabled: false, has_password: false }, 'new'],
-    [{ disabled: true, has_password: true }, 'disabled'],
-    [{ disabled: true, has_password: false }, 'disabled'],
+    [{ disabled: false, has_password: true, external: null }, 'active'],
+    [{ disabled: false, has_password: false, external: null }, 'new'],
+    [{ disabled: true, has_password: true, external: null }, 'disabled'],
+    [{ disabled: true, has_password: false, external: null }, 'disabled'],
+    [{ disabled: false, has_password: false, external: { issuer: 'https://id.example', subject: '1' } }, 'active'],
   ])('%o is %s', (of, state) => expect(userState(of)).toBe(state));
 });
 

@@ -25,9 +25,9 @@ export const purposeOf = (role: string): string => PURPOSES[role] ?? '';
 /** Permissions for people: 'view, view audit'. */
 export const permissionsInWords = (permissions: readonly string[]): string => permissions.map((name) => name.replaceAll('-', ' ')).join(', ');
 
-export function userState({ disabled, has_password }: Pick<User, 'disabled' | 'has_password'>): UserState {
+export function userState({ disabled, has_password, external }: Pick<User, 'disabled' | 'has_password' | 'external'>): UserState {
   if (disabled) return 'disabled';
-  return has_password ? 'active' : 'new';
+  return has_password || external ? 'active' : 'new';
 }
 
 /** Whether nobody could manage the node's users without this user, except with the commands on its machine. */
@@ -39,9 +39,12 @@ export function isLastAdmin(user: User, users: readonly User[]): boolean {
 const LAST_ADMIN = 'There is no other admin: from then on only the command volute user on the node’s machine can change users.';
 
 export function disableConsequence(user: User, users: readonly User[]): string {
-  const text = `${user.name} can no longer log in, and is logged out everywhere now. Enabling the user again needs a new link and a new password.`;
+  const enabling = user.external ? 'The identity provider cannot change that.' : 'Enabling the user again needs a new link and a new password.';
+  const text = `${user.name} can no longer log in, and is logged out everywhere now. ${enabling}`;
   return isLastAdmin(user, users) ? `${text} ${LAST_ADMIN}` : text;
 }
+
+export const enableConsequence = ({ name }: User): string => `${name} may log in again at the identity provider, with the role of the groups there.`;
 
 export function resetConsequence({ name, disabled }: User): string {
   const enabled = disabled ? `${name} may log in again, after setting a new password` : `${name} is logged out everywhere now, and sets a new password`;
