@@ -79,7 +79,7 @@ pub(crate) struct DefinitionsSchema {
     params(("id" = String, Path, description = "The pump's id, percent-encoded, as `P-101A%2FB`")),
     responses((status = 200, description = "The definitions", body = DefinitionsResponse), Invalid, NotFound, Unavailable)
 )]
-pub(crate) async fn get(
+pub(crate) async fn alarm_definitions(
     node: web::Data<Node>,
     _: Query<NoParameters>,
     PumpPath(pump): PumpPath,
@@ -105,7 +105,7 @@ pub(crate) async fn get(
         Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
-pub(crate) async fn set(
+pub(crate) async fn set_alarm_definitions(
     node: web::Data<Node>,
     request: HttpRequest,
     _: Query<NoParameters>,

@@ -9,8 +9,12 @@ use volute_access::{Permission, Role, UserDirectory};
 use super::*;
 
 /// All tables, each with the permission with which the API shows what is in it; none if the API does not show it.
-const TABLES: [(&str, Option<Permission>); 24] = [
+const TABLES: [(&str, Option<Permission>); 29] = [
     ("active_baseline", Some(Permission::View)),
+    ("alarm", Some(Permission::View)),
+    ("alarm_checkpoint", None),
+    ("alarm_rule", Some(Permission::View)),
+    ("alarm_transition", Some(Permission::View)),
     ("anomaly_detections", Some(Permission::View)),
     ("api_token", None),
     ("audit_log", Some(Permission::ViewAudit)),
@@ -20,6 +24,7 @@ const TABLES: [(&str, Option<Permission>); 24] = [
     ("maintenance_events", Some(Permission::View)),
     ("migration", None),
     ("note", None),
+    ("past_excursion", Some(Permission::View)),
     ("pump", Some(Permission::View)),
     ("pump_name", Some(Permission::View)),
     ("pump_removal", None),

@@ -47,6 +47,189 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/alarm-metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether people can follow the alarms, by the metrics of ISA-18.2.
+         * @description Needs the permission `view`.
+         */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarm-transitions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The history of alarms, newest first.
+         * @description Rows of the same time stay together, so a page may be slightly longer than `limit`.
+         *
+         *     Needs the permission `view`.
+         */
+        get: operations["transitions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The alarms that are not normal, the most urgent first: what nobody has acknowledged, then what stands, then what is shelved,
+         *     suppressed or out of service; in each of these by priority, the newest first.
+         * @description Needs the permission `view`.
+         */
+        get: operations["alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledges alarms, each up to the occurrence that was seen.
+         * @description Needs the permission `acknowledge`.
+         */
+        post: operations["acknowledge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resets latched alarms, which are over and acknowledged.
+         * @description Needs the permission `acknowledge`.
+         */
+        post: operations["reset_alarms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/return-to-service": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Returns alarms to service.
+         * @description Needs the permission `shelve`.
+         */
+        post: operations["return_to_service"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/shelve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shelves alarms for a time, with a reason.
+         * @description Needs the permission `shelve`.
+         */
+        post: operations["shelve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/take-out-of-service": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes alarms out of service, with a reason, until they are returned to service.
+         * @description Needs the permission `shelve`.
+         */
+        post: operations["take_out_of_service"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alarms/unshelve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends the shelving of alarms.
+         * @description Needs the permission `shelve`.
+         */
+        post: operations["unshelve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/anomaly-history": {
         parameters: {
             query?: never;
@@ -469,6 +652,53 @@ export interface paths {
          *     Needs the permission `configure-pumps`.
          */
         patch: operations["name"];
+        trace?: never;
+    };
+    "/api/pumps/{id}/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The definitions of a pump's alarms.
+         * @description Needs the permission `view`.
+         */
+        get: operations["alarm_definitions"];
+        /**
+         * Sets the pump's own alarms.
+         * @description All definitions are checked before any is used. Alarms that keep their id keep their life; an alarm that is no longer
+         *     defined stays until it is acknowledged. The change is durable when the response is sent.
+         *
+         *     Needs the permission `edit-rules`.
+         */
+        put: operations["set_alarm_definitions"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pumps/{id}/alarms/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries a definition on stored readings: how many alarms it would have raised, and for how long. Nothing is changed.
+         * @description Needs the permission `edit-rules`.
+         */
+        post: operations["try_definition"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/pumps/{id}/baselines": {
@@ -1063,6 +1293,208 @@ export interface components {
             profile: string;
         };
         /**
+         * @description What to do with alarms.
+         * @example {
+         *       "alarms": [
+         *         {
+         *           "alarm": "bearing-temperature-c-high",
+         *           "occurrence": 3,
+         *           "pump_id": "P-7"
+         *         }
+         *       ],
+         *       "comment": "on my way"
+         *     }
+         */
+        AlarmCommandRequest: {
+            /** @description The alarms, 1 to 1000. */
+            alarms: components["schemas"]["AlarmReference"][];
+            /** @description A comment. For `shelve` and `take-out-of-service` it is required: the reason. */
+            comment?: string | null;
+            /**
+             * Format: date-time
+             * @description For `shelve`: when the shelving ends by itself, at most a week from now.
+             */
+            until?: string | null;
+        };
+        /**
+         * @description A pump's own alarms.
+         * @example {
+         *       "alarms": [
+         *         {
+         *           "condition": {
+         *             "channel": "Bearing_Temperature_C",
+         *             "kind": "high",
+         *             "limit": 78
+         *           },
+         *           "id": "bearing-temperature-c-high",
+         *           "on_delay_s": 120,
+         *           "priority": "low",
+         *           "title": "Bearing warm"
+         *         }
+         *       ],
+         *       "removed": []
+         *     }
+         */
+        AlarmDefinitionsRequest: {
+            /**
+             * @description At most 200 definitions. One with the id of an alarm of the profile replaces it. Each has `id`, `title`, `priority` and
+             *     `condition`; `docs/alarms.md` has the rest.
+             */
+            alarms: Record<string, never>[];
+            /** @description The ids of alarms of the profile that this pump does not have. */
+            removed?: string[];
+        };
+        /** @description The metrics of ISA-18.2 over a time, each with its target. */
+        AlarmMetricsResponse: {
+            /**
+             * Format: date-time
+             * @description From this time.
+             */
+            from: string;
+            /**
+             * @description The metrics: `announcements`; `per_10_min`, `per_hour` and `per_day` with `value`, `acceptable`, `at_most` and `rating`
+             *     (`acceptable`, `manageable`, `too_many`); `max_in_10_min`; `flood_share` and `top_ten_share`; `top_ten`; `chattering`
+             *     and `stale` alarms; and `priorities`.
+             */
+            metrics: Record<string, never>;
+            /**
+             * Format: date-time
+             * @description To this time.
+             */
+            to: string;
+        };
+        /** @description The alarms that a command is for. */
+        AlarmReference: {
+            /** @description The alarm's id. */
+            alarm: string;
+            /**
+             * Format: int32
+             * @description For `acknowledge`: the newest occurrence that the person saw. Older ones are acknowledged too.
+             */
+            occurrence?: number | null;
+            /** @description The pump's id. */
+            pump_id: string;
+        };
+        /** @description An alarm that is not normal. */
+        AlarmResponse: {
+            /**
+             * Format: int32
+             * @description The newest acknowledged occurrence.
+             */
+            acknowledged_up_to: number;
+            /**
+             * @description The alarm's id, unique among the pump's alarms.
+             * @example bearing-temperature-c-high
+             */
+            alarm: string;
+            /** @description The commands that are allowed now. */
+            allowed: string[];
+            /** @description What to do about it; empty if its definition does not say. */
+            help: string;
+            /** @description Whether the condition holds now. */
+            holds: boolean;
+            /**
+             * Format: double
+             * @description The limit then.
+             */
+            limit: number | null;
+            /**
+             * Format: int32
+             * @description Its newest occurrence; 0 before the first. It grows by one each time the alarm is raised.
+             */
+            occurrence: number;
+            out_of_service: components["schemas"]["OutOfServiceResponse"] | null;
+            /** @description `low`, `medium`, `high` or `critical`. */
+            priority: string;
+            /** @description The pump's id. */
+            pump_id: string;
+            /**
+             * Format: date-time
+             * @description When the newest occurrence was raised, by the node's clock.
+             */
+            raised_at: string | null;
+            shelved: components["schemas"]["ShelvedResponse"] | null;
+            /**
+             * Format: date-time
+             * @description Since when the condition of the newest occurrence held: before the on-delay.
+             */
+            since: string | null;
+            /**
+             * @description `unacknowledged`, `acknowledged`, `returned_unacknowledged`, `latched_unacknowledged`, `latched_acknowledged`,
+             *     `shelved`, `suppressed` or `out_of_service`.
+             */
+            state: string;
+            /** @description Why it is suppressed by design; empty if it is not. */
+            suppressed: string[];
+            /** @description What is wrong. */
+            title: string;
+            /**
+             * Format: double
+             * @description The value that raised it, in the unit of the limit; null if there is no number, as for missing data.
+             */
+            value: number | null;
+        };
+        /** @description The result for one alarm. */
+        AlarmResult: {
+            /** @description The alarm's id. */
+            alarm: string;
+            /** @description Whether the command took effect. Then it is durable. */
+            done: boolean;
+            /** @description Why it did not; null if it did. */
+            error: string | null;
+            /** @description The pump's id. */
+            pump_id: string;
+        };
+        /** @description The results of a command. */
+        AlarmResults: {
+            /** @description One per alarm, in the order of the request. */
+            results: components["schemas"]["AlarmResult"][];
+        };
+        /** @description How many alarms of a pump stand, and how urgent they are. */
+        AlarmSummaryResponse: {
+            /** @description The highest priority of those that stand: `low`, `medium`, `high` or `critical`; null if none does. */
+            highest: string | null;
+            /** @description The highest priority of those that nobody has acknowledged; null if there are none. */
+            highest_unacknowledged: string | null;
+            /**
+             * Format: int32
+             * @description How many are shelved or out of service.
+             */
+            set_aside: number;
+            /**
+             * Format: int32
+             * @description How many stand: raised, and not yet over, acknowledged and reset.
+             */
+            standing: number;
+            /**
+             * Format: int32
+             * @description How many of these nobody has acknowledged.
+             */
+            unacknowledged: number;
+        };
+        /** @description A definition to try, and on which time. */
+        AlarmTrialRequest: {
+            /** @description The definition. */
+            alarm: Record<string, never>;
+            /**
+             * Format: date-time
+             * @description At or after this time; absent: a week before `to`.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description Before this time; absent: now.
+             */
+            to?: string | null;
+        };
+        /** @description Event `alarms`: the alarms of a pump have changed. It is sent with the event `fleet`, at once. */
+        AlarmsEvent: {
+            /** @description Its alarms. */
+            alarms: components["schemas"]["AlarmSummaryResponse"];
+            /** @description The pump's id. */
+            pump: string;
+        };
+        /**
          * @description The profile to assign to a pump.
          * @example {
          *       "profile": "skab"
@@ -1297,6 +1729,24 @@ export interface components {
             /** @description Newest first; at most 1,000 are kept, in memory. */
             items: components["schemas"]["DeadLetterResponse"][];
         };
+        /** @description The definitions of a pump's alarms. */
+        DefinitionsResponse: {
+            /** @description All alarms of the pump: those of its profile's limits, and its own. */
+            alarms: Record<string, never>[];
+            /**
+             * Format: date-time
+             * @description When; null if it has those of its profile.
+             */
+            at: string | null;
+            /** @description Who set them last; null if it has those of its profile. */
+            by: string | null;
+            /** @description The pump's own alarms: the ids of those that differ from its profile's. */
+            own: string[];
+            /** @description The pump's id. */
+            pump_id: string;
+            /** @description The alarms of its profile that this pump does not have. */
+            removed: string[];
+        };
         /** @description Event `detection`: the model's detections for windows of one pump, in columns. */
         DetectionEvent: {
             /** @description The channels' names. */
@@ -1487,6 +1937,8 @@ export interface components {
         FleetEvent: {
             /** @description The time since each pump's last reading was received, in milliseconds. */
             age_ms: (number | null)[];
+            /** @description Its alarms. */
+            alarms: components["schemas"]["AlarmSummaryResponse"][];
             /** @description The time of its last detection, in milliseconds since 1970. */
             at: (number | null)[];
             /** @description What is wrong with its clock; null if nothing is. */
@@ -1707,6 +2159,71 @@ export interface components {
             low_warning: number | null;
         };
         /** @description One page of a list. */
+        List_AlarmResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
+            /** @description The items, in the list's order. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description The newest acknowledged occurrence.
+                 */
+                acknowledged_up_to: number;
+                /**
+                 * @description The alarm's id, unique among the pump's alarms.
+                 * @example bearing-temperature-c-high
+                 */
+                alarm: string;
+                /** @description The commands that are allowed now. */
+                allowed: string[];
+                /** @description What to do about it; empty if its definition does not say. */
+                help: string;
+                /** @description Whether the condition holds now. */
+                holds: boolean;
+                /**
+                 * Format: double
+                 * @description The limit then.
+                 */
+                limit: number | null;
+                /**
+                 * Format: int32
+                 * @description Its newest occurrence; 0 before the first. It grows by one each time the alarm is raised.
+                 */
+                occurrence: number;
+                out_of_service: components["schemas"]["OutOfServiceResponse"] | null;
+                /** @description `low`, `medium`, `high` or `critical`. */
+                priority: string;
+                /** @description The pump's id. */
+                pump_id: string;
+                /**
+                 * Format: date-time
+                 * @description When the newest occurrence was raised, by the node's clock.
+                 */
+                raised_at: string | null;
+                shelved: components["schemas"]["ShelvedResponse"] | null;
+                /**
+                 * Format: date-time
+                 * @description Since when the condition of the newest occurrence held: before the on-delay.
+                 */
+                since: string | null;
+                /**
+                 * @description `unacknowledged`, `acknowledged`, `returned_unacknowledged`, `latched_unacknowledged`, `latched_acknowledged`,
+                 *     `shelved`, `suppressed` or `out_of_service`.
+                 */
+                state: string;
+                /** @description Why it is suppressed by design; empty if it is not. */
+                suppressed: string[];
+                /** @description What is wrong. */
+                title: string;
+                /**
+                 * Format: double
+                 * @description The value that raised it, in the unit of the limit; null if there is no number, as for missing data.
+                 */
+                value: number | null;
+            }[];
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list. */
         List_AuditResponse: {
             incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /** @description The items, in the list's order. */
@@ -1876,6 +2393,8 @@ export interface components {
                  * @description The time since its last reading was received, in milliseconds; null if none was received since the node started.
                  */
                 age_ms: number | null;
+                /** @description Its alarms. */
+                alarms: components["schemas"]["AlarmSummaryResponse"];
                 clock: components["schemas"]["ClockResponse"] | null;
                 feed: components["schemas"]["FeedResponse"] | null;
                 /**
@@ -1952,6 +2471,53 @@ export interface components {
                 values: {
                     [key: string]: number | null;
                 };
+            }[];
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list. */
+        List_TransitionResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description The alarm's id. */
+                alarm: string;
+                /** @description Whether the row announces this occurrence to people. */
+                announces: boolean;
+                /**
+                 * Format: date-time
+                 * @description When, by the node's clock.
+                 */
+                at: string;
+                /** @description Who gave the command; null if it was not a command. */
+                by: string | null;
+                /**
+                 * @description What happened: `raised`, `returned`, `acknowledged`, `shelved`, `unshelved`, `shelving_ended`, `suppression_began`,
+                 *     `suppression_ended`, `taken_out_of_service`, `returned_to_service` or `reset`.
+                 */
+                cause: string;
+                /** @description What this person wrote; null if nothing. */
+                comment: string | null;
+                /** @description Details of the cause: for `raised` and `returned` the `evidence` (`since`, `value`, `limit`). */
+                details: Record<string, never>;
+                /** @description The state before. */
+                from: string;
+                /**
+                 * Format: int32
+                 * @description The newest occurrence after the row.
+                 */
+                occurrence: number;
+                /** @description The alarm's priority at that time. */
+                priority: string;
+                /** @description The pump's id; null for an alarm of the node itself. */
+                pump_id: string | null;
+                /**
+                 * Format: int64
+                 * @description Its number among the alarm's rows, from 1 without gaps.
+                 */
+                seq: number;
+                /** @description The state after. */
+                to: string;
             }[];
             /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
@@ -2158,6 +2724,18 @@ export interface components {
             /** @description The program's version. */
             version: string;
         };
+        /** @description How an alarm is out of service. */
+        OutOfServiceResponse: {
+            /** @description Who took it out of service. */
+            by: string | null;
+            /** @description Why. */
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+        };
         /** @description A bounded queue, and what happens to items that do not fit. */
         OverflowResponse: {
             /**
@@ -2248,6 +2826,8 @@ export interface components {
              * @description The time since its last reading was received, in milliseconds; null if none was received since the node started.
              */
             age_ms: number | null;
+            /** @description Its alarms. */
+            alarms: components["schemas"]["AlarmSummaryResponse"];
             clock: components["schemas"]["ClockResponse"] | null;
             feed: components["schemas"]["FeedResponse"] | null;
             /**
@@ -2596,6 +3176,23 @@ export interface components {
             /** @description Why it was set, for people; empty if nothing is set. */
             why: string;
         };
+        /** @description How an alarm is shelved. */
+        ShelvedResponse: {
+            /** @description Who shelved it. */
+            by: string | null;
+            /** @description Why. */
+            reason: string | null;
+            /**
+             * Format: date-time
+             * @description When it was shelved.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When the shelving ends by itself.
+             */
+            until: string;
+        };
         /** @description The true state of a simulated pump. The model does not use it. */
         SimulatedPump: {
             /**
@@ -2834,12 +3431,68 @@ export interface components {
             /** @description In no particular order; revoked ones included. */
             items: components["schemas"]["TokenResponse"][];
         };
+        /** @description A row of an alarm's history. Rows are never changed. */
+        TransitionResponse: {
+            /** @description The alarm's id. */
+            alarm: string;
+            /** @description Whether the row announces this occurrence to people. */
+            announces: boolean;
+            /**
+             * Format: date-time
+             * @description When, by the node's clock.
+             */
+            at: string;
+            /** @description Who gave the command; null if it was not a command. */
+            by: string | null;
+            /**
+             * @description What happened: `raised`, `returned`, `acknowledged`, `shelved`, `unshelved`, `shelving_ended`, `suppression_began`,
+             *     `suppression_ended`, `taken_out_of_service`, `returned_to_service` or `reset`.
+             */
+            cause: string;
+            /** @description What this person wrote; null if nothing. */
+            comment: string | null;
+            /** @description Details of the cause: for `raised` and `returned` the `evidence` (`since`, `value`, `limit`). */
+            details: Record<string, never>;
+            /** @description The state before. */
+            from: string;
+            /**
+             * Format: int32
+             * @description The newest occurrence after the row.
+             */
+            occurrence: number;
+            /** @description The alarm's priority at that time. */
+            priority: string;
+            /** @description The pump's id; null for an alarm of the node itself. */
+            pump_id: string | null;
+            /**
+             * Format: int64
+             * @description Its number among the alarm's rows, from 1 without gaps.
+             */
+            seq: number;
+            /** @description The state after. */
+            to: string;
+        };
         /** @description The last detections of one pump, in columns, oldest first. */
         TrendResponse: {
             /** @description The reconstruction losses of the windows. */
             loss: number[];
             /** @description The times of the windows' last readings, in milliseconds since 1970. */
             t: number[];
+        };
+        /** @description What a definition would have done. */
+        TrialResponse: {
+            /**
+             * Format: date-time
+             * @description From this time.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description To this time; earlier than requested if there are more than 530,000 readings.
+             */
+            to: string;
+            /** @description `readings`, `raised`, `longest_s`, `total_s`, `first`, `last` and the first `alarms`, each with `from`, `to` and `value`. */
+            trial: Record<string, never>;
         };
         /** @description A field that is neither a channel of the pump's profile nor a field for the pump, the time or the profile. */
         UnknownFieldResponse: {
@@ -3033,6 +3686,963 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: {
+                /** @description At or after this time; absent: a week before `to` */
+                from?: string;
+                /** @description Before this time; absent: now. At most a year after `from` */
+                to?: string;
+                /** @description The number of operators who share the alarms, 1 to 1000; absent: 1 */
+                operators?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmMetricsResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    transitions: {
+        parameters: {
+            query?: {
+                /** @description Only rows of this pump */
+                pump_id?: string;
+                /** @description Only rows of this alarm */
+                alarm?: string;
+                /** @description At or after this time; RFC 3339, or seconds to nanoseconds since 1970 */
+                from?: string;
+                /** @description Before this time */
+                to?: string;
+                /** @description 1 to 10000; absent: 1000 */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_TransitionResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alarms: {
+        parameters: {
+            query?: {
+                /** @description Only alarms of this pump */
+                pump_id?: string;
+                /** @description Only alarms in this state, such as `unacknowledged` */
+                state?: string;
+                /** @description Only alarms of this priority: `low`, `medium`, `high` or `critical` */
+                priority?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The alarms */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AlarmResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The alarms, and a comment */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmCommandRequest"];
+            };
+        };
+        responses: {
+            /** @description At least one of the commands took effect */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmResults"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the alarm is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The alarm's state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reset_alarms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The alarms, and a comment */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmCommandRequest"];
+            };
+        };
+        responses: {
+            /** @description At least one of the commands took effect */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmResults"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the alarm is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The alarm's state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    return_to_service: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The alarms, and a comment */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmCommandRequest"];
+            };
+        };
+        responses: {
+            /** @description At least one of the commands took effect */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmResults"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the alarm is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The alarm's state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    shelve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The alarms, and a comment */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmCommandRequest"];
+            };
+        };
+        responses: {
+            /** @description At least one of the commands took effect */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmResults"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the alarm is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The alarm's state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_out_of_service: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The alarms, and a comment */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmCommandRequest"];
+            };
+        };
+        responses: {
+            /** @description At least one of the commands took effect */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmResults"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the alarm is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The alarm's state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unshelve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The alarms, and a comment */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmCommandRequest"];
+            };
+        };
+        responses: {
+            /** @description At least one of the commands took effect */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmResults"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the alarm is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The alarm's state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4693,6 +6303,319 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NamedPump"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the version is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alarm_definitions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The definitions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DefinitionsResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the version is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_alarm_definitions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The pump's own alarms */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmDefinitionsRequest"];
+            };
+        };
+        responses: {
+            /** @description The definitions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DefinitionsResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the version is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_definition: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The definition */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlarmTrialRequest"];
+            };
+        };
+        responses: {
+            /** @description What it would have done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialResponse"];
                 };
             };
             /** @description A parameter is unknown, repeated or has a value that is not allowed */
