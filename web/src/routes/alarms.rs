@@ -280,7 +280,7 @@ command_route!(
     "Returns alarms to service."
 );
 command_route!(
-    reset,
+    reset_alarms,
     "/api/alarms/reset",
     CommandKind::Reset,
     "Resets latched alarms, which are over and acknowledged."
