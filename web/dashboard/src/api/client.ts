@@ -5,6 +5,12 @@ import createClient from 'openapi-fetch';
 import { asSentence } from '../lib/format';
 import type { paths } from './schema';
 
+/** What a problem says about the field that is wrong. */
+interface WrongField {
+  field?: string | null;
+  allowed?: string | null;
+}
+
 /** Why a request failed: an RFC 9457 problem from the node, or no response at all. */
 export class ApiProblem extends Error {
   /** The HTTP status; 0 if there was no response. */
@@ -13,13 +19,19 @@ export class ApiProblem extends Error {
   readonly kind: string;
   /** After how many seconds the request may be repeated, if the node says so. */
   readonly retryAfterS: number | null;
+  /** The field that is wrong, as `alarm.condition.limit`; null if the node names none. */
+  readonly field: string | null;
+  /** What the field may be; null if the node does not say. */
+  readonly allowed: string | null;
 
-  constructor(status: number, message: string, kind = '', retryAfterS: number | null = null) {
+  constructor(status: number, message: string, kind = '', retryAfterS: number | null = null, wrong: WrongField = {}) {
     super(message);
     this.name = 'ApiProblem';
     this.status = status;
     this.kind = kind;
     this.retryAfterS = retryAfterS;
+    this.field = wrong.field ?? null;
+    this.allowed = wrong.allowed ?? null;
   }
 }
 
@@ -47,7 +59,7 @@ export async function unwrap<T>(request: Promise<{ data?: T; error?: unknown; re
   if (result.data !== undefined && result.response.ok) return result.data;
   const kind = problemKind(result.error);
   if (SESSION_PROBLEMS.includes(kind)) onSessionProblem();
-  throw new ApiProblem(result.response.status, sentence(result.error, result.response), kind, retryAfterS(result.response));
+  throw new ApiProblem(result.response.status, sentence(result.error, result.response), kind, retryAfterS(result.response), wrongField(result.error));
 }
 
 /** What went wrong, as a sentence for the user. */
@@ -56,6 +68,12 @@ export const problemText = (thrown: unknown): string => (thrown instanceof Error
 function problemKind(problem: unknown): string {
   const { type } = (problem && typeof problem === 'object' ? problem : {}) as Record<string, unknown>;
   return typeof type === 'string' ? type.slice(type.lastIndexOf(':') + 1) : '';
+}
+
+function wrongField(problem: unknown): WrongField {
+  const { field, allowed } = (problem && typeof problem === 'object' ? problem : {}) as Record<string, unknown>;
+  const text = (value: unknown) => (typeof value === 'string' ? value : null);
+  return { field: text(field), allowed: text(allowed) };
 }
 
 function retryAfterS(response: Response): number | null {

@@ -1,5 +1,6 @@
 // The page's one live stream and its state. The shell's banner and the stale panels follow that state.
 
+import type { AlarmsEvent } from './types';
 import { clock } from '../lib/clock.svelte';
 import type { ConnectionState } from './live';
 import { subscribe, type Subscription } from './sharedStream';
@@ -11,6 +12,7 @@ class LiveConnection {
 
   #receivedAt: number | null = null;
   #stream: Subscription | null = null;
+  #onAlarms = new Set<() => void>();
 
   get lost(): boolean {
     return this.state === 'lost';
@@ -23,11 +25,19 @@ class LiveConnection {
 
   /** Follows a stream until the returned function is called. Only one page is shown at a time, so there is one stream. */
   follow(url: string, on: Record<string, (data: never) => void>, onGap: () => void): () => void {
+    const alarms = (event: AlarmsEvent) => {
+      (on.alarms as ((event: AlarmsEvent) => void) | undefined)?.(event);
+      this.#onAlarms.forEach((run) => run());
+    };
+    const handlers = { ...on, alarms } as Record<string, (data: never) => void>;
     const stream = subscribe({
       url,
-      on: Object.fromEntries(Object.entries(on).map(([type, run]) => [type, this.#noteReceipt(run)])),
+      on: Object.fromEntries(Object.entries(handlers).map(([type, run]) => [type, this.#noteReceipt(run)])),
       onState: (state) => this.#setState(state),
-      onGap,
+      onGap: () => {
+        onGap();
+        this.#onAlarms.forEach((run) => run());
+      },
     });
     this.#stream = stream;
     const retry = () => stream.retry();
@@ -37,6 +47,12 @@ class LiveConnection {
       stream.close();
       if (this.#stream === stream) this.#stream = null;
     };
+  }
+
+  /** Calls `run` after each change of alarms that the page's stream reports, until the returned function is called. */
+  onAlarms(run: () => void): () => void {
+    this.#onAlarms.add(run);
+    return () => this.#onAlarms.delete(run);
   }
 
   /** Follows the fleet's stream only for its state: the header and the banners of a page without live values show it. */

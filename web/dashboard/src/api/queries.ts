@@ -2,7 +2,8 @@
 
 import { api, unwrap } from './client';
 import type {
-  Baselines, Detection, Incomplete, Kind, Live, LoggedOut, Login, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Session, Settings, Simulation, Store,
+  Alarm, Baselines, Detection, Incomplete, Kind, Live, LoggedOut, Login, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Session, Settings,
+  Simulation, Store,
 } from './types';
 
 /** A part of a pump's history; times in epoch milliseconds, `to` exclusive. */
@@ -56,6 +57,9 @@ export const fetchPumps = (): Promise<ResultList<Pump>> => unwrap(api.GET('/api/
 
 export const fetchLive = (pump: string): Promise<Live> =>
   unwrap(api.GET('/api/live-data', { params: { query: { pump_id: pump } } }));
+
+/** The alarms that are not normal, of all pumps, the most urgent first. */
+export const fetchAlarms = (): Promise<ResultList<Alarm>> => unwrap(api.GET('/api/alarms'));
 
 /** A pump's maintenance events, newest first. */
 export const fetchEvents = (pump: string): Promise<ResultList<MaintenanceEvent>> =>

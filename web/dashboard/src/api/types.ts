@@ -43,3 +43,12 @@ export type NewToken = Schemas['NewToken'];
 export type AddedToken = Schemas['NewTokenResponse'];
 export type AuditEntry = Schemas['AuditResponse'];
 export type SecondFactor = Schemas['SecondFactorResponse'];
+
+export type Alarm = Schemas['AlarmResponse'];
+export type AlarmSummary = Schemas['AlarmSummaryResponse'];
+export type AlarmsEvent = Schemas['AlarmsEvent'];
+export type AlarmResult = Schemas['AlarmResult'];
+export type AlarmTransition = Schemas['TransitionResponse'];
+export type AlarmMetrics = Schemas['AlarmMetricsResponse'];
+export type AlarmDefinitions = Schemas['DefinitionsResponse'];
+export type AlarmTrial = Schemas['TrialResponse'];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adminPath, loginPath, parseRoute, pumpPath } from './route';
+import { adminPath, alarmPath, loginPath, parseRoute, pumpPath } from './route';
 
 describe('routes', () => {
   it('convert any pump id to a path and back', () => {
@@ -12,6 +12,14 @@ describe('routes', () => {
     }
   });
 
+  it('convert an alarm to a path and back', () => {
+    expect(parseRoute('/alarms')).toEqual({ page: 'alarms' });
+    for (const pump of ['P-101A/B', 'ä ö', '100%']) {
+      expect(parseRoute(alarmPath(pump, 'bearing-high'))).toEqual({ page: 'alarm', pump, alarm: 'bearing-high' });
+    }
+    for (const path of ['/alarms/', '/alarms/P-1', '/alarms/P-1/a/b', '/alarms/%/a']) expect(parseRoute(path)).toEqual({ page: 'notFound', path });
+  });
+
   it('normalize the id of a pump', () => {
     for (const path of ['/pumps/Fo%CC%88rderpumpe%203', '/pumps/%20F%C3%B6rderpumpe%C2%A0%203']) {
       expect(parseRoute(path)).toEqual({ page: 'pump', pump: 'Förderpumpe 3' });
@@ -19,7 +27,7 @@ describe('routes', () => {
   });
 
   it('lead from the login back to the page that asked for it', () => {
-    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z'), '/account', '/admin', '/admin/audit?action=login&from=2026-03-09T10%3A00']) {
+    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z'), '/account', '/alarms?tab=history', alarmPath('P-1', 'hot'), '/admin', '/admin/audit?action=login&from=2026-03-09T10%3A00']) {
       const { pathname, search } = new URL(loginPath(path), 'http://localhost');
       expect(parseRoute(pathname, { search })).toEqual({ page: 'login', next: path, signOn: null });
     }

@@ -7,6 +7,9 @@ export type AdminSection = 'users' | 'tokens' | 'audit';
 export type Route =
   | { page: 'fleet' }
   | { page: 'pump'; pump: string }
+  /** All alarms; what is shown of them is in the address's `?…`. */
+  | { page: 'alarms' }
+  | { page: 'alarm'; pump: string; alarm: string }
   /** `section` is null for the first one that the user may see. */
   | { page: 'admin'; section: AdminSection | null }
   | { page: 'account' }
@@ -32,10 +35,13 @@ export function parseRoute(path: string, { search = '', hash = '' }: AddressPart
   if (path === '/account') return { page: 'account' };
   const admin = /^\/admin(?:\/(users|tokens|audit))?$/.exec(path);
   if (admin) return { page: 'admin', section: (admin[1] as AdminSection | undefined) ?? null };
-  const match = /^\/pumps\/([^/]+)\/?$/.exec(path);
+  if (path === '/alarms') return { page: 'alarms' };
+  const match = /^\/(?:pumps\/([^/]+)\/?|alarms\/([^/]+)\/([^/]+))$/.exec(path);
   if (!match) return { page: 'notFound', path };
+  const [, pump, pumpOfAlarm, alarm] = match;
   try {
-    return { page: 'pump', pump: normalizeId(decodeURIComponent(match[1])) };
+    if (pump !== undefined) return { page: 'pump', pump: normalizeId(decodeURIComponent(pump)) };
+    return { page: 'alarm', pump: normalizeId(decodeURIComponent(pumpOfAlarm)), alarm: decodeURIComponent(alarm) };
   } catch {
     return { page: 'notFound', path };
   }
@@ -47,9 +53,11 @@ export const loginPath = (path: string): string => (path === '/' ? '/login' : `/
 /** The path that `?next=` names, with its own `?…`, if it is one of the node's own pages behind the login; otherwise that of the fleet. */
 function nextPath(search: string): string {
   const next = new URLSearchParams(search).get('next') ?? '/';
-  return ['pump', 'admin', 'account'].includes(parseRoute(next.split('?')[0]).page) ? next : '/';
+  return ['pump', 'alarms', 'alarm', 'admin', 'account'].includes(parseRoute(next.split('?')[0]).page) ? next : '/';
 }
 
 export const adminPath = (section: AdminSection): string => `/admin/${section}`;
+
+export const alarmPath = (pump: string, alarm: string): string => `/alarms/${encodeURIComponent(pump)}/${encodeURIComponent(alarm)}`;
 
 export const pumpPath = (pump: string): string => `/pumps/${encodeURIComponent(pump)}`;

@@ -4,12 +4,13 @@
 import { liveConnection } from '../../api/liveConnection.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { fetchPumps, type ResultList } from '../../api/queries';
-import type { Feed, FleetEvent, Incomplete, Learning, Pump, RemovedEvent, RenamedEvent, Status } from '../../api/types';
+import type { AlarmsEvent, Feed, FleetEvent, Incomplete, Learning, Pump, RemovedEvent, RenamedEvent, Status } from '../../api/types';
+import { NO_ALARMS, shownPriority, sumAlarms, summaryInWords } from '../../lib/alarms';
 import { clock } from '../../lib/clock.svelte';
 import { Columns } from '../../lib/columns';
 import { displayStatus, STATUS, type DisplayStatus } from '../../lib/status';
 import { FleetOrder } from './fleetOrder';
-import { countStatuses, hasOpenEvent } from './summary';
+import { countStatuses, hasOpenEvent, hasStandingAlarm, isSilentAnomaly, type Attention } from './summary';
 
 /** The number of losses in a row's trend. */
 const TREND_POINTS = 120;
@@ -45,6 +46,9 @@ export class PumpRow {
   threshold = $state<number | null>(null);
   topChannel = $state<string | null>(null);
   activeEvents = $state(0);
+  alarms = $state.raw(NO_ALARMS);
+  /** The last verdict before it fell silent was an anomaly. */
+  readonly silentAnomaly = $derived(isSilentAnomaly(this));
   /** Incremented with each change of `trend`. */
   version = $state(0);
   /** The last losses. */
@@ -63,8 +67,13 @@ class Fleet {
   /** The last changes, for screen readers. */
   announcement = $state('');
   counts = $derived(countStatuses(this.rows));
-  /** The number of pumps with open events whose status alone does not call for attention. */
-  withEvents = $derived(this.rows.filter(hasOpenEvent).length);
+  /** What calls for attention beside the statuses. */
+  attention: Attention = $derived({
+    withAlarms: this.rows.filter((row) => hasStandingAlarm(row) && row.status !== 'ANOMALY' && row.status !== 'STALE').length,
+    withEvents: this.rows.filter(hasOpenEvent).length,
+    silentAnomalies: this.rows.filter((row) => row.silentAnomaly).length,
+    alarms: sumAlarms(this.rows.filter(hasStandingAlarm).map((row) => row.alarms)),
+  });
 
   readonly poll = new Poll(async () => this.#load(await fetchPumps()), POLL_INTERVAL_MS);
   /** Why rows may be missing. */
@@ -81,6 +90,7 @@ class Fleet {
     const stop = this.poll.start();
     const on = {
       fleet: (event: FleetEvent) => this.#onFleet(event),
+      alarms: (event: AlarmsEvent) => this.#onAlarms(event),
       removed: (event: RemovedEvent) => this.#onRemoved(event),
       renamed: (event: RenamedEvent) => this.#onRenamed(event),
     };
@@ -122,6 +132,7 @@ class Fleet {
       row.threshold = pump.threshold;
       row.topChannel = pump.top_channel;
       row.activeEvents = pump.active_events;
+      row.alarms = pump.alarms;
       this.#extendTrend(row, pump.trend);
     }
     for (const id of removed) this.#byId.delete(id);
@@ -161,6 +172,7 @@ class Fleet {
       row.receivedAt = age === null ? row.receivedAt : event.now - age;
       row.loss = event.loss[i];
       row.threshold = event.threshold[i];
+      row.alarms = event.alarms[i];
       const [at, loss] = [event.at[i], event.loss[i]];
       if (at !== null && loss !== null && !(at <= row.trend.last)) {
         row.trend.add({ t: [at], columns: [[loss]] });
@@ -169,6 +181,16 @@ class Fleet {
     });
     if (changes.length > 0) this.announcement = changes.slice(0, 5).join('; ');
     if (hasUnknownPump || changes.length > 0) this.#refreshSoon();
+    this.#updateOrder();
+  }
+
+  #onAlarms({ pump, alarms }: AlarmsEvent): void {
+    const row = this.#byId.get(pump);
+    if (!row) return this.#refreshSoon();
+    const before = shownPriority(row.alarms);
+    const more = alarms.unacknowledged > row.alarms.unacknowledged;
+    row.alarms = alarms;
+    if (more || shownPriority(alarms) !== before) this.announcement = `${row.name ?? pump}: ${summaryInWords(alarms).toLowerCase() || 'no alarm stands'}`;
     this.#updateOrder();
   }
 

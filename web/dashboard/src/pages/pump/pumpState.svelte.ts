@@ -5,11 +5,12 @@
 //   the user chooses 24 h: that is too long for single readings, so an overview that the node aggregates is fetched, and fetched
 //   again whenever the view moves.
 
+import { fetchDefinitions } from '../../api/alarmQueries';
 import { ApiProblem } from '../../api/client';
 import { liveConnection } from '../../api/liveConnection.svelte';
 import { Poll } from '../../api/poll.svelte';
 import { detectionPages, fetchBaselines, fetchEvents, fetchLive, fetchOverview, fetchPumps, fetchSettings, readingPages, type HistoryRange } from '../../api/queries';
-import type { Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, RenamedEvent, Settings, Status } from '../../api/types';
+import type { AlarmDefinitions, Baselines, Channel, DetectionEvent, FleetEvent, Incomplete, Live, Profile, ReadingEvent, RemovedEvent, RenamedEvent, Settings, Status } from '../../api/types';
 import { ageOrigin } from '../../lib/age';
 import { ChartView, initialRangeMs, MAX_RAW_RANGE_MS } from '../../lib/chart/view.svelte';
 import { clock } from '../../lib/clock.svelte';
@@ -33,6 +34,7 @@ const STORE_DELAY_MS = 200;
 const LIVE_INTERVAL_MS = 2_500;
 const EVENTS_INTERVAL_MS = 15_000;
 const BASELINES_INTERVAL_MS = 30_000;
+const DEFINITIONS_INTERVAL_MS = 60_000;
 const OVERVIEW_INTERVAL_MS = 60_000;
 /** The delay between a zoom and its request, because often another zoom follows. */
 const ZOOM_DELAY_MS = 200;
@@ -60,6 +62,8 @@ export class PumpState {
   readonly events: Poll<Awaited<ReturnType<typeof fetchEvents>>>;
   readonly baselines: Poll<Baselines>;
   readonly settings: Poll<Settings>;
+  /** The definitions of its alarms. */
+  readonly definitions: Poll<AlarmDefinitions>;
   /** The data of a long view; null while the view is not long. */
   readonly overview: Poll<Overview>;
   /** The width of a chart in CSS pixels. */
@@ -113,6 +117,7 @@ export class PumpState {
     this.events = new Poll(() => fetchEvents(id), EVENTS_INTERVAL_MS);
     this.baselines = new Poll(() => fetchBaselines(id), BASELINES_INTERVAL_MS);
     this.settings = new Poll(() => fetchSettings(id), BASELINES_INTERVAL_MS);
+    this.definitions = new Poll(() => fetchDefinitions(id), DEFINITIONS_INTERVAL_MS);
     this.overview = new Poll(() => this.#fetchOverview(), OVERVIEW_INTERVAL_MS);
     this.#pumpRow = new Poll(() => this.#fetchPumpRow());
   }
@@ -130,7 +135,7 @@ export class PumpState {
     };
     const url = `/api/stream?${new URLSearchParams({ pump_id: this.id, events: 'reading,detection,fleet' })}`;
     const disconnect = liveConnection.follow(url, on, () => this.#fetchGap());
-    const stops = [this.live.start(), this.events.start(), this.baselines.start(), this.settings.start(), this.#pumpRow.start()];
+    const stops = [this.live.start(), this.events.start(), this.baselines.start(), this.settings.start(), this.definitions.start(), this.#pumpRow.start()];
     void this.fetchHistory();
     return () => {
       this.#closed = true;
