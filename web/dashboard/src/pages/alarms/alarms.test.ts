@@ -9,7 +9,7 @@ import { bodyOf, failureInWords, offered, untilProblem } from './commands';
 import { conditionInWords, delaysInWords, titleInWords, type AlarmDefinition, type Condition } from './definition';
 import { acknowledgeByKey } from './keys';
 import { filterOf, groupsOf, NO_FILTER, searchOf } from './list';
-import { againstLimit, explainedBy, figures, personInWords, transitionInWords, trialInWords, type Metrics } from './wording';
+import { againstLimit, explainedBy, figures, newestFirst, personInWords, transitionInWords, trialInWords, type Metrics } from './wording';
 
 const channels = [{ name: 'Bearing_Temperature_C', label: 'Bearing temperature', unit: '°C', resolution: 0.1 }] as NamedChannel[];
 const HOT: Condition = { kind: 'high_high', channel: 'Bearing_Temperature_C', limit: 93 };
@@ -75,6 +75,11 @@ describe('the life of an alarm', () => {
     [{ cause: 'taken_out_of_service', by: '127.0.0.1:5000' }, 'Taken out of service by somebody at 127.0.0.1'],
     [{ cause: 'polished', by: null }, 'polished'],
   ])('%j: %s', (more, words) => expect(transitionInWords(row(more), HOT, channels, NOW, 'en').words).toBe(words));
+
+  it('has rows of the same moment in the order of their numbers', () => {
+    const rows = [row({ seq: 3 }), row({ seq: 2 }), row({ seq: 4 }), row({ seq: 1, at: '2026-03-09T10:02:00.000Z' }), row({ seq: 9, alarm: 'dry' })];
+    expect(newestFirst(rows).map(({ alarm: id, seq }) => `${id} ${seq}`)).toEqual(['hot 1', 'dry 9', 'hot 4', 'hot 3', 'hot 2']);
+  });
 
   it('keeps what people wrote', () => {
     expect(transitionInWords(row({ cause: 'acknowledged', by: 'user ada', comment: 'on my way' }), HOT, channels, NOW).comment).toBe('on my way');

@@ -102,6 +102,13 @@ export function transitionInWords(row: AlarmTransition, condition: Condition | u
   return { words: words() + again, comment: row.comment };
 }
 
+/** Newest first. Rows of one alarm at the same time are in the order of their numbers: a reading may end an occurrence and the next one begin another. */
+export function newestFirst(rows: readonly AlarmTransition[]): AlarmTransition[] {
+  const key = ({ pump_id, alarm }: AlarmTransition) => `${pump_id ?? ''} ${alarm}`;
+  const byKey = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+  return rows.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at) || byKey(key(a), key(b)) || b.seq - a.seq);
+}
+
 /** The id of the alarm that explains this one, if it is suppressed for that. */
 export function explainedBy({ suppressed }: Pick<Alarm, 'suppressed'>): string | null {
   for (const why of suppressed) {
