@@ -47,6 +47,8 @@
 //!
 //! Does not decide whether the condition holds, and knows no delays; see `debounce.rs`.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use volute_plant::Timestamp;
 
@@ -143,12 +145,17 @@ pub struct Alarm {
     key: AlarmKey,
     priority: Priority,
     latching: bool,
-    status: Status,
+    /// None as long as there is no row: a pump has some forty alarms, and most of them never have one.
+    status: Option<Box<Status>>,
 }
+
+/// The status of an alarm without rows.
+static NO_ROWS: LazyLock<Status> = LazyLock::new(Status::default);
 
 impl Alarm {
     /// Creates an alarm with the status that its stored transitions give it: [`Status::default`] if there are none.
     pub fn new(key: AlarmKey, priority: Priority, latching: bool, status: Status) -> Self {
+        let status = (status != Status::default()).then(|| Box::new(status));
         Self { key, priority, latching, status }
     }
 
@@ -159,7 +166,7 @@ impl Alarm {
 
     /// What is known of it.
     pub fn status(&self) -> &Status {
-        &self.status
+        self.status.as_deref().unwrap_or(&NO_ROWS)
     }
 
     /// How urgent it is.
@@ -169,7 +176,7 @@ impl Alarm {
 
     /// Its state.
     pub fn state(&self) -> State {
-        self.status.state()
+        self.status().state()
     }
 
     /// Uses another priority and another decision about latching from now on.
@@ -180,7 +187,7 @@ impl Alarm {
 
     /// Takes a signal. Returns the row to store, if it changes anything.
     pub fn observe(&mut self, signal: Signal, now: Timestamp) -> Option<Transition> {
-        let status = &self.status;
+        let status = self.status();
         let cause = match signal {
             Signal::Raise(evidence) if !status.holds() && !status.has_counted(&evidence) => Cause::Raised { evidence },
             Signal::Return(evidence) if status.holds() && !status.has_counted(&evidence) => {
@@ -222,7 +229,7 @@ impl Alarm {
     }
 
     fn check_occurrence(&self, up_to: u32) -> Result<(), InvalidValue> {
-        let (first, last) = (self.status.acknowledged_up_to() + 1, self.status.occurrence());
+        let (first, last) = (self.status().acknowledged_up_to() + 1, self.status().occurrence());
         if (first..=last).contains(&up_to) {
             return Ok(());
         }
@@ -238,10 +245,10 @@ impl Alarm {
     fn record(&mut self, cause: Cause, by: Option<String>, comment: Option<Comment>, now: Timestamp) -> Transition {
         let from = self.state();
         let mut row = Transition {
-            seq: self.status.seq() + 1,
+            seq: self.status().seq() + 1,
             pump: self.key.pump.clone(),
             alarm: self.key.alarm.clone(),
-            occurrence: self.status.occurrence(),
+            occurrence: self.status().occurrence(),
             announces: false,
             priority: self.priority,
             from,
@@ -251,13 +258,14 @@ impl Alarm {
             by,
             comment,
         };
-        let before = self.status.clone();
-        self.status.apply(&row);
-        if self.status.must_announce() {
+        let status = self.status.get_or_insert_default();
+        let before = status.clone();
+        status.apply(&row);
+        if status.must_announce() {
             row.announces = true;
             row.occurrence = before.occurrence().saturating_add(1);
-            self.status = before;
-            self.status.apply(&row);
+            *status = before;
+            status.apply(&row);
         }
         row.to = self.state();
         row

@@ -34,12 +34,16 @@ pub(crate) struct Delays {
 /// The timers of one alarm. They are part of a pump's checkpoint, so they survive a restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Debounce {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     raised: bool,
     /// Since when the condition contradicts `raised`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<Pending>,
     /// The newest reading with a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<Timestamp>,
     /// The newest reading that agreed with `raised`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     agreed: Option<Timestamp>,
 }
 

@@ -85,18 +85,25 @@ pub struct EvaluatorCheckpoint {
     alarms: BTreeMap<AlarmId, AlarmMemory>,
 }
 
-/// What is remembered of one alarm between readings.
+/// What is remembered of one alarm between readings. Of most alarms little is, and only that is stored: a pump has some
+/// forty alarms, and a checkpoint every minute.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct AlarmMemory {
+    #[serde(default)]
     debounce: Debounce,
     /// Whether the pump is in an operating state in which the alarm does not hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_suppressed: bool,
     /// The newest value in the unit of the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
     /// When the channel had a good value, by the steady clock. Only for missing data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     seen_ms: Option<i64>,
     /// For current readings, and for those of the past. Only for rates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     rates: Option<Box<Rates>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     past: Option<Box<OpenExcursion>>,
 }
 
