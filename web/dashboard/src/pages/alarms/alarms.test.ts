@@ -13,6 +13,10 @@ import { againstLimit, explainedBy, figures, newestFirst, personInWords, transit
 
 const channels = [{ name: 'Bearing_Temperature_C', label: 'Bearing temperature', unit: '°C', resolution: 0.1 }] as NamedChannel[];
 const HOT: Condition = { kind: 'high_high', channel: 'Bearing_Temperature_C', limit: 93 };
+const KNOWN: AlarmDefinition[] = [
+  { id: 'hot', title: '', condition: HOT, priority: 'high', latching: false },
+  { id: 'pump-stale', title: 'No data from the pump', condition: { kind: 'no_data', after_s: 60 }, priority: 'medium', latching: false },
+];
 const NOW = Date.parse('2026-03-09T10:05:00.000Z');
 
 const alarm = (more: Partial<Alarm> = {}): Alarm =>
@@ -70,11 +74,11 @@ describe('the life of an alarm', () => {
     [{ cause: 'acknowledged', by: 'user ada', details: { up_to: 2 }, comment: 'on my way' }, 'Acknowledged by Ada'],
     [{ cause: 'acknowledged', by: 'user ada', details: { up_to: 1 } }, 'Acknowledged by Ada, up to occurrence 1'],
     [{ cause: 'shelving_ended', announces: true }, 'Shelving ended by itself; its condition holds, so it asks again'],
-    [{ cause: 'suppression_began', details: { why: { reason: 'explained_by', alarm: 'pump-stale' } } }, 'Suppressed by design: explained by the alarm pump-stale'],
+    [{ cause: 'suppression_began', details: { why: { reason: 'explained_by', alarm: 'pump-stale' } } }, 'Suppressed by design: explained by “No data from the pump”'],
     [{ cause: 'suppression_ended', details: { why: { reason: 'operating_state' } } }, 'No longer suppressed: it does not hold in the pump’s operating state'],
     [{ cause: 'taken_out_of_service', by: '127.0.0.1:5000' }, 'Taken out of service by somebody at 127.0.0.1'],
     [{ cause: 'polished', by: null }, 'polished'],
-  ])('%j: %s', (more, words) => expect(transitionInWords(row(more), HOT, channels, NOW, 'en').words).toBe(words));
+  ])('%j: %s', (more, words) => expect(transitionInWords(row(more), KNOWN, channels, NOW, 'en').words).toBe(words));
 
   it('has rows of the same moment in the order of their numbers', () => {
     const rows = [row({ seq: 3 }), row({ seq: 2 }), row({ seq: 4 }), row({ seq: 1, at: '2026-03-09T10:02:00.000Z' }), row({ seq: 9, alarm: 'dry' })];
@@ -82,7 +86,7 @@ describe('the life of an alarm', () => {
   });
 
   it('keeps what people wrote', () => {
-    expect(transitionInWords(row({ cause: 'acknowledged', by: 'user ada', comment: 'on my way' }), HOT, channels, NOW).comment).toBe('on my way');
+    expect(transitionInWords(row({ cause: 'acknowledged', by: 'user ada', comment: 'on my way' }), KNOWN, channels, NOW).comment).toBe('on my way');
     expect([personInWords('user ada.l'), personInWords('[::1]:80'), personInWords('uid 0'), personInWords(null)]).toEqual(['Ada.l', 'somebody at ::1', 'Uid 0', 'somebody']);
   });
 });
@@ -174,12 +178,12 @@ it('says what a trial would have raised', () => {
 it('rates each metric in words, beside its target', () => {
   const rate = (value: number, acceptable: number, at_most: number, rating: string) => ({ value, acceptable, at_most, rating });
   const metrics: Metrics = {
-    announcements: 9, per_10_min: rate(0.01, 1, 2, 'acceptable'), per_hour: rate(8, 6, 12, 'manageable'), per_day: rate(400, 150, 300, 'too_many'), max_in_10_min: 3,
+    announcements: 9, per_10_min: rate(0.004, 1, 2, 'acceptable'), per_hour: rate(8, 6, 12, 'manageable'), per_day: rate(400, 150, 300, 'too_many'), max_in_10_min: 3,
     flood_share: { value: 0.02, at_most: 0.01, is_met: false }, top_ten: [], top_ten_share: { value: 0.04, at_most: 0.05, is_met: true },
     chattering: [{ pump: 'P-7', alarm: 'hot' }], stale: [], priorities: [],
   };
   expect(figures(metrics, 'en').map(({ value, target, rating }) => `${value}; ${target}; ${rating}`)).toEqual([
-    '0.01; acceptable up to 1, at most 2; Acceptable', '8.00; acceptable up to 6, at most 12; Can be managed', '400; acceptable up to 150, at most 300; Too many',
+    '< 0.01; acceptable up to 1, at most 2; Acceptable', '8.00; acceptable up to 6, at most 12; Can be managed', '400; acceptable up to 150, at most 300; Too many',
     '2 %; at most 1 %; Not met', '4 %; at most 5 %; Met', '1; none; Not met', '0; none; Met',
   ]);
 });

@@ -4,7 +4,7 @@ import type { Alarm, AlarmTransition } from '../../api/types';
 import { priorityOf, PRIORITY_WORDS } from '../../lib/alarms';
 import { formatDuration, formatMoment, formatNumber, formatPercent, plural } from '../../lib/format';
 import type { NamedChannel } from '../../lib/names';
-import { channelOf, channelValue, plainNumber, secondsInWords, type AlarmDefinition, type Condition } from './definition';
+import { channelOf, channelValue, plainNumber, secondsInWords, titleInWords, type AlarmDefinition, type Condition } from './definition';
 
 /** What raised an alarm. */
 interface Evidence {
@@ -43,15 +43,15 @@ export function personInWords(by: string | null): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
-const SUPPRESSIONS: Record<string, (why: Record<string, unknown>) => string> = {
+const SUPPRESSIONS: Record<string, (why: Record<string, unknown>, titleOf: (alarm: string) => string) => string> = {
   operating_state: () => 'it does not hold in the pump’s operating state',
-  explained_by: ({ alarm }) => `explained by the alarm ${alarm}`,
+  explained_by: ({ alarm }, titleOf) => `explained by “${titleOf(String(alarm))}”`,
   planned_work: ({ work }) => `planned work: ${work}`,
 };
 
-function suppressionInWords(details: Record<string, unknown>): string {
+function suppressionInWords(details: Record<string, unknown>, titleOf: (alarm: string) => string): string {
   const why = details.why as Record<string, unknown> | undefined;
-  return why ? (SUPPRESSIONS[String(why.reason)]?.(why) ?? String(why.reason)) : '';
+  return why ? (SUPPRESSIONS[String(why.reason)]?.(why, titleOf) ?? String(why.reason)) : '';
 }
 
 /** A row of the history: what happened, and what the person wrote. */
@@ -61,7 +61,9 @@ export interface RowWords {
 }
 
 /** 'Raised: 95.2 °C, above 93.0 °C', or 'Acknowledged by Ada' with its comment. */
-export function transitionInWords(row: AlarmTransition, condition: Condition | undefined, channels: readonly NamedChannel[], now: number, locale?: string): RowWords {
+export function transitionInWords(row: AlarmTransition, definitions: readonly AlarmDefinition[], channels: readonly NamedChannel[], now: number, locale?: string): RowWords {
+  const condition = definitionOf(definitions, row.alarm)?.condition;
+  const titleOf = (alarm: string) => titleInWords(definitionOf(definitions, alarm)?.title ?? alarm, channels);
   const details = (row.details ?? {}) as Record<string, unknown>;
   const evidence = details.evidence as { since?: string; value?: number; limit?: number } | undefined;
   const numbers = evidence ? againstLimit({ value: evidence.value ?? null, limit: evidence.limit ?? null }, condition, channels, locale) : '';
@@ -84,9 +86,9 @@ export function transitionInWords(row: AlarmTransition, condition: Condition | u
       case 'shelving_ended':
         return 'Shelving ended by itself';
       case 'suppression_began':
-        return with_('Suppressed by design', suppressionInWords(details));
+        return with_('Suppressed by design', suppressionInWords(details, titleOf));
       case 'suppression_ended':
-        return with_('No longer suppressed', suppressionInWords(details));
+        return with_('No longer suppressed', suppressionInWords(details, titleOf));
       case 'taken_out_of_service':
         return `Taken out of service by ${who}`;
       case 'returned_to_service':
@@ -171,7 +173,7 @@ const RATINGS: Record<string, string> = { acceptable: 'Acceptable', manageable: 
 export function figures(metrics: Metrics, locale?: string): Figure[] {
   const rate = (label: string, { value, acceptable, at_most, rating }: Rate): Figure => ({
     label,
-    value: formatNumber(value, value < 10 ? 2 : 0, locale),
+    value: value > 0 && value < 0.005 ? '< 0.01' : formatNumber(value, value < 10 ? 2 : 0, locale),
     target: `acceptable up to ${formatNumber(acceptable, 0, locale)}, at most ${formatNumber(at_most, 0, locale)}`,
     rating: RATINGS[rating] ?? rating,
     isMet: rating === 'acceptable',
