@@ -26,7 +26,7 @@ test('an anomalous pump is found on the fleet page and opened', { timeout: ANOMA
   await card.waitFor({ timeout: ANOMALY_WITHIN_MS });
   anomalousPump = await card.getAttribute('data-pump');
   await page.getByRole('heading', { level: 1, name: /attention/ }).waitFor();
-  assert.match(await page.title(), /^▲ \d+ anomal/);
+  assert.match(await page.title(), /^▲ (\d+ alarms? \(\w+\), )?\d+ anomal/);
 
   await page.locator(`[data-pump="${anomalousPump}"]`).click();
   await page.getByRole('heading', { level: 1, name: anomalousPump, exact: true }).waitFor();

@@ -51,12 +51,12 @@ describe('summarize', () => {
     [
       'an alarm while learning', { LEARNING: 2 },
       { withAlarms: 1, alarms: { standing: 1, unacknowledged: 1, highest: 'high', highest_unacknowledged: 'high', set_aside: 0 } },
-      '1 of 2 pumps needs attention', '▲ 1 unacknowledged, high — Volute', '1 unacknowledged alarm of high priority; 2 learning',
+      '1 of 2 pumps needs attention', '▲ 1 alarm (high) — Volute', '1 unacknowledged alarm of high priority; 2 learning',
     ],
     [
       'alarms and an anomaly', { ANOMALY: 1, NORMAL: 3 },
       { withAlarms: 2, alarms: { standing: 5, unacknowledged: 3, highest: 'critical', highest_unacknowledged: 'medium', set_aside: 1 } },
-      '3 of 4 pumps need attention', '▲ 3 unacknowledged, medium, 1 anomaly — Volute', '3 unacknowledged alarms, the highest medium; 1 anomaly, 3 normal',
+      '3 of 4 pumps need attention', '▲ 3 alarms (medium), 1 anomaly — Volute', '3 unacknowledged alarms, the highest medium; 1 anomaly, 3 normal',
     ],
     [
       'what is acknowledged', { NORMAL: 4 },

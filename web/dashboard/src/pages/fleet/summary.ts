@@ -72,7 +72,7 @@ export function summarize(counts: Counts, attention: Attention = NO_ATTENTION): 
 export function tabTitle(counts: Counts, { withEvents, silentAnomalies, alarms }: Attention = NO_ATTENTION): string {
   const { unacknowledged, highest_unacknowledged } = alarms;
   const found = [
-    ...(highest_unacknowledged === null ? [] : [`${unacknowledged} unacknowledged, ${PRIORITY_WORDS[priorityOf(highest_unacknowledged)].toLowerCase()}`]),
+    ...(highest_unacknowledged === null ? [] : [`${plural(unacknowledged, 'alarm')} (${PRIORITY_WORDS[priorityOf(highest_unacknowledged)].toLowerCase()})`]),
     ...(counts.ANOMALY + silentAnomalies > 0 ? [anomalies(counts.ANOMALY + silentAnomalies)] : []),
     ...(withEvents > 0 ? [`${withEvents} with open events`] : []),
   ];
