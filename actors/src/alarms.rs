@@ -61,7 +61,7 @@ pub struct AlarmBoard(Arc<Board>);
 
 #[derive(Debug, Default)]
 struct Board {
-    /// Only pumps with such alarms.
+    /// The pumps whose alarms are read from the store.
     pumps: RwLock<BTreeMap<PumpId, Arc<[StandingAlarm]>>>,
     /// Counts changes.
     version: AtomicU64,
@@ -73,9 +73,14 @@ impl AlarmBoard {
         self.0.pumps.read().get(pump).cloned().unwrap_or_default()
     }
 
-    /// Returns the alarms of all pumps that have any, sorted by pump.
+    /// Returns the alarms of all pumps whose alarms are known, sorted by pump.
     pub fn all(&self) -> Vec<(PumpId, Arc<[StandingAlarm]>)> {
         self.0.pumps.read().iter().map(|(pump, alarms)| (pump.clone(), alarms.clone())).collect()
+    }
+
+    /// Returns whether the alarms of a pump are known. At a start they are not, until its actor has read them.
+    pub fn knows(&self, pump: &PumpId) -> bool {
+        self.0.pumps.read().contains_key(pump)
     }
 
     /// Returns a number that changes whenever an alarm does.
@@ -83,14 +88,15 @@ impl AlarmBoard {
         self.0.version.load(Ordering::Acquire)
     }
 
+    /// Forgets a removed pump.
+    pub(crate) fn remove(&self, pump: &PumpId) {
+        self.0.pumps.write().remove(pump);
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+
     /// Replaces the alarms of a pump.
     pub(crate) fn set(&self, pump: &PumpId, alarms: Vec<StandingAlarm>) {
-        let mut pumps = self.0.pumps.write();
-        if alarms.is_empty() {
-            pumps.remove(pump);
-        } else {
-            pumps.insert(pump.clone(), alarms.into());
-        }
+        self.0.pumps.write().insert(pump.clone(), alarms.into());
         self.0.version.fetch_add(1, Ordering::Release);
     }
 }

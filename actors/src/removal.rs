@@ -67,7 +67,7 @@ impl EngineHandle {
         let inner = &self.0;
         let restarted = match stored {
             Ok(()) => {
-                inner.context.board.set(pump, Vec::new());
+                inner.context.board.remove(pump);
                 // The inbox of a failed actor accepts these messages too, unless it is full.
                 let _ = timeout(STEP_TIMEOUT, inner.context.live.send(LivePumpRemoved(pump.clone()))).await;
                 let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;

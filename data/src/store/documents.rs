@@ -62,7 +62,12 @@ impl Store {
         let (waiting, removed) = {
             let head = self.0.head();
             let removed: Vec<String> = head.removals().not_stored().map(|(_, pump)| pump.to_string()).collect();
-            (head.other_rows().documents(K::TABLE).cloned().collect::<Vec<Document>>(), removed)
+            let rows = head.other_rows();
+            let waiting: Vec<Document> = match (K::KEY_PREFIX, &filter.pump) {
+                (KeyPrefix::Pump, Some(pump)) => rows.documents_of_pump(K::TABLE, pump.as_str()).cloned().collect(),
+                _ => rows.documents(K::TABLE).cloned().collect(),
+            };
+            (waiting, removed)
         };
         let (range, pump) = (&filter.range, filter.pump.as_ref().map(|pump| pump.as_str()));
         let (from_ms, to_ms) = range.bounds_ms();

@@ -189,8 +189,11 @@ impl LimitEvaluator {
     ) {
         let steady_ms = self.clock.advance(received);
         self.counts.evaluated += 1;
-        self.seen_ms = Some(steady_ms);
         let is_current = received.since_ms(at).abs() <= CURRENT_WITHIN_MS;
+        // A pump that has sent nothing but history is not expected to send now.
+        if is_current || self.seen_ms.is_some() {
+            self.seen_ms = Some(steady_ms);
+        }
         let moment = Moment { at, received, steady_ms, is_current, evaluation: Some(self.counts.evaluated) };
         let is_late = is_current && self.is_late(at);
         self.counts.past += u64::from(!is_current);
@@ -366,7 +369,9 @@ impl Step<'_> {
             if samples.get(channel).and_then(|sample| sample.value()).is_none() {
                 return;
             }
-            self.memory.seen_ms = Some(moment.steady_ms);
+            if moment.is_current || self.memory.seen_ms.is_some() {
+                self.memory.seen_ms = Some(moment.steady_ms);
+            }
         }
         if self.memory.debounce.raised() || self.memory.debounce.is_pending() {
             let moment = Moment { at: moment.received, ..*moment };

@@ -118,6 +118,13 @@ pub(crate) async fn set_alarm_definitions(
         let error = InvalidValue::new("alarms", alarms.len().into(), allowed, "too many definitions");
         return Err(ApiError::Invalid(error));
     }
+    for (index, alarm) in alarms.iter().enumerate() {
+        if alarms[..index].iter().any(|before| before.id == alarm.id) {
+            let (field, value) = (format!("alarms[{index}].id"), alarm.id.as_str().into());
+            let allowed = "an id that no other definition of the request has";
+            return Err(ApiError::Invalid(InvalidValue::new(&field, value, allowed, "given twice")));
+        }
+    }
     let by = who(&request).to_string();
     let detail = format!("{} own, {} removed", alarms.len(), removed.len());
     let rules = AlarmRules { pump: pump.clone(), at: node.engine.now(), by, definitions: alarms, removed };

@@ -174,7 +174,13 @@ pub(crate) async fn alarms(
         };
         (rank, std::cmp::Reverse(alarm.priority), std::cmp::Reverse(alarm.raised_at.clone()))
     });
-    Ok(web::Json(List::single_page(items, Completeness::Complete)))
+    let unread = node.engine.store().pumps().iter().filter(|record| !board.knows(&record.id)).count();
+    let completeness = match unread {
+        0 => Completeness::Complete,
+        1 => Completeness::Partial { from: None, reason: "the alarms of one pump are not read yet".into() },
+        _ => Completeness::Partial { from: None, reason: format!("the alarms of {unread} pumps are not read yet") },
+    };
+    Ok(web::Json(List::single_page(items, completeness)))
 }
 
 /// The alarms that a command is for.

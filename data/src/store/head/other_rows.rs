@@ -6,7 +6,7 @@ use volute_journal::Seq;
 use volute_plant::PumpId;
 
 use crate::store::{
-    document::{Document, DocumentKey},
+    document::{Document, DocumentKey, KeyPart},
     pending_removals::PendingRemovals,
     types::{Batch, PumpCheckpoint, PumpRecord, SystemMetrics},
 };
@@ -76,7 +76,18 @@ impl OtherRows {
 
     /// Returns the documents of a kind.
     pub(crate) fn documents<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a Document> {
-        self.all_documents().filter(move |document| document.table() == table)
+        let first = (table.to_owned(), DocumentKey::new([]));
+        let of_kind = self.documents.range(first..).take_while(move |((known, _), _)| known == table);
+        of_kind.map(|(_, (_, document))| document)
+    }
+
+    /// Returns the documents of a kind whose keys begin with this pump. Reads no others: at a start every pump reads its own.
+    pub(crate) fn documents_of_pump<'a>(&'a self, table: &'a str, pump: &'a str) -> impl Iterator<Item = &'a Document> {
+        let first = (table.to_owned(), DocumentKey::new([pump.into()]));
+        let of_pump = move |(known, key): &(String, DocumentKey)| {
+            known == table && matches!(key.parts().first(), Some(KeyPart::Text(text)) if text == pump)
+        };
+        self.documents.range(first..).take_while(move |(key, _)| of_pump(key)).map(|(_, (_, document))| document)
     }
 
     /// Returns the documents of all kinds, grouped by kind.
