@@ -266,10 +266,14 @@ mod tests {
         frames.send(Arc::new(Frame::Fleet(FleetFrame { now: at().plus_ms(5), pumps }))).expect("subscribers");
         let both = "event: fleet\ndata: {\"now\":1773051273005,\"pumps\":[\"P-1\",\"P-2\"],\
                     \"status\":[\"STALE\",\"STALE\"],\"age_ms\":[70000,null],\"clock\":[null,null],\"at\":[1773051273000,null],\
-                    \"loss\":[0.75,null],\"threshold\":[0.5,null]}\n\n";
+                    \"loss\":[0.75,null],\"threshold\":[0.5,null],\"alarms\":[NONE,NONE]}\n\n"
+            .replace("NONE", NO_ALARMS);
         assert_eq!(text(&mut all).await, both, "no reading");
         assert!(text(&mut one).await.contains("\"pumps\":[\"P-2\"],\"status\":[\"STALE\"]"));
     }
+
+    const NO_ALARMS: &str = "{\"standing\":0,\"unacknowledged\":0,\"highest\":null,\"highest_unacknowledged\":null,\
+                             \"set_aside\":0}";
 
     #[test]
     fn events_are_selected_by_name() {
