@@ -1,7 +1,7 @@
 //! The engine's interface to alarms: what stands, commands of users, and the pumps' own alarms.
 
 use tokio::sync::oneshot;
-use volute_alarm::{AlarmDefinition, AlarmId, Command, CommandError};
+use volute_alarm::{AlarmDefinition, AlarmId, Command};
 use volute_data::{AlarmRules, StoreError};
 use volute_plant::PumpId;
 use volute_runtime::TrySendError;
@@ -10,11 +10,8 @@ use crate::{
     alarms::{AlarmBoard, definitions},
     commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
-    protocol::alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest},
+    protocol::alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults},
 };
-
-/// The result of each command, in their order.
-pub type AlarmResults = Vec<(AlarmId, Result<(), CommandError>)>;
 
 impl EngineHandle {
     /// Returns the alarms that are not normal.

@@ -3,16 +3,9 @@
 //! Each pump's actor owns its alarms (`pump/alarms.rs`) and is the only writer of its entry on the [`AlarmBoard`]. Queries
 //! read the board, so a list of all standing alarms reads no rows and asks no actor.
 //!
-//! An example: P-7's bearing alarm is raised. Its actor stores the transition, and replaces P-7's entry on the board. The
-//! board's number goes up; a reader that has seen the number before knows that nothing has changed.
+//! An example: P-7's bearing alarm is raised. Its actor stores the transition, and replaces P-7's entry on the board.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::RwLock;
 use volute_alarm::{
@@ -55,49 +48,34 @@ pub struct StandingAlarm {
     pub suppressions: Vec<Suppression>,
 }
 
-/// The alarms of all pumps that are not normal. Cheap to clone.
+/// The alarms that are not normal, of all registered pumps whose alarms are read from the store. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct AlarmBoard(Arc<Board>);
-
-#[derive(Debug, Default)]
-struct Board {
-    /// The pumps whose alarms are read from the store.
-    pumps: RwLock<BTreeMap<PumpId, Arc<[StandingAlarm]>>>,
-    /// Counts changes.
-    version: AtomicU64,
-}
+pub struct AlarmBoard(Arc<RwLock<BTreeMap<PumpId, Arc<[StandingAlarm]>>>>);
 
 impl AlarmBoard {
     /// Returns the alarms of a pump.
     pub fn of(&self, pump: &PumpId) -> Arc<[StandingAlarm]> {
-        self.0.pumps.read().get(pump).cloned().unwrap_or_default()
+        self.0.read().get(pump).cloned().unwrap_or_default()
     }
 
     /// Returns the alarms of all pumps whose alarms are known, sorted by pump.
     pub fn all(&self) -> Vec<(PumpId, Arc<[StandingAlarm]>)> {
-        self.0.pumps.read().iter().map(|(pump, alarms)| (pump.clone(), alarms.clone())).collect()
+        self.0.read().iter().map(|(pump, alarms)| (pump.clone(), alarms.clone())).collect()
     }
 
     /// Returns whether the alarms of a pump are known. At a start they are not, until its actor has read them.
     pub fn knows(&self, pump: &PumpId) -> bool {
-        self.0.pumps.read().contains_key(pump)
-    }
-
-    /// Returns a number that changes whenever an alarm does.
-    pub fn version(&self) -> u64 {
-        self.0.version.load(Ordering::Acquire)
+        self.0.read().contains_key(pump)
     }
 
     /// Forgets a removed pump.
     pub(crate) fn remove(&self, pump: &PumpId) {
-        self.0.pumps.write().remove(pump);
-        self.0.version.fetch_add(1, Ordering::Release);
+        self.0.write().remove(pump);
     }
 
     /// Replaces the alarms of a pump.
     pub(crate) fn set(&self, pump: &PumpId, alarms: Vec<StandingAlarm>) {
-        self.0.pumps.write().insert(pump.clone(), alarms.into());
-        self.0.version.fetch_add(1, Ordering::Release);
+        self.0.write().insert(pump.clone(), alarms.into());
     }
 }
 

@@ -20,7 +20,7 @@ use volute_plant::{Clock, PumpId, TimestampLimits};
 use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor};
 
 use crate::{
-    alarms::{AlarmBoard, ArmedCache},
+    alarms::ArmedCache,
     catalog::Catalog,
     flusher::{FlusherActor, WaitForFlusherCycle},
     ingress::RefusalConditions,
@@ -127,8 +127,8 @@ impl Engine {
         let config = SupervisionConfig { policy, stuck_after: engine.stuck_after };
         let wall = clock.clone();
         let supervisor = Supervisor::new(config, Arc::new(move || wall.now().into()));
-        let (counters, disk, refusals) = Default::default();
-        let builder = EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals };
+        let (counters, disk, refusals, board) = Default::default();
+        let builder = EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals, board };
 
         let recorder = builder.recorder(&engine, ingest.max_in_flight_readings, &flags);
         let flusher = builder.flusher(retention, engine.warn_free_share, flags.clock.clone());
@@ -153,7 +153,7 @@ impl Engine {
             pool,
             live: live_feed.clone(),
             maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
-            board: AlarmBoard::default(),
+            board: builder.board.clone(),
             armed: ArmedCache::default(),
             clock: builder.clock.clone(),
             commissioning: jobs.into(),
@@ -166,7 +166,7 @@ impl Engine {
         let pumps = builder.pumps(&context, max_in_flight);
         let (ingress, in_flight) = builder.ingress(&ingress, ingest, &context, &pumps, &flags);
         builder.supervisor.watch();
-        let EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals } = builder;
+        let EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals, board: _ } = builder;
         let inner = Inner {
             supervisor,
             catalog,

@@ -74,7 +74,6 @@ mod simulation;
 #[cfg(test)]
 mod testing;
 
-pub use alarm_commands::AlarmResults;
 pub use alarms::{AlarmBoard, StandingAlarm, arm, definitions};
 pub use assignment::AssignProfileError;
 pub use commissioning::{
@@ -97,7 +96,7 @@ pub use live::{
 };
 pub use overflow::Overflow;
 pub use protocol::{
-    alarms::{AlarmCommandError, AlarmSummary},
+    alarms::{AlarmCommandError, AlarmResults, AlarmSummary},
     ingress::PostSender,
 };
 pub use receipt::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Queue, Receipt, RejectedItem};

@@ -26,6 +26,7 @@ use volute_plant::{
 use volute_runtime::Envelope;
 
 use crate::{
+    alarms::AlarmBoard,
     catalog::Catalog,
     protocol::{
         alarms::{AlarmSummary, AlarmsChanged},
@@ -46,6 +47,7 @@ const FLEET_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 /// The actor.
 pub(crate) struct LiveActor {
     catalog: Catalog,
+    board: AlarmBoard,
     clock: Arc<dyn Clock>,
     stale_after_intervals: i64,
     frame: Duration,
@@ -73,7 +75,6 @@ struct LivePumpState {
     note: Option<Arc<str>>,
     feed: Option<LiveFeedState>,
     trend: Trend,
-    alarms: AlarmSummary,
     readings: u64,
     late: u64,
     past: u64,
@@ -89,13 +90,14 @@ struct Unsent {
 impl LiveActor {
     pub(crate) fn new(
         catalog: Catalog,
+        board: AlarmBoard,
         clock: Arc<dyn Clock>,
         stale_after_intervals: i64,
         settings: &LiveSettings,
         subscribers: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
         let (pumps, unsent) = Default::default();
-        Self { catalog, clock, stale_after_intervals, frame: settings.frame, subscribers, pumps, unsent }
+        Self { catalog, board, clock, stale_after_intervals, frame: settings.frame, subscribers, pumps, unsent }
     }
 
     fn state(&mut self, pump: &PumpId) -> &mut LivePumpState {
@@ -171,7 +173,6 @@ impl LiveActor {
             detection: state.detection.clone(),
             note: state.note.clone(),
             trend: state.trend.points(),
-            alarms: state.alarms,
             feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
             readings: state.readings,
             late: state.late,
@@ -201,7 +202,14 @@ impl LiveActor {
             let ((age_ms, _), status) = (self.age(state, state.last_received_at), self.status(state));
             let clock = state.clock.map(|fault| fault.message());
             let detection = state.detection.as_ref().map(|d| (d.at, d.loss, d.threshold));
-            FleetRow { pump: pump.clone(), status, age_ms, clock, detection, alarms: state.alarms }
+            FleetRow {
+                pump: pump.clone(),
+                status,
+                age_ms,
+                clock,
+                detection,
+                alarms: AlarmSummary::of(&self.board.of(pump)),
+            }
         };
         let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
         let _ = self.subscribers.send(Arc::new(Frame::Fleet(frame)));
@@ -297,7 +305,6 @@ impl Handler<Envelope<AlarmsChanged>> for LiveActor {
 
     fn handle(&mut self, message: Envelope<AlarmsChanged>, _: &mut Self::Context) {
         let AlarmsChanged { pump, summary } = message.into_inner();
-        self.state(&pump).alarms = summary;
         let _ = self.subscribers.send(Arc::new(Frame::Alarms(pump, summary)));
     }
 }
@@ -324,7 +331,6 @@ impl Handler<Envelope<LiveProfileChanged>> for LiveActor {
             *state = LivePumpState {
                 readings: state.readings,
                 late: state.late,
-                alarms: state.alarms,
                 ..LivePumpState::new(profile, self.clock.now())
             };
         }
@@ -415,7 +421,6 @@ impl LivePumpState {
             note: None,
             feed: None,
             trend: Trend::default(),
-            alarms: AlarmSummary::default(),
             readings: 0,
             late: 0,
             past: 0,

@@ -74,17 +74,10 @@ impl Recorder {
     /// Waits until all messages that were sent before are stored or refused. Only pumps' checkpoints may be stored
     /// later; until then the previous checkpoint can be used.
     pub(crate) async fn wait_until_stored(&self) {
-        loop {
-            let (ack, stored) = oneshot::channel();
-            // A message without readings is acknowledged in order. If its sender is dropped, the recorder has failed,
-            // and the message is sent again.
-            match self
-                .results
-                .send(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() })
-                .await
-            {
-                Ok(()) if stored.await.is_err() => {}
-                _ => return,
+        // If the acknowledgment is dropped, the recorder has failed, and the message is sent again.
+        while let Some(stored) = self.send_barrier().await {
+            if stored.await.is_ok() {
+                return;
             }
         }
     }
@@ -94,13 +87,18 @@ impl Recorder {
     /// Waits until the rows that were sent before are durable, or returns why they are not yet. Then they are written
     /// again later.
     pub(crate) async fn stored(&self) -> StoreOutcome {
-        let (ack, stored) = oneshot::channel();
-        // A message without readings is acknowledged once everything before it is stored.
-        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() };
-        if self.results.send(barrier).await.is_err() {
-            return Err(StoreFailure::Failed);
+        match self.send_barrier().await {
+            Some(stored) => stored.await.unwrap_or(Err(StoreFailure::Failed)),
+            None => Err(StoreFailure::Failed),
         }
-        stored.await.unwrap_or(Err(StoreFailure::Failed))
+    }
+
+    /// Sends a message without readings, which is acknowledged once everything before it is stored. None if the recorder
+    /// has stopped.
+    async fn send_barrier(&self) -> Option<oneshot::Receiver<StoreOutcome>> {
+        let (ack, stored) = oneshot::channel();
+        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() };
+        self.results.send(barrier).await.ok().map(|()| stored)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of pumps of which no current reading has arrived since the node started, from their last stored reading.
 
-use volute_actors::{AlarmSummary, EngineHandle, LastShown, LiveChannel, LivePump, Status};
+use volute_actors::{EngineHandle, LastShown, LiveChannel, LivePump, Status};
 use volute_data::StoreError;
 use volute_plant::{Reading, format_duration};
 
@@ -40,7 +40,6 @@ pub(crate) fn last_known(last: Reading) -> LivePump {
         detection: None,
         note: None,
         trend: Vec::new(),
-        alarms: AlarmSummary::default(),
         feed: None,
         readings: 0,
         late: 0,

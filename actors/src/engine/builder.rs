@@ -13,6 +13,7 @@ use volute_plant::{Clock, PumpId};
 use volute_runtime::{ActorThread, Inbox, Mailbox, Role, Supervisor};
 
 use crate::{
+    alarms::AlarmBoard,
     catalog::Catalog,
     commissioning::{Commissioner, CommissioningActor, MAX_QUEUED_JOBS},
     counters::Counters,
@@ -56,6 +57,7 @@ pub(super) struct EngineBuilder {
     pub counters: Arc<Counters>,
     pub disk: SharedDiskOutlook,
     pub refusals: SharedRefusals,
+    pub board: AlarmBoard,
 }
 
 impl EngineBuilder {
@@ -104,9 +106,11 @@ impl EngineBuilder {
         subscribers: &broadcast::Sender<Arc<Frame>>,
     ) -> Mailbox<LiveActor> {
         let inbox = self.register("live", thread);
-        let (catalog, clock, subscribers) = (self.catalog.clone(), self.clock.clone(), subscribers.clone());
+        let (catalog, board, clock) = (self.catalog.clone(), self.board.clone(), self.clock.clone());
+        let subscribers = subscribers.clone();
         self.supervisor.start(&inbox, move |_| {
-            LiveActor::new(catalog.clone(), clock.clone(), stale_after_intervals, &settings, subscribers.clone())
+            let (catalog, board, clock) = (catalog.clone(), board.clone(), clock.clone());
+            LiveActor::new(catalog, board, clock, stale_after_intervals, &settings, subscribers.clone())
         });
         inbox.mailbox(RESULTS_CAPACITY)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use volute_plant::{ClockFault, Detection, PumpId, Reading, Sample, Timestamp};
 
-use crate::{commissioning::collection::CollectionProgress, protocol::alarms::AlarmSummary};
+use crate::commissioning::collection::CollectionProgress;
 
 /// A pump's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +132,6 @@ pub struct LivePump {
     pub detection: Option<Detection>,
     /// What is special about how the last detection was made, as text for users: a missing channel, for example.
     pub note: Option<Arc<str>>,
-    /// Its alarms.
-    pub alarms: AlarmSummary,
     /// The losses of its last detections, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
     pub trend: Vec<(Timestamp, f32)>,
     /// The state of its feed; none before the first measurement.

@@ -25,8 +25,11 @@ pub(crate) enum AlarmRequest {
     PlanWork { work: String, is_planned: bool },
 }
 
-/// Receives the result of each command, in their order.
-pub(crate) type AlarmReply = oneshot::Sender<Result<Vec<(AlarmId, Result<(), CommandError>)>, AlarmCommandError>>;
+/// The result of each command, in their order.
+pub type AlarmResults = Vec<(AlarmId, Result<(), CommandError>)>;
+
+/// Receives the results.
+pub(crate) type AlarmReply = oneshot::Sender<Result<AlarmResults, AlarmCommandError>>;
 
 /// Why commands about alarms were not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -42,7 +42,7 @@ use crate::{
     inference::pool::{Job, JobInputs},
     kind::PumpKind,
     protocol::{
-        alarms::AlarmsChanged,
+        alarms::AlarmSummary,
         live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
         pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
         recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
@@ -71,7 +71,7 @@ pub(crate) struct PumpActor {
     /// The pump's own alarms; none if it has those of its profile.
     pub(super) alarm_rules: Option<AlarmRules>,
     /// What the live feed shows of the alarms.
-    pub(super) published_alarms: Option<AlarmsChanged>,
+    pub(super) published_alarms: AlarmSummary,
     /// The clock fault that the live feed shows.
     published_clock: Option<ClockFault>,
     pub(super) mailboxes: PumpMailboxes,
@@ -172,7 +172,7 @@ impl PumpActor {
             commission: Commission::new(first_number),
             alarms: Alarms::new(pump.clone()),
             alarm_rules: None,
-            published_alarms: None,
+            published_alarms: AlarmSummary::default(),
             settings: PumpSettings::default(),
             scores: mailboxes.scores.clone().into(),
             pump,
@@ -277,6 +277,7 @@ impl PumpActor {
             && let Some(record) = self.unregistered.take()
         {
             tracing::info!(pump = self.pump.as_str(), profile = record.profile, "new pump");
+            self.publish_alarms();
         }
         if !readings.is_empty() {
             self.take_durable(readings, ctx);

@@ -22,7 +22,7 @@ use crate::{
     commissioning::mode::PumpMode,
     counters::add,
     protocol::{
-        alarms::{AlarmCommand, AlarmCommandError, AlarmRequest, AlarmsChanged},
+        alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, AlarmsChanged},
         recorder::RecordRow,
     },
 };
@@ -54,11 +54,8 @@ impl PumpActor {
 
     fn read_alarms_again(&mut self, ctx: &mut Context<Self>) {
         let (context, pump) = (self.context.clone(), self.pump.clone());
-        let read = async move {
-            // Readings that are durable already must be in the store before they are read.
-            recovery::alarms(&context, &pump).await
-        };
-        // Readings that arrive meanwhile wait, so that none is evaluated twice or not at all.
+        let read = async move { recovery::alarms(&context, &pump).await };
+        // Readings that arrive meanwhile wait, so that each is evaluated: as a stored one, or after it.
         ctx.wait(read.into_actor(self).map(|recovered, actor, ctx| match recovered {
             Ok(recovered) => actor.begin_alarms(recovered, ctx),
             Err(error) => actor.incarnation.fail(format!("the pump's alarms could not be read: {error}"), ctx),
@@ -113,13 +110,17 @@ impl PumpActor {
         self.outbox.send_or_suspend(&self.context.recorder.results, RecordRow::Document(document), ctx);
     }
 
-    fn publish_alarms(&mut self) {
+    /// Puts the alarms on the board, and shows a changed summary. Does nothing while nothing of the pump is stored.
+    pub(super) fn publish_alarms(&mut self) {
+        if self.unregistered.is_some() || !self.alarms.is_ready() {
+            return;
+        }
         let standing = self.alarms.standing();
         let changed = AlarmsChanged::of(self.pump.clone(), &standing);
         self.context.board.set(&self.pump, standing);
-        if self.published_alarms.as_ref() != Some(&changed) {
-            add(&self.context.counters.live_dropped, usize::from(self.context.live.try_send(changed.clone()).is_err()));
-            self.published_alarms = Some(changed);
+        if self.published_alarms != changed.summary {
+            self.published_alarms = changed.summary;
+            add(&self.context.counters.live_dropped, usize::from(self.context.live.try_send(changed).is_err()));
         }
     }
 
@@ -175,9 +176,6 @@ impl PumpActor {
         }));
     }
 }
-
-type AlarmResults = Vec<(volute_alarm::AlarmId, Result<(), volute_alarm::CommandError>)>;
-type AlarmReply = tokio::sync::oneshot::Sender<Result<AlarmResults, AlarmCommandError>>;
 
 impl Handler<Envelope<AlarmCommand>> for PumpActor {
     type Result = ();

@@ -262,7 +262,6 @@ mod tests {
             since: reading.received,
             note: None,
             detection: Some(detection),
-            alarms: volute_actors::AlarmSummary::default(),
             trend: Vec::new(),
             feed: None,
             readings: 40,
