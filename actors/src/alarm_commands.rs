@@ -31,9 +31,10 @@ impl EngineHandle {
         self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await
     }
 
-    /// Begins or ends planned work on a pump, which suppresses its alarms by design.
-    pub async fn plan_work(&self, pump: &PumpId, work: String, is_planned: bool) -> Result<(), AlarmCommandError> {
-        let request = AlarmRequest::PlanWork { work, is_planned };
+    /// Has a pump suppress its alarms by the work that is active now. It does so by itself within seconds. Durable when this
+    /// returns `Ok`.
+    pub(crate) async fn follow_planned_work(&self, pump: &PumpId) -> Result<(), AlarmCommandError> {
+        let request = AlarmRequest::FollowWork;
         self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await.map(drop)
     }
 

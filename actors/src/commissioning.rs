@@ -151,6 +151,9 @@ impl Commissioner {
         (from, to): (Timestamp, Timestamp),
         mut take: impl FnMut(HealthyStep) -> Result<(), LearnError>,
     ) -> Result<(), LearnError> {
+        // What a pump did during planned work is not its normal running.
+        let work = self.store.planned_works(Some(pump), Some(from)).await?;
+        let is_at_work = |reading: &Reading| work.iter().any(|work| work.covers(reading.at));
         let mut healthy = HealthySteps::new(profile);
         let mut after = None;
         loop {
@@ -159,7 +162,8 @@ impl Commissioner {
             let page = self.store.readings(pump, &page_range).await?.into_complete()?;
             let Some(last) = page.last() else { break };
             after = Some(last.at);
-            page.into_iter().flat_map(|reading| healthy.take(Some(reading))).try_for_each(&mut take)?;
+            let readings = page.into_iter().filter(|reading| !is_at_work(reading));
+            readings.flat_map(|reading| healthy.take(Some(reading))).try_for_each(&mut take)?;
         }
         healthy.take(None).try_for_each(take)
     }

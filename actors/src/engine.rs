@@ -27,6 +27,7 @@ use crate::{
     kind::KindParts,
     maintenance::{MaintenanceActor, RulesClient},
     node_clock::NodeClock,
+    planned_work::WorkBoard,
     protocol::{
         ingress::DrainIngress,
         recorder::{DrainRecorder, RecordRow},
@@ -136,7 +137,8 @@ impl Engine {
         let (subscribers, _) = broadcast::channel(live.subscriber_frames);
         let stale_after_intervals = engine.stale_after_intervals;
         let live_feed = builder.live(&shared_thread, stale_after_intervals, live, &subscribers);
-        let maintenance = builder.maintenance(&shared_thread, &recorder);
+        let work = WorkBoard::default();
+        let maintenance = builder.maintenance(&shared_thread, &recorder, &work);
         builder.metrics(&shared_thread, &recorder);
         let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
 
@@ -154,6 +156,7 @@ impl Engine {
             live: live_feed.clone(),
             maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
             board: builder.board.clone(),
+            work,
             armed: ArmedCache::default(),
             clock: builder.clock.clone(),
             commissioning: jobs.into(),

@@ -59,10 +59,12 @@ mod kind;
 mod kind_changes;
 mod live;
 mod maintenance;
+mod maintenance_commands;
 mod metrics;
 mod naming;
 mod node_clock;
 mod overflow;
+mod planned_work;
 mod protocol;
 mod pump;
 mod receipt;
@@ -98,6 +100,7 @@ pub use overflow::Overflow;
 pub use protocol::{
     alarms::{AlarmCommandError, AlarmResults, AlarmSummary},
     ingress::PostSender,
+    rules::{EventRequest, EventWorkError, PlannedWorkError, WorkRequest},
 };
 pub use receipt::{BadChannel, IngestError, LATE_EXPLANATION, MAX_LISTED, Queue, Receipt, RejectedItem};
 pub use removal::RemovePumpError;

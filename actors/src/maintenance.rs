@@ -1,5 +1,6 @@
 //! The maintenance actor: evaluates the rules of each pump's profile on its readings, and sends changed events to the
-//! recorder.
+//! recorder. It is the only writer of events and of planned work: what people do about them comes here too
+//! (`maintenance/event_work.rs`, `maintenance/planned.rs`).
 //!
 //! An example, with a rule on bearing temperatures above 90 °C: a pump sends [`EvaluateLimits`] with a reading of 95 °C
 //! and the anomalous detection of its window. The pump's [`RuleEvaluator`] opens an event, which goes to the recorder.
@@ -12,17 +13,21 @@
 //!
 //! Does not define when an event is opened and resolved; see [`RuleEvaluator`]. Does not notify operators.
 
+mod event_work;
+mod planned;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::timeout;
 use volute_data::{Document, EventFilter, Store};
-use volute_plant::{EventChange, EventState, MaintenanceEvent, PumpId, RuleEvaluator};
+use volute_plant::{Clock, EventChange, EventState, MaintenanceEvent, PumpId, RuleEvaluator};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox};
 
 use crate::{
     catalog::Catalog,
     counters::{Counters, add},
+    planned_work::WorkBoard,
     protocol::{
         recorder::RecordRow,
         rules::{ChangeRules, DrainMaintenance, EvaluateLimits, ForgetPump},
@@ -63,24 +68,27 @@ impl RulesClient {
 
 /// The actor.
 pub(crate) struct MaintenanceActor {
-    catalog: Catalog,
-    store: Store,
-    recorder: Recorder,
+    context: MaintenanceContext,
     outbox: Outbox,
-    counters: Arc<Counters>,
     evaluators: HashMap<PumpId, RuleEvaluator>,
     incarnation: Incarnation<MaintenanceActor>,
 }
 
+/// What every incarnation of the actor uses.
+#[derive(Clone)]
+pub(crate) struct MaintenanceContext {
+    pub catalog: Catalog,
+    pub store: Store,
+    pub recorder: Recorder,
+    pub counters: Arc<Counters>,
+    pub clock: Arc<dyn Clock>,
+    /// The planned work that is not over.
+    pub work: WorkBoard,
+}
+
 impl MaintenanceActor {
-    pub(crate) fn new(
-        catalog: Catalog,
-        store: Store,
-        recorder: Recorder,
-        counters: Arc<Counters>,
-        incarnation: Incarnation<MaintenanceActor>,
-    ) -> Self {
-        Self { catalog, store, recorder, outbox: Outbox::default(), counters, evaluators: HashMap::new(), incarnation }
+    pub(crate) fn new(context: MaintenanceContext, incarnation: Incarnation<MaintenanceActor>) -> Self {
+        Self { context, outbox: Outbox::default(), evaluators: HashMap::new(), incarnation }
     }
 
     /// Continues with the active events of all pumps.
@@ -90,7 +98,7 @@ impl MaintenanceActor {
             by_pump.entry(event.pump.clone()).or_default().push(event);
         }
         let evaluator = |(pump, events)| {
-            let evaluator = RuleEvaluator::new(self.catalog.of(&pump).profile, events);
+            let evaluator = RuleEvaluator::new(self.context.catalog.of(&pump).profile, events);
             (pump, evaluator)
         };
         self.evaluators = by_pump.into_iter().map(evaluator).collect();
@@ -104,7 +112,7 @@ impl Actor for MaintenanceActor {
     /// loaded.
     fn started(&mut self, ctx: &mut Self::Context) {
         let (store, recorder, is_restart) =
-            (self.store.clone(), self.recorder.clone(), self.incarnation.generation > 1);
+            (self.context.store.clone(), self.context.recorder.clone(), self.incarnation.generation > 1);
         let load = async move {
             if is_restart {
                 // The events of the previous incarnation must be stored before they can be read.
@@ -114,7 +122,10 @@ impl Actor for MaintenanceActor {
             store.events(&active).await
         };
         ctx.wait(load.into_actor(self).map(|loaded, actor, ctx| match loaded {
-            Ok(active) => actor.restore(active.rows),
+            Ok(active) => {
+                actor.restore(active.rows);
+                actor.load_work(ctx);
+            }
             Err(error) => actor.incarnation.fail(format!("the active events could not be read: {error}"), ctx),
         }));
     }
@@ -125,11 +136,11 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
 
     fn handle(&mut self, message: Envelope<EvaluateLimits>, ctx: &mut Self::Context) {
         let EvaluateLimits { reading, detection } = message.into_inner();
-        if !self.store.is_registered(&reading.pump) {
+        if !self.context.store.is_registered(&reading.pump) {
             // The pump was removed while the reading waited.
             return;
         }
-        let catalog = &self.catalog;
+        let catalog = &self.context.catalog;
         if catalog.of(&reading.pump).damage.is_some() {
             // The rules of a profile that cannot be read are not known, so the pump's events stay as they are.
             return;
@@ -140,7 +151,7 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
             let event = change.event().clone();
             match change {
                 EventChange::Opened(_) => {
-                    add(&self.counters.events_opened, 1);
+                    add(&self.context.counters.events_opened, 1);
                     tracing::warn!(
                         pump = event.pump.as_str(),
                         rule = event.rule,
@@ -153,7 +164,8 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
                 }
                 EventChange::Updated(_) => {}
             }
-            self.outbox.send_or_suspend(&self.recorder.results, RecordRow::Document(Document::of(&event)), ctx);
+            let row = RecordRow::Document(Document::of(&event));
+            self.outbox.send_or_suspend(&self.context.recorder.results, row, ctx);
         }
     }
 }
@@ -164,6 +176,7 @@ impl Handler<Envelope<ForgetPump>> for MaintenanceActor {
     fn handle(&mut self, message: Envelope<ForgetPump>, _: &mut Self::Context) {
         let ForgetPump(pump) = message.into_inner();
         self.evaluators.remove(&pump);
+        self.context.work.forget(&pump);
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp};
+use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp, event_status::StatusHistory};
 
 use crate::{
     Batch, Dialect, Document, EventFilter, PageRange, PumpRecord, RecordingError, Store, StoreError,
@@ -266,6 +266,7 @@ impl EventReader<'_> {
             last_seen_at: opened_at,
             resolved_at: Some(resolved_at),
             source: Some(self.source.clone()),
+            work: StatusHistory::default(),
         })
     }
 

@@ -48,10 +48,10 @@ pub use recording::{
 pub use store::{
     AlarmCheckpoint, AlarmRecord, AlarmRules, AuditAction, AuditEntry, AuditFilter, BaselineRecord, BaselineStatus,
     Batch, Bucket, Buckets, ClockMark, CommissioningRecord, CommitError, Completeness, DatabaseStatus, DiskUse,
-    Document, DocumentFilter, DocumentKey, DocumentKind, EventFilter, FlushReport, KeyPart, KeyPrefix, NewBaseline,
-    PAST_AGE_MS, PROFILES_FOLDER, PageRange, PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings, PurgeReport,
-    QueryResult, Resolution, Retention, RowCounts, SortOrder, StagedCopy, Store, StoreError, StoreSettings,
-    StoreStatus, StoredAlarms, SweepReport, SystemMetrics,
+    Document, DocumentFilter, DocumentKey, DocumentKind, EventFilter, FlushReport, HandoverSeen, KeyPart, KeyPrefix,
+    NewBaseline, PAST_AGE_MS, PROFILES_FOLDER, PageRange, PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings,
+    PurgeReport, QueryResult, Resolution, Retention, RowCounts, SortOrder, StagedCopy, Store, StoreError,
+    StoreSettings, StoreStatus, StoredAlarms, SweepReport, SystemMetrics,
 };
 pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file, write_private_file};
 pub use volute_journal::{

@@ -110,6 +110,11 @@ fn set_up<'a>(node: &'a Node, link: &str) -> Client<'a> {
     with_cookie_of(node, &anonymous(node).request("POST", "/api/setup", Some(&body)))
 }
 
+/// Logs a user of [`Plant::user`] in once more.
+pub(crate) fn second_session<'a>(node: &'a Node, name: &str) -> Client<'a> {
+    with_cookie_of(node, &login(node, name, PASSWORD))
+}
+
 fn login(node: &Node, name: &str, password: &str) -> RawResponse {
     anonymous(node).request("POST", "/api/login", Some(&json!({"name": name, "password": password})))
 }

@@ -144,6 +144,7 @@ fn seed(dir: &Path) {
         last_seen_at: at(10),
         resolved_at: Some(at(20)),
         source: None,
+        work: Default::default(),
     };
     let figures = [("resident_bytes".to_owned(), 1.5)].into();
     // Recent, as the node would delete an old one at once.

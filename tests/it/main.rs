@@ -37,6 +37,7 @@ mod ingest;
 mod kills;
 mod live;
 mod load;
+mod maintenance_work;
 mod memory;
 mod module_cycles;
 mod order;

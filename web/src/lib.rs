@@ -45,6 +45,7 @@ mod decode;
 mod extract;
 mod forwarded;
 mod framing;
+mod handover;
 mod in_flight;
 mod invalid_value;
 mod item;

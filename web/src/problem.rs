@@ -3,6 +3,7 @@
 //! Does not handle the outcomes of single items of a post; see `routes/ingest.rs`.
 
 mod access_kind;
+mod event_kind;
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -13,11 +14,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use volute_access::Permission;
 use volute_actors::{
-    AlarmCommandError, AssignProfileError, CommissionError, IngestError, RemoveKindError, RemovePumpError,
+    AlarmCommandError, AssignProfileError, CommissionError, EventWorkError, IngestError, PlannedWorkError,
+    RemoveKindError, RemovePumpError,
 };
 use volute_alarm::CommandError;
 use volute_data::StoreError;
-use volute_plant::PumpId;
+use volute_plant::{Comment, PumpId, event_status::StatusError};
 
 use crate::{
     access::ChangeError,
@@ -99,6 +101,10 @@ pub(crate) enum ApiError {
     Alarm(CommandError),
     #[error(transparent)]
     AlarmCommand(AlarmCommandError),
+    #[error(transparent)]
+    Event(EventWorkError),
+    #[error(transparent)]
+    PlannedWork(PlannedWorkError),
     #[error("this node watches real pumps: only a demo (volute serve --demo) simulates")]
     NotADemo,
     #[error(transparent)]
@@ -218,6 +224,8 @@ impl ApiError {
             Self::AlarmCommand(AlarmCommandError::NotReady | AlarmCommandError::Unavailable) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The node is not ready")
             }
+            Self::Event(error) => event_kind::of_event(error),
+            Self::PlannedWork(error) => event_kind::of_work(error),
             Self::UnknownActor(_) => (StatusCode::NOT_FOUND, "unknown-actor", "The actor is unknown"),
             Self::UnknownPump(_) | Self::RefusedPump { .. } => {
                 (StatusCode::NOT_FOUND, "unknown-pump", "The pump is unknown")
@@ -320,6 +328,25 @@ impl ApiError {
             Self::DeleteKind(DeleteKindError::Refused(
                 RemoveKindError::Default { name } | RemoveKindError::InUse { name, .. },
             )) => with_field("name", name.as_str().into(), "an added profile that no pump has".into()),
+            Self::Event(EventWorkError::UnknownEvent(key)) => {
+                with_field("id", key.to_string().into(), "the id of an event; see /api/maintenance-events".into())
+            }
+            Self::Event(EventWorkError::Refused(StatusError::NotNow { action, allowed, .. })) => {
+                with_field("action", (*action).into(), allowed.clone())
+            }
+            Self::Event(EventWorkError::Refused(StatusError::OwnPlan { action, by })) => {
+                let allowed = format!("somebody other than {by}");
+                with_field("action", (*action).into(), allowed)
+            }
+            Self::Event(EventWorkError::Refused(StatusError::NeedsComment { .. })) => {
+                with_field("comment", Value::Null, Comment::ALLOWED.into())
+            }
+            Self::PlannedWork(PlannedWorkError::UnknownPump(pump)) => {
+                with_field("id", pump.as_str().into(), "a pump with a stored reading; see /api/pumps".into())
+            }
+            Self::PlannedWork(PlannedWorkError::UnknownWork { id, .. }) => {
+                with_field("work", id.as_str().into(), "work that is not over; see /api/planned-work".into())
+            }
             Self::UnknownActor(id) => with_field("id", id.as_str().into(), "an id or a stage; see /api/actors".into()),
             Self::UnsupportedMediaType { sent, allowed } => {
                 with_field("Content-Type", sent.as_str().into(), (*allowed).into())
@@ -378,6 +405,8 @@ impl ApiError {
                 Some(DISK_RETRY_AFTER_S)
             }
             Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::Unavailable)) => Some(RETRY_AFTER_S),
+            Self::Event(EventWorkError::Unavailable | EventWorkError::NotStored)
+            | Self::PlannedWork(PlannedWorkError::Unavailable | PlannedWorkError::NotStored) => Some(RETRY_AFTER_S),
             Self::TooManySubscribers { .. } | Self::Store(_) | Self::TooManyResponses | Self::TooManyReaders => {
                 Some(RETRY_AFTER_S)
             }

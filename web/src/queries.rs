@@ -10,7 +10,9 @@ use volute_data::{
     AuditEntry, AuditFilter, Bucket, DocumentFilter, EventFilter, PageRange, PumpRecord, PumpSettings, QueryResult,
     Store, StoreError, StoreStatus,
 };
-use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Timestamp};
+use volute_plant::{Detection, EventKey, MaintenanceEvent, PlannedWork, PumpId, PumpName, Reading, Timestamp};
+
+use crate::handover;
 
 #[cfg(test)]
 pub(crate) mod memory;
@@ -37,6 +39,20 @@ pub(crate) trait StoreQueries: Send + Sync {
     ) -> QueryFuture<'a, QueryResult<Bucket>>;
     fn detections<'a>(&'a self, pump: &'a PumpId, range: &'a PageRange) -> QueryFuture<'a, QueryResult<Detection>>;
     fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, QueryResult<MaintenanceEvent>>;
+    fn event<'a>(&'a self, key: &'a EventKey) -> QueryFuture<'a, Option<MaintenanceEvent>>;
+    /// The events that were opened, resolved or worked on in a time, oldest first.
+    fn changed_events<'a>(
+        &'a self,
+        span: (Timestamp, Timestamp),
+        limit: usize,
+    ) -> QueryFuture<'a, QueryResult<MaintenanceEvent>>;
+    /// The works of a pump, or of all, whose planned end is after `since`.
+    fn planned_works<'a>(
+        &'a self,
+        pump: Option<&'a PumpId>,
+        since: Option<Timestamp>,
+    ) -> QueryFuture<'a, Vec<PlannedWork>>;
+    fn handover_seen<'a>(&'a self, user: &'a str) -> QueryFuture<'a, Option<Timestamp>>;
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>>;
     /// The history of alarms; of this alarm only if it is given.
     fn transitions<'a>(
@@ -90,6 +106,33 @@ impl StoreQueries for Store {
 
     fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, QueryResult<MaintenanceEvent>> {
         Box::pin(self.events(filter))
+    }
+
+    fn event<'a>(&'a self, key: &'a EventKey) -> QueryFuture<'a, Option<MaintenanceEvent>> {
+        Box::pin(self.event(key))
+    }
+
+    fn changed_events<'a>(
+        &'a self,
+        span: (Timestamp, Timestamp),
+        limit: usize,
+    ) -> QueryFuture<'a, QueryResult<MaintenanceEvent>> {
+        Box::pin(async move {
+            let filter = DocumentFilter { pump: None, range: PageRange { limit, ..PageRange::default() } };
+            self.documents(&filter, |event| handover::has_changed(event, span)).await
+        })
+    }
+
+    fn planned_works<'a>(
+        &'a self,
+        pump: Option<&'a PumpId>,
+        since: Option<Timestamp>,
+    ) -> QueryFuture<'a, Vec<PlannedWork>> {
+        Box::pin(self.planned_works(pump, since))
+    }
+
+    fn handover_seen<'a>(&'a self, user: &'a str) -> QueryFuture<'a, Option<Timestamp>> {
+        Box::pin(self.handover_seen(user))
     }
 
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>> {

@@ -34,6 +34,10 @@ problems! {
     Unremovable = 409, "The pump is already being removed, or it is simulated";
     WrongState = 409, "The alarm's state does not allow it";
     NoSuchAlarm = 404, "The pump or the alarm is unknown";
+    WrongStatus = 409, "The event's status does not allow it, or the plan is the user's own";
+    NoSuchEvent = 404, "The event is unknown";
+    NoSuchWork = 404, "The pump or the work is unknown";
+    TooManyWorks = 409, "The pump has 50 planned works that are not over";
     DiskFull = 507, "The disk is full";
     Insufficient = 422, "There are not enough readings to learn a baseline from";
     TooLarge = 413, "The body or the number of items is too large";

@@ -3,7 +3,8 @@
 //!
 //! A window is normal if all its values are within their alarm limits. (A pump has windows only while it runs and has
 //! *settled*: it has run for the profile's `settle_s` since its start.) The same rule selects the windows that are
-//! counted and those that a baseline is learned from. The progress is stored once per minute of normal running, so after
+//! counted and those that a baseline is learned from. What a pump does during planned work is neither counted nor learned
+//! from. The progress is stored once per minute of normal running, so after
 //! a crash at most one minute has to be collected again.
 //!
 //! For a detector that judges steps (`conditional`), steps are counted instead of windows, so that a pump with a

@@ -31,9 +31,10 @@ use crate::{
         registration_limiter::{Rate, RegistrationLimiter},
     },
     live::{LiveActor, frames::Frame},
-    maintenance::MaintenanceActor,
+    maintenance::{MaintenanceActor, MaintenanceContext},
     metrics::MetricsActor,
     node_clock::NodeClock,
+    planned_work::WorkBoard,
     pump::{context::PumpContext, launch::start_pump},
     recorder::{Recorder, RecorderActor, Writer},
     refused_commands::SharedRefusals,
@@ -115,14 +116,22 @@ impl EngineBuilder {
         inbox.mailbox(RESULTS_CAPACITY)
     }
 
-    pub(super) fn maintenance(&self, thread: &Arc<ActorThread>, recorder: &Recorder) -> Mailbox<MaintenanceActor> {
+    pub(super) fn maintenance(
+        &self,
+        thread: &Arc<ActorThread>,
+        recorder: &Recorder,
+        work: &WorkBoard,
+    ) -> Mailbox<MaintenanceActor> {
         let inbox = self.register("maintenance", thread);
-        let (catalog, store, counters, recorder) =
-            (self.catalog.clone(), self.store.clone(), self.counters.clone(), recorder.clone());
-        self.supervisor.start(&inbox, move |incarnation| {
-            let (catalog, store, counters) = (catalog.clone(), store.clone(), counters.clone());
-            MaintenanceActor::new(catalog, store, recorder.clone(), counters, incarnation)
-        });
+        let context = MaintenanceContext {
+            catalog: self.catalog.clone(),
+            store: self.store.clone(),
+            recorder: recorder.clone(),
+            counters: self.counters.clone(),
+            clock: self.clock.clone(),
+            work: work.clone(),
+        };
+        self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
         inbox.mailbox(RESULTS_CAPACITY)
     }
 

@@ -21,8 +21,8 @@ pub(crate) enum AlarmCommand {
 pub(crate) enum AlarmRequest {
     /// Commands of a user, in this order. `user` is in the form of the audit log.
     Commands { commands: Vec<(AlarmId, Command)>, user: String },
-    /// Begin or end planned work, which suppresses all alarms by design.
-    PlanWork { work: String, is_planned: bool },
+    /// Suppress all alarms by the planned work that is active now, and by no other.
+    FollowWork,
 }
 
 /// The result of each command, in their order.

@@ -24,7 +24,7 @@ use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
 use volute_data::{AlarmRules, PumpRecord, PumpSettings, StoreError};
-use volute_plant::{ClockFault, LookupResult, PumpId, Window};
+use volute_plant::{ClockFault, LookupResult, PlannedWork, PumpId, Window};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
 
 use super::{
@@ -296,9 +296,11 @@ impl PumpActor {
     /// Passes durable readings to the judge.
     fn take_durable(&mut self, readings: Vec<volute_plant::AdmittedReading>, ctx: &mut Context<Self>) {
         let (mut effects, count) = (Vec::new(), readings.len());
+        self.follow_planned_work(self.context.clock.now());
+        let work = self.context.work.of(&self.pump).unwrap_or_default();
         for admitted in readings {
             self.feed.observe(&admitted.reading);
-            let context = judge_context(&self.context, &self.feed);
+            let context = judge_context(&self.context, &self.feed, &work);
             // A later part of a reading is evaluated together with the parts before.
             let reading = admitted.whole.as_ref().unwrap_or(&admitted.reading).clone();
             self.judge.take(admitted, context, &mut effects);
@@ -422,7 +424,8 @@ impl PumpActor {
     /// Stops waiting for missing readings.
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         let mut effects = Vec::new();
-        self.judge.flush(judge_context(&self.context, &self.feed), &mut effects);
+        let work = self.context.work.of(&self.pump).unwrap_or_default();
+        self.judge.flush(judge_context(&self.context, &self.feed, &work), &mut effects);
         self.apply_effects(effects, ctx);
     }
 
@@ -441,8 +444,8 @@ impl PumpActor {
 }
 
 /// Returns the judge's inputs other than the reading.
-fn judge_context<'a>(context: &PumpContext, feed: &'a Feed) -> JudgeContext<'a> {
-    JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed }
+fn judge_context<'a>(context: &PumpContext, feed: &'a Feed, work: &'a [PlannedWork]) -> JudgeContext<'a> {
+    JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed, work }
 }
 
 /// Scores a window from before the actor's start, on the actor's thread. None if it cannot be scored.

@@ -10,6 +10,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use volute_alarm::ChannelSpread;
 use volute_anomaly::Baseline;
 use volute_data::{AlarmRules, Batch, Document, StoreError};
+use volute_plant::Timestamp;
 use volute_runtime::Envelope;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     alarms::arm,
     commissioning::mode::PumpMode,
     counters::add,
+    planned_work::active_ids,
     protocol::{
         alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, AlarmsChanged},
         recorder::RecordRow,
@@ -42,12 +44,16 @@ impl PumpActor {
         let profile = self.judge.profile().clone();
         self.alarm_rules = recovered.stored.rules.clone();
         let armed = self.context.armed.get(&self.pump, &profile, self.alarm_rules.as_ref());
-        self.alarms.begin(&profile, armed, recovered, self.context.clock.now());
+        let now = self.context.clock.now();
+        self.alarms.begin(&profile, armed, recovered, now);
+        self.follow_planned_work(now);
         self.set_alarm_baseline();
         self.publish_alarms();
         self.apply_alarms(ctx);
         ctx.run_interval(TICK_INTERVAL, |actor, ctx| {
-            actor.alarms.tick(actor.context.clock.now());
+            let now = actor.context.clock.now();
+            actor.follow_planned_work(now);
+            actor.alarms.tick(now);
             actor.apply_alarms(ctx);
         });
     }
@@ -66,7 +72,16 @@ impl PumpActor {
     pub(super) fn rearm(&mut self) {
         if self.alarms.is_ready() {
             let armed = self.context.armed.get(&self.pump, self.judge.profile(), self.alarm_rules.as_ref());
-            self.alarms.rearm(armed, self.context.clock.now());
+            let now = self.context.clock.now();
+            self.alarms.rearm(armed, now);
+            self.follow_planned_work(now);
+        }
+    }
+
+    /// Suppresses the alarms by the planned work that is active, if that has changed.
+    pub(super) fn follow_planned_work(&mut self, now: Timestamp) {
+        if let Some(works) = self.context.work.of(&self.pump) {
+            self.alarms.follow_work(active_ids(&works, now), now);
         }
     }
 
@@ -138,8 +153,8 @@ impl PumpActor {
                 let run = |(alarm, command)| (self.alarms.command(&alarm, command, &user, now), alarm);
                 commands.into_iter().map(run).map(|(result, alarm)| (alarm, result)).collect()
             }
-            AlarmRequest::PlanWork { work, is_planned } => {
-                self.alarms.plan_work(&work, is_planned, now);
+            AlarmRequest::FollowWork => {
+                self.follow_planned_work(now);
                 Vec::new()
             }
         };

@@ -17,11 +17,11 @@
 //! Readings that are played from a recording count as taken when they are received, because their own times are in the
 //! past.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use volute_alarm::{
     AlarmId, ArmedAlarms, ChannelSpread, Command, CommandError, External, Output, PumpAlarms, Standing, State, Status,
-    Transition,
+    Suppression, Transition,
 };
 use volute_data::{AlarmCheckpoint, AlarmRecord, Document, StoredAlarms};
 use volute_plant::{OperatingState, Profile, PumpId, Reading, Timestamp, Windower};
@@ -42,6 +42,8 @@ pub(super) struct Alarms {
     evaluated_until: Option<Timestamp>,
     /// The interval in which the last checkpoint was stored. Intervals of [`CHECKPOINT_INTERVAL_MS`] are numbered.
     last_stored_interval: Option<i64>,
+    /// The active planned work that the alarms are suppressed by; none if all alarms have to be looked at.
+    followed_work: Option<BTreeSet<String>>,
     /// Shifts the intervals of this pump, so that pumps do not all store their checkpoints at the same time.
     offset_ms: i64,
 }
@@ -64,7 +66,15 @@ pub(super) struct AlarmChanges {
 impl Alarms {
     pub(super) fn new(pump: PumpId) -> Self {
         let offset_ms = i64::from(pump.hash_slot(CHECKPOINT_INTERVAL_MS));
-        Self { pump, alarms: None, output: Vec::new(), evaluated_until: None, last_stored_interval: None, offset_ms }
+        Self {
+            pump,
+            alarms: None,
+            output: Vec::new(),
+            evaluated_until: None,
+            last_stored_interval: None,
+            followed_work: None,
+            offset_ms,
+        }
     }
 
     /// Returns whether readings are evaluated.
@@ -98,6 +108,7 @@ impl Alarms {
     pub(super) fn rearm(&mut self, armed: ArmedAlarms, now: Timestamp) {
         if let Some(alarms) = &mut self.alarms {
             alarms.rearm(armed, now, &mut self.output);
+            self.followed_work = None;
         }
     }
 
@@ -147,11 +158,23 @@ impl Alarms {
         }
     }
 
-    /// Begins or ends planned work, which suppresses all alarms of the pump by design.
-    pub(super) fn plan_work(&mut self, work: &str, is_planned: bool, now: Timestamp) {
-        if let Some(alarms) = &mut self.alarms {
-            alarms.plan_work(work, is_planned, now, &mut self.output);
+    /// Suppresses all alarms of the pump by design while any of this planned work is active. Ends the suppression by work
+    /// that is not, also if the alarms have it since before a restart. Does nothing if the active work is as before.
+    pub(super) fn follow_work(&mut self, active: BTreeSet<String>, now: Timestamp) {
+        let Some(alarms) = &mut self.alarms else { return };
+        if self.followed_work.as_ref() == Some(&active) {
+            return;
         }
+        let suppressions = alarms.alarms().flat_map(|alarm| alarm.status().suppressions());
+        let works = suppressions.filter_map(|why| match why {
+            Suppression::PlannedWork { work } => Some(work.clone()),
+            Suppression::OperatingState | Suppression::ExplainedBy { .. } => None,
+        });
+        let over: BTreeSet<String> = works.filter(|work| !active.contains(work)).collect();
+        // First the works that begin, so that an alarm is not announced between two works.
+        active.iter().for_each(|work| alarms.plan_work(work, true, now, &mut self.output));
+        over.iter().for_each(|work| alarms.plan_work(work, false, now, &mut self.output));
+        self.followed_work = Some(active);
     }
 
     /// Removes and returns what has changed; none if nothing has.
@@ -369,6 +392,29 @@ mod tests {
             alarms.evaluate(&played, true, OperatingState::Running);
         }
         assert_eq!(states(&alarms), [State::Unacknowledged]);
+    }
+
+    #[test]
+    fn planned_work_suppresses_and_ends_also_after_a_restart() {
+        let work = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
+        let mut alarms = begun(RecoveredAlarms::default());
+        alarms.follow_work(work(&["w1"]), at(0));
+        evaluate(&mut alarms, 0..20, 95.0);
+        assert_eq!(states(&alarms), [State::Suppressed], "nobody is disturbed");
+        alarms.follow_work(work(&["w2"]), at(20));
+        let rows = alarms.take_changes().expect("rows");
+        assert!(rows.rows.iter().all(|row| !row.announces), "no gap between two works");
+        let mut documents = rows.documents;
+        documents.extend(alarms.last_checkpoint());
+        assert!(alarms.take_changes().is_none());
+        alarms.follow_work(work(&["w2"]), at(21));
+        assert!(alarms.take_changes().is_none(), "nothing is stored while nothing changes");
+        // The work ends while the node is down.
+        let mut alarms = begun(RecoveredAlarms { stored: stored(&documents), readings: Vec::new() });
+        assert_eq!(states(&alarms), [State::Suppressed]);
+        alarms.follow_work(BTreeSet::new(), at(30));
+        evaluate(&mut alarms, 30..40, 95.0);
+        assert_eq!(states(&alarms), [State::Unacknowledged], "it holds, so it is announced");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
     inference::pool::Pool,
     live::LiveActor,
     maintenance::RulesClient,
+    planned_work::WorkBoard,
     protocol::{commissioning::CommissionJob, pump::WithdrawPump},
     recorder::Recorder,
     settings::IngestSettings,
@@ -33,6 +34,8 @@ pub(crate) struct PumpContext {
     /// The alarms that stand.
     pub board: AlarmBoard,
     pub armed: ArmedCache,
+    /// The planned work that is not over.
+    pub work: WorkBoard,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     pub commissioning: ReplyTo<CommissionJob>,

@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Instant};
 use volute_anomaly::{Baseline, Decider, ResidualWindow, Score, StepInput, StepState};
 use volute_data::PumpCheckpoint;
 use volute_plant::{
-    AdmittedReading, Detection, NoWindow, OperatingState, Profile, PumpId, Reading, StepRow, Timestamp,
+    AdmittedReading, Detection, NoWindow, OperatingState, PlannedWork, Profile, PumpId, Reading, StepRow, Timestamp,
     TimestampLimits, Window, WindowConfig, WindowedReading, Windower,
 };
 
@@ -74,6 +74,8 @@ pub(super) struct JudgeContext<'a> {
     pub has_workers: bool,
     /// How often the pump's readings and posts arrive.
     pub feed: &'a Feed,
+    /// Planned work on the pump. What the pump does meanwhile is not learned.
+    pub work: &'a [PlannedWork],
 }
 
 /// Builds windows of the durable readings of one pump, and judges them.
@@ -341,13 +343,14 @@ impl Judge {
         for WindowedReading { reading, displaced, step, window } in windowed {
             // Earlier readings of the same step, which have no window of their own.
             displaced.into_iter().for_each(|displaced| self.queue_not_windowed(displaced));
+            let is_at_work = context.work.iter().any(|work| work.covers(reading.at));
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
                 (_, PumpMode::BaselineUnread) => NotScoredReason::BaselineUnavailable,
                 (Ok(_), PumpMode::Judged { .. }) if self.checkpoints.is_decided(reading.at) => continue,
                 (window, PumpMode::Judged { decider, refinement }) => {
                     let at = reading.at;
-                    if let Some(refinement) = refinement.as_mut().filter(|_| !decider.in_episode()) {
+                    if let Some(refinement) = refinement.as_mut().filter(|_| !decider.in_episode() && !is_at_work) {
                         refinement.take(&self.profile, at, &step, window.as_ref().ok());
                     }
                     let mut step = follow(decider, &self.profile, &self.checkpoints, at, &step);
@@ -370,7 +373,8 @@ impl Judge {
                     }
                 }
                 (window, PumpMode::Learning(collection)) => {
-                    let is_counted = collection.take(&self.profile, reading.at, &step, window.as_ref().ok());
+                    let is_counted =
+                        !is_at_work && collection.take(&self.profile, reading.at, &step, window.as_ref().ok());
                     match window {
                         Err(why) if !is_counted => self.no_window_reason(why, context),
                         _ => NotScoredReason::Learning(collection.progress().into()),

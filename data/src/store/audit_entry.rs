@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use volute_access::Principal;
 use volute_alarm::CommandKind;
-use volute_plant::Timestamp;
+use volute_plant::{Timestamp, event_status::EventAction};
 
 use super::document::{DocumentKey, DocumentKind, KeyPrefix};
 
@@ -83,11 +83,29 @@ pub enum AuditAction {
     ReturnAlarmToService,
     /// Sets a pump's own alarms.
     SetAlarms,
+    /// Acknowledges a maintenance event.
+    AcknowledgeEvent,
+    /// Plans the work of a maintenance event.
+    PlanEvent,
+    /// Submits the plan of a maintenance event for approval.
+    SubmitEvent,
+    /// Approves the plan of a maintenance event.
+    ApproveEvent,
+    /// Rejects the plan of a maintenance event.
+    RejectEvent,
+    /// Says what was found about a maintenance event.
+    FinishEvent,
+    /// Reopens a maintenance event.
+    ReopenEvent,
+    /// Plans work on a pump, which suppresses its alarms.
+    PlanWork,
+    /// Ends planned work early, or cancels it.
+    EndWork,
 }
 
 impl AuditAction {
     /// All actions.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 40] = [
         Self::Restart,
         Self::Commission,
         Self::ActivateBaseline,
@@ -119,6 +137,15 @@ impl AuditAction {
         Self::TakeAlarmOutOfService,
         Self::ReturnAlarmToService,
         Self::SetAlarms,
+        Self::AcknowledgeEvent,
+        Self::PlanEvent,
+        Self::SubmitEvent,
+        Self::ApproveEvent,
+        Self::RejectEvent,
+        Self::FinishEvent,
+        Self::ReopenEvent,
+        Self::PlanWork,
+        Self::EndWork,
     ];
 
     /// Returns the action of a command to alarms.
@@ -131,6 +158,54 @@ impl AuditAction {
             CommandKind::TakeOutOfService => Self::TakeAlarmOutOfService,
             CommandKind::ReturnToService => Self::ReturnAlarmToService,
         }
+    }
+
+    /// Returns the action of what somebody does about a maintenance event.
+    pub fn of_event(action: &EventAction) -> Self {
+        match action {
+            EventAction::Acknowledge => Self::AcknowledgeEvent,
+            EventAction::Plan(_) => Self::PlanEvent,
+            EventAction::Submit => Self::SubmitEvent,
+            EventAction::Approve => Self::ApproveEvent,
+            EventAction::Reject => Self::RejectEvent,
+            EventAction::Finish(_) => Self::FinishEvent,
+            EventAction::Reopen => Self::ReopenEvent,
+        }
+    }
+
+    /// Returns whether it is about pumps, their alarms and their maintenance, so that it belongs into a shift handover.
+    /// Users, tokens and the node itself do not.
+    pub fn is_of_plant(self) -> bool {
+        match self {
+            Self::Commission
+            | Self::ActivateBaseline
+            | Self::RemovePump
+            | Self::SetPump
+            | Self::NamePump
+            | Self::AssignProfile
+            | Self::AcknowledgeAlarm
+            | Self::ResetAlarm
+            | Self::ShelveAlarm
+            | Self::UnshelveAlarm
+            | Self::TakeAlarmOutOfService
+            | Self::ReturnAlarmToService
+            | Self::SetAlarms
+            | Self::AcknowledgeEvent
+            | Self::PlanEvent
+            | Self::SubmitEvent
+            | Self::ApproveEvent
+            | Self::RejectEvent
+            | Self::FinishEvent
+            | Self::ReopenEvent
+            | Self::PlanWork
+            | Self::EndWork => true,
+            _ => false,
+        }
+    }
+
+    /// Returns the action of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
     }
 
     /// Returns its name in the audit log.
@@ -167,6 +242,15 @@ impl AuditAction {
             Self::TakeAlarmOutOfService => "take-alarm-out-of-service",
             Self::ReturnAlarmToService => "return-alarm-to-service",
             Self::SetAlarms => "set-alarms",
+            Self::AcknowledgeEvent => "acknowledge-event",
+            Self::PlanEvent => "plan-event",
+            Self::SubmitEvent => "submit-event",
+            Self::ApproveEvent => "approve-event",
+            Self::RejectEvent => "reject-event",
+            Self::FinishEvent => "finish-event",
+            Self::ReopenEvent => "reopen-event",
+            Self::PlanWork => "plan-work",
+            Self::EndWork => "end-work",
         }
     }
 }

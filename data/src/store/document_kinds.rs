@@ -5,7 +5,7 @@ use std::time::Duration;
 use surrealdb::types::{Object, SurrealValue, Value};
 use volute_access::{PumpToken, Session, User};
 use volute_alarm::{PastExcursion, Transition};
-use volute_plant::{MaintenanceEvent, PumpId};
+use volute_plant::{MaintenanceEvent, PlannedWork, PumpId};
 
 #[cfg(test)]
 use super::tests::documents::{Note, Token};
@@ -14,6 +14,7 @@ use super::{
     alarms::{AlarmCheckpoint, AlarmRecord, AlarmRules},
     audit_entry::AuditEntry,
     document::{self, Document, DocumentKind, Fields, PUMP},
+    handover::HandoverSeen,
 };
 
 /// All kinds.
@@ -22,8 +23,10 @@ pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
     KindInfo::of::<AlarmRecord>(),
     KindInfo::of::<AlarmRules>(),
     KindInfo::of::<AuditEntry>(),
+    KindInfo::of::<HandoverSeen>(),
     KindInfo::of::<MaintenanceEvent>(),
     KindInfo::of::<PastExcursion>(),
+    KindInfo::of::<PlannedWork>(),
     KindInfo::of::<PumpToken>(),
     KindInfo::of::<Session>(),
     KindInfo::of::<Transition>(),

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use volute_plant::{Currency, MaintenanceEvent, Money, PumpId, Severity, Timestamp};
+use volute_plant::{
+    Currency, EventKey, MaintenanceEvent, Money, PumpId, Severity, Timestamp,
+    event_status::{EventStatus, StatusHistory},
+};
 
 use super::document::{DocumentKey, DocumentKind, KeyPrefix};
 
@@ -34,6 +37,21 @@ pub struct EventFields {
     resolved_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// What people have done about it. Rows before it was recorded do not have it.
+    #[serde(default, skip_serializing_if = "StatusHistory::is_empty")]
+    work: StatusHistory,
+    /// For a person who reads the table; it follows from `work`.
+    #[serde(default, skip_serializing_if = "is_open")]
+    work_status: EventStatus,
+}
+
+fn is_open(status: &EventStatus) -> bool {
+    *status == EventStatus::Open
+}
+
+/// Returns the key of an event's document.
+pub(crate) fn document_key(event: &EventKey) -> DocumentKey {
+    DocumentKey::new([event.pump.as_str().into(), event.rule.as_str().into(), event.opened_at.millis().into()])
 }
 
 impl DocumentKind for MaintenanceEvent {
@@ -45,7 +63,7 @@ impl DocumentKind for MaintenanceEvent {
     type Fields = EventFields;
 
     fn key(&self) -> DocumentKey {
-        DocumentKey::new([self.pump.as_str().into(), self.rule.as_str().into(), self.opened_at.millis().into()])
+        document_key(&self.key())
     }
 
     fn to_fields(&self) -> EventFields {
@@ -67,6 +85,8 @@ impl DocumentKind for MaintenanceEvent {
             last_seen_ms: self.last_seen_at.millis(),
             resolved_ms: self.resolved_at.map(Timestamp::millis),
             source: self.source.clone(),
+            work_status: self.work.status(),
+            work: self.work.clone(),
         }
     }
 
@@ -90,6 +110,7 @@ impl DocumentKind for MaintenanceEvent {
             peak_loss: fields.peak_loss,
             model: fields.model,
             source: fields.source,
+            work: fields.work,
         };
         if event.state().as_str() != fields.state {
             return Err("its state and its times contradict each other".into());

@@ -101,6 +101,7 @@ fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
         last_seen_at: at(ms + 10),
         resolved_at: resolved.then(|| at(ms + 20)),
         source: None,
+        work: Default::default(),
     }
 }
 

@@ -148,5 +148,6 @@ pub use state::{CommandKind, State};
 pub use status::{Removal, Shelving, Status};
 pub use transition::{Cause, Evidence, Suppression, Transition};
 pub use trial::{MAX_LISTED, Trial, TrialAlarm, TrialReading, trial};
-pub use value::{AlarmId, AlarmKey, Comment, InvalidValue, Priority, StateSet};
+pub use value::{AlarmId, AlarmKey, InvalidValue, Priority, StateSet};
 pub use vibration::{VibrationCategory, ZoneBoundary, zone_limit_mm_s};
+pub use volute_plant::Comment;

@@ -160,6 +160,13 @@ impl PumpAlarms {
             let signal = if is_planned { Signal::Suppress(why) } else { Signal::Unsuppress(why) };
             self.signal(index, signal, now, output);
         }
+        if !is_planned {
+            for alarm in &mut self.retired {
+                let why = Suppression::PlannedWork { work: work.to_owned() };
+                output.extend(alarm.observe(Signal::Unsuppress(why), now).map(Output::Row));
+            }
+            self.retired.retain(|alarm| alarm.state() != State::Normal);
+        }
     }
 
     /// Uses other definitions from now on. Alarms of the same id keep their lives and timers. The condition of one that is

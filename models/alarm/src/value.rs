@@ -1,4 +1,4 @@
-//! Names, texts and levels that definitions, rows and commands share, and the error for a value that is not allowed.
+//! Names and levels that definitions, rows and commands share, and the error for a value that is not allowed.
 
 use std::{fmt, sync::Arc};
 
@@ -115,49 +115,6 @@ pub struct AlarmKey {
     pub alarm: AlarmId,
 }
 
-/// What a person wrote: a comment or a reason. 1 to 1,000 characters, without white space at both ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Comment(String);
-
-impl Comment {
-    /// Which comments are valid, for error messages.
-    pub const ALLOWED: &'static str = "1 to 1000 characters, not only white space";
-    const MAX_CHARS: usize = 1_000;
-
-    /// The comment as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Comment {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.chars().count() > Self::MAX_CHARS {
-            let shown: String = trimmed.chars().take(60).collect();
-            return Err(InvalidValue::new("comment", shown, Self::ALLOWED));
-        }
-        Ok(Self(trimmed.to_owned()))
-    }
-}
-
-impl TryFrom<&str> for Comment {
-    type Error = InvalidValue;
-
-    fn try_from(text: &str) -> Result<Self, InvalidValue> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<Comment> for String {
-    fn from(comment: Comment) -> Self {
-        comment.0
-    }
-}
-
 /// How urgent an alarm is. ISA-18.2 recommends about 80 % low, 15 % medium, 5 % high and under 1 % critical.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -254,15 +211,6 @@ mod tests {
         ] {
             assert_eq!(AlarmId::from_text(text).as_str(), id);
             AlarmId::try_from(id).expect("a valid id");
-        }
-    }
-
-    #[test]
-    fn comments_are_trimmed_and_bounded() {
-        assert_eq!(Comment::try_from(" seen \n").expect("a comment").as_str(), "seen");
-        Comment::try_from("ü".repeat(1_000)).expect("1,000 characters");
-        for bad in [String::new(), " \n ".into(), "ü".repeat(1_001)] {
-            Comment::try_from(bad).expect_err("empty or too long");
         }
     }
 

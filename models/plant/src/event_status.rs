@@ -1,6 +1,6 @@
 //! What people do about a maintenance event: its status, and who changed it when and why.
 //!
-//! The status is independent of the event's state ([`crate::EventState`]), which says whether the rule is still
+//! The history is a part of the event ([`crate::MaintenanceEvent::work`]). The status is independent of the event's state ([`crate::EventState`]), which says whether the rule is still
 //! violated: a bearing that has cooled down may still be planned to be replaced.
 //!
 //! An example, one event's way:
@@ -34,15 +34,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Timestamp,
+    Comment, Timestamp,
     label::{LabelError, LengthLimits, normalize},
 };
 
-/// The number of changes after which an event accepts no more.
-pub const MAX_STATUS_CHANGES: usize = 500;
+/// The number of changes after which an event accepts no more. With the longest comments, the event still fits into a
+/// stored document.
+pub const MAX_STATUS_CHANGES: usize = 200;
 
-/// The maximum length of a comment.
-const COMMENT_LENGTH: LengthLimits = LengthLimits { max_chars: 1_000, max_bytes: 4_000 };
 /// The maximum length of an owner's name or a failure mode.
 const NAME_LENGTH: LengthLimits = LengthLimits { max_chars: 100, max_bytes: 400 };
 
@@ -116,11 +115,6 @@ pub enum Finding {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ShortText(String);
-
-/// A text of one line with 1 to 1,000 characters, normalised as pumps' names are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Comment(String);
 
 /// A text that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -262,6 +256,11 @@ impl StatusHistory {
         self.0.last().map_or(EventStatus::Open, |change| change.status)
     }
 
+    /// Returns whether nothing was done yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns all changes, oldest first.
     pub fn changes(&self) -> &[StatusChange] {
         &self.0
@@ -326,13 +325,6 @@ impl ShortText {
     }
 }
 
-impl Comment {
-    /// Returns the text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl TryFrom<String> for ShortText {
     type Error = TextError;
 
@@ -341,24 +333,8 @@ impl TryFrom<String> for ShortText {
     }
 }
 
-impl TryFrom<String> for Comment {
-    type Error = TextError;
-
-    fn try_from(text: String) -> Result<Self, TextError> {
-        // Comments are typed into boxes of several lines.
-        let text = text.split(['\n', '\r', '\t']).filter(|part| !part.trim().is_empty()).collect::<Vec<_>>().join(" ");
-        parse(&text, COMMENT_LENGTH).map(Self)
-    }
-}
-
 impl From<ShortText> for String {
     fn from(text: ShortText) -> Self {
-        text.0
-    }
-}
-
-impl From<Comment> for String {
-    fn from(text: Comment) -> Self {
         text.0
     }
 }
@@ -505,10 +481,6 @@ mod tests {
 
     #[test]
     fn texts_are_normalised_and_bounded() {
-        assert_eq!(comment(" seal\n\n leaks\tbadly ").expect("a comment").as_str(), "seal leaks badly");
-        for text in ["", " ", "\n", "\u{202e}evil", &"x".repeat(1_001)] {
-            assert!(Comment::try_from(text.to_owned()).is_err(), "{text:?}");
-        }
         let error = ShortText::try_from("x".repeat(101)).expect_err("too long").to_string();
         assert_eq!(
             error,

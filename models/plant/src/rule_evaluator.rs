@@ -16,13 +16,14 @@
 //! | 12 s | 60 °C | none | the rule was last violated at 11 s |
 //! | 71 s | 60 °C | resolved | a minute without a violation |
 //!
-//! Does not notify anybody. Does not find root causes.
+//! What people do about an event ([`crate::event_status`]) is part of it, and changes nothing in this table. Does not notify
+//! anybody. Does not find root causes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Detection, Money, Profile, PumpId, Reading, Rule, Severity, Timestamp};
+use crate::{Detection, Money, Profile, PumpId, Reading, Rule, Severity, Timestamp, event_status::StatusHistory};
 
 /// Whether an event is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,9 +80,50 @@ pub struct MaintenanceEvent {
     /// of this node opened.
     #[serde(default)]
     pub source: Option<String>,
+    /// What people have done about it.
+    #[serde(default)]
+    pub work: StatusHistory,
+}
+
+/// What identifies an event. In the API it is `pump/rule/opened_at`, with `%` and `/` in the pump's id as `%25` and `%2F`;
+/// a rule's name may contain a `/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventKey {
+    /// The pump.
+    pub pump: PumpId,
+    /// The rule that opened it.
+    pub rule: String,
+    /// When it was opened, in device time.
+    pub opened_at: Timestamp,
+}
+
+impl fmt::Display for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pump = self.pump.as_str().replace('%', "%25").replace('/', "%2F");
+        write!(f, "{pump}/{}/{}", self.rule, self.opened_at)
+    }
+}
+
+impl FromStr for EventKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let not_allowed =
+            || "not allowed; allowed: the id of an event, such as P-1/bearing-hot/2026-03-09T10:14:33.000Z";
+        let (pump, rest) = text.split_once('/').ok_or_else(not_allowed)?;
+        let (rule, opened_at) = rest.rsplit_once('/').ok_or_else(not_allowed)?;
+        let pump = pump.replace("%2F", "/").replace("%25", "%");
+        let pump = PumpId::from_stored(&pump).map_err(|_| not_allowed())?;
+        Ok(Self { pump, rule: rule.to_owned(), opened_at: opened_at.parse().map_err(|_| not_allowed())? })
+    }
 }
 
 impl MaintenanceEvent {
+    /// Returns what identifies it.
+    pub fn key(&self) -> EventKey {
+        EventKey { pump: self.pump.clone(), rule: self.rule.clone(), opened_at: self.opened_at }
+    }
+
     /// Whether it is open.
     pub fn state(&self) -> EventState {
         if self.resolved_at.is_some() { EventState::Resolved } else { EventState::Active }
@@ -160,6 +202,12 @@ impl RuleEvaluator {
         self.profile = profile;
     }
 
+    /// Returns an open event, to record what people do about it. The caller stores it.
+    pub fn open_event_mut(&mut self, key: &EventKey) -> Option<&mut MaintenanceEvent> {
+        let event = &mut self.open.get_mut(&key.rule)?.event;
+        (event.opened_at == key.opened_at).then_some(event)
+    }
+
     fn evaluate_rule(&mut self, rule: &Rule, reading: &Reading, detection: Option<&Detection>) -> Option<EventChange> {
         let may_hold = detection.is_none_or(|detection| detection.is_anomaly);
         let holds = may_hold.then(|| highest_above_limit(&self.profile, rule, reading)).flatten();
@@ -217,6 +265,7 @@ fn new_event(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> Maint
         last_seen_at: reading.at,
         resolved_at: None,
         source: None,
+        work: StatusHistory::default(),
     }
 }
 

@@ -54,6 +54,15 @@ pub(crate) fn who(request: &HttpRequest) -> Principal {
     })
 }
 
+/// Returns which person sends a request, in the form of the audit log: a user by name, whatever the session. Without users
+/// nobody has a name, so all clients of one address count as the same person.
+pub(crate) fn person(request: &HttpRequest) -> String {
+    match who(request) {
+        Principal::Anonymous { peer: Some(peer), .. } => peer.ip().to_canonical().to_string(),
+        principal => principal.to_string(),
+    }
+}
+
 fn bearer(header: &[u8]) -> Option<Credential> {
     let (scheme, credential) = str::from_utf8(header).ok()?.split_once(' ')?;
     Credential::parse(credential.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))

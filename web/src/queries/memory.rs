@@ -18,7 +18,7 @@ use volute_data::{
     AuditEntry, AuditFilter, Bucket, Completeness, DatabaseStatus, DocumentFilter, EventFilter, JournalStatus,
     PageRange, PumpRecord, PumpSettings, QueryResult, SortOrder, StoreError, StoreStatus,
 };
-use volute_plant::{Detection, MaintenanceEvent, PumpId, PumpName, Reading, Sample, Timestamp};
+use volute_plant::{Detection, EventKey, MaintenanceEvent, PlannedWork, PumpId, PumpName, Reading, Sample, Timestamp};
 
 use super::{QueryFuture, StoreQueries};
 use crate::{
@@ -35,6 +35,9 @@ pub(crate) struct MemoryStore {
     pub(crate) readings: Vec<Reading>,
     pub(crate) detections: Vec<Detection>,
     pub(crate) events: Vec<MaintenanceEvent>,
+    pub(crate) works: Vec<PlannedWork>,
+    /// When the user last looked at the handover.
+    pub(crate) seen: Option<Timestamp>,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) transitions: Vec<Transition>,
     /// The completeness that every query reports.
@@ -57,6 +60,8 @@ impl MemoryStore {
             readings: Vec::new(),
             detections: Vec::new(),
             events: Vec::new(),
+            works: Vec::new(),
+            seen: None,
             audit: Vec::new(),
             transitions: Vec::new(),
             completeness: Completeness::Complete,
@@ -190,6 +195,38 @@ impl StoreQueries for MemoryStore {
 
     fn events<'a>(&'a self, filter: &'a EventFilter) -> QueryFuture<'a, QueryResult<MaintenanceEvent>> {
         Box::pin(async move { self.page(&self.events, &filter.range, |event| event.opened_at) })
+    }
+
+    fn event<'a>(&'a self, key: &'a EventKey) -> QueryFuture<'a, Option<MaintenanceEvent>> {
+        let event = self.events.iter().find(|event| event.key() == *key).cloned();
+        Box::pin(async move { Ok(event) })
+    }
+
+    fn changed_events<'a>(
+        &'a self,
+        span: (Timestamp, Timestamp),
+        limit: usize,
+    ) -> QueryFuture<'a, QueryResult<MaintenanceEvent>> {
+        let changed: Vec<MaintenanceEvent> =
+            self.events.iter().filter(|event| crate::handover::has_changed(event, span)).cloned().collect();
+        let range = PageRange { limit, ..PageRange::default() };
+        Box::pin(async move { self.page(&changed, &range, |event| event.opened_at) })
+    }
+
+    fn planned_works<'a>(
+        &'a self,
+        pump: Option<&'a PumpId>,
+        since: Option<Timestamp>,
+    ) -> QueryFuture<'a, Vec<PlannedWork>> {
+        let is_wanted = |work: &&PlannedWork| {
+            pump.is_none_or(|pump| *pump == work.pump) && since.is_none_or(|since| work.until >= since)
+        };
+        let works = self.works.iter().filter(is_wanted).cloned().collect();
+        Box::pin(async move { Ok(works) })
+    }
+
+    fn handover_seen<'a>(&'a self, _: &'a str) -> QueryFuture<'a, Option<Timestamp>> {
+        Box::pin(async move { Ok(self.seen) })
     }
 
     fn audit<'a>(&'a self, filter: &'a AuditFilter) -> QueryFuture<'a, QueryResult<AuditEntry>> {

@@ -63,7 +63,10 @@ pub(crate) struct AuditResponse {
     /// `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`,
     /// `remove-profile`, `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`,
     /// `login`, `logout`, `set-password`, `set-second-factor`, `add-user`, `reset-user`, `set-role`, `disable-user`,
-    /// `add-token` or `revoke-token`.
+    /// `add-token` or `revoke-token`; of alarms `acknowledge-alarm`, `reset-alarm`, `shelve-alarm`, `unshelve-alarm`,
+    /// `take-alarm-out-of-service`, `return-alarm-to-service` or `set-alarms`; of maintenance `acknowledge-event`,
+    /// `plan-event`, `submit-event`, `approve-event`, `reject-event`, `finish-event`, `reopen-event`, `plan-work` or
+    /// `end-work`.
     #[schema(example = "restart")]
     action: String,
     /// The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,

@@ -1,18 +1,28 @@
-//! `GET /api/maintenance-events`: maintenance events, active and resolved.
+//! `GET /api/maintenance-events`: maintenance events, active and resolved, with what people have done about them. Their
+//! actions are in `event_work.rs`.
 
-use actix_web::web;
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use volute_actors::EventWorkError;
 use volute_data::{EventFilter, SortOrder};
-use volute_plant::{EventState, MaintenanceEvent};
+use volute_plant::{
+    EventKey, EventState, MaintenanceEvent,
+    event_status::{Finding, StatusChange, StatusHistory, WorkPlan},
+};
 
 use crate::{
     list::{Cursor, Limit, List, Page, page_range},
     problem::ApiError,
-    query::{PumpParam, Query},
-    responses::{Invalid, Unavailable},
+    query::{NoParameters, PumpParam, Query},
+    responses::{Invalid, NoSuchEvent, Unavailable},
     store_context::StoreContext,
 };
+
+/// How many of an event's newest changes the list has.
+const LISTED_CHANGES: usize = 5;
 
 /// Parameters: the requested events.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -87,6 +97,71 @@ pub(crate) struct EventResponse {
     /// The other system that it was imported from; null if a rule of this node opened it.
     #[schema(required, example = "imported: maintenance_events.csv")]
     source: Option<String>,
+    /// What people have done about it.
+    work: EventWorkResponse,
+}
+
+/// What people have done about an event. It is independent of whether the event is active.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventWorkResponse {
+    /// `open`, `acknowledged`, `planned`, `submitted`, `approved`, `rejected`, `done` or `reopened`.
+    #[schema(example = "planned")]
+    status: &'static str,
+    /// The plan in force; null if there is none.
+    #[schema(required)]
+    plan: Option<EventPlanResponse>,
+    /// What was found; null unless the work is done.
+    #[schema(required)]
+    finding: Option<FindingResponse>,
+    /// The actions that this status allows, each a path after the event's. Who may do them depends on permissions, and
+    /// nobody decides on a plan that they have submitted.
+    allowed: Vec<&'static str>,
+    /// How many changes there were.
+    changes: usize,
+    /// The changes, oldest first. The list of events has only the newest five of each.
+    history: Vec<StatusChangeResponse>,
+}
+
+/// When the work is done and by whom.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventPlanResponse {
+    /// When it is to be done.
+    #[schema(format = DateTime)]
+    on: String,
+    /// Who is responsible.
+    owner: String,
+}
+
+/// What was found at a pump.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FindingResponse {
+    /// `failure_mode`, `other` or `nothing`.
+    kind: &'static str,
+    /// The failure mode; null for other kinds.
+    #[schema(required)]
+    mode: Option<String>,
+}
+
+/// A change of an event's status.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StatusChangeResponse {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Who.
+    #[schema(example = "user asha")]
+    by: String,
+    /// The status after it.
+    status: &'static str,
+    /// Why; null if nothing was written.
+    #[schema(required)]
+    comment: Option<String>,
+    /// The new plan, if the work was planned.
+    #[schema(required)]
+    plan: Option<EventPlanResponse>,
+    /// The finding, if the work was done.
+    #[schema(required)]
+    finding: Option<FindingResponse>,
 }
 
 /// An amount of money.
@@ -120,6 +195,46 @@ pub(crate) async fn maintenance_events(
     Ok(web::Json(page.into_list(EventResponse::from)))
 }
 
+/// One maintenance event with its whole history.
+#[utoipa::path(
+    get,
+    path = "/api/maintenance-events/{id}",
+    tag = "maintenance",
+    params(("id" = String, Path, description = "The event's id, percent-encoded")),
+    responses((status = 200, description = "The event", body = EventResponse), Invalid, NoSuchEvent, Unavailable)
+)]
+pub(crate) async fn maintenance_event(
+    store: web::Data<StoreContext>,
+    _: Query<NoParameters>,
+    EventPath(key): EventPath,
+) -> Result<web::Json<EventResponse>, ApiError> {
+    let _permit = store.read_limit.acquire().await?;
+    let event = store.queries.event(&key).await?;
+    let event = event.ok_or(ApiError::Event(EventWorkError::UnknownEvent(key)))?;
+    Ok(web::Json(EventResponse::whole(event)))
+}
+
+/// The event in the segment `{id}` of a path.
+pub(crate) struct EventPath(pub(crate) EventKey);
+
+/// The decoded segment.
+#[derive(Deserialize)]
+struct IdSegment {
+    id: String,
+}
+
+impl FromRequest for EventPath {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let segment = web::Path::<IdSegment>::extract(request).into_inner();
+        let id = segment.map(|segment| segment.into_inner().id).unwrap_or_default();
+        let allowed = "the id of an event, as the list has it";
+        ready(id.parse().map(Self).map_err(|_| ApiError::invalid("id", &id, allowed, "not the id of an event")))
+    }
+}
+
 impl EventsQuery {
     fn filter(self) -> Result<EventFilter, ApiError> {
         let Self { status, pump_id, limit, cursor } = self;
@@ -132,16 +247,21 @@ impl EventsQuery {
     }
 }
 
-/// Returns the unique id of an event. The pump's id may contain a `/`, and so may the rule's name.
-fn id(event: &MaintenanceEvent) -> String {
-    let pump = event.pump.as_str().replace('%', "%25").replace('/', "%2F");
-    format!("{pump}/{}/{}", event.rule, event.opened_at)
-}
-
 impl From<MaintenanceEvent> for EventResponse {
     fn from(event: MaintenanceEvent) -> Self {
+        Self::new(event, LISTED_CHANGES)
+    }
+}
+
+impl EventResponse {
+    /// Returns the event with its whole history.
+    pub(crate) fn whole(event: MaintenanceEvent) -> Self {
+        Self::new(event, usize::MAX)
+    }
+
+    fn new(event: MaintenanceEvent, max_changes: usize) -> Self {
         Self {
-            id: id(&event),
+            id: event.key().to_string(),
             status: event.state().as_str(),
             pump_id: event.pump.into(),
             rule: event.rule,
@@ -158,6 +278,52 @@ impl From<MaintenanceEvent> for EventResponse {
             last_seen_at: event.last_seen_at.to_string(),
             resolved_at: event.resolved_at.map(|at| at.to_string()),
             source: event.source,
+            work: EventWorkResponse::new(&event.work, max_changes),
+        }
+    }
+}
+
+impl EventWorkResponse {
+    fn new(work: &StatusHistory, max_changes: usize) -> Self {
+        let changes = work.changes();
+        let listed = changes.iter().skip(changes.len().saturating_sub(max_changes));
+        Self {
+            status: work.status().as_str(),
+            plan: work.plan().map(EventPlanResponse::from),
+            finding: work.finding().map(FindingResponse::from),
+            allowed: work.status().allowed().to_vec(),
+            changes: changes.len(),
+            history: listed.map(StatusChangeResponse::from).collect(),
+        }
+    }
+}
+
+impl From<&WorkPlan> for EventPlanResponse {
+    fn from(plan: &WorkPlan) -> Self {
+        Self { on: plan.on.to_string(), owner: plan.owner.as_str().to_owned() }
+    }
+}
+
+impl From<&Finding> for FindingResponse {
+    fn from(finding: &Finding) -> Self {
+        let (kind, mode) = match finding {
+            Finding::FailureMode { mode } => ("failure_mode", Some(mode.as_str().to_owned())),
+            Finding::Other => ("other", None),
+            Finding::Nothing => ("nothing", None),
+        };
+        Self { kind, mode }
+    }
+}
+
+impl From<&StatusChange> for StatusChangeResponse {
+    fn from(change: &StatusChange) -> Self {
+        Self {
+            at: change.at.to_string(),
+            by: change.by.clone(),
+            status: change.status.as_str(),
+            comment: change.comment.as_ref().map(|comment| comment.as_str().to_owned()),
+            plan: change.plan.as_ref().map(EventPlanResponse::from),
+            finding: change.finding.as_ref().map(FindingResponse::from),
         }
     }
 }
@@ -166,7 +332,7 @@ impl From<MaintenanceEvent> for EventResponse {
 mod tests {
     use serde_json::json;
     use volute_data::PageRange;
-    use volute_plant::Timestamp;
+    use volute_plant::{Timestamp, event_status::EventAction};
 
     use super::*;
 
@@ -205,15 +371,34 @@ mod tests {
         expected["pump_id"] = expected.as_object_mut().and_then(|fields| fields.remove("pump")).expect("a pump");
         expected["id"] = "P-1/bearing-hot/2026-03-09T10:14:33.000Z".into();
         expected["status"] = "active".into();
+        expected["work"] = json!({
+            "status": "open", "plan": null, "finding": null, "allowed": ["acknowledge", "plan", "finish"], "changes": 0,
+            "history": [],
+        });
         assert_eq!(serde_json::to_value(EventResponse::from(event.clone())).expect("JSON"), expected);
         event.model = None;
         event.pump = "P-101A/B 5%".parse().expect("an id");
-        assert_eq!(id(&event), "P-101A%2FB 5%25/bearing-hot/2026-03-09T10:14:33.000Z");
+        let id = event.key().to_string();
+        assert_eq!(id, "P-101A%2FB 5%25/bearing-hot/2026-03-09T10:14:33.000Z");
+        assert_eq!(id.parse(), Ok(event.key()));
         event.resolved_at = "2026-03-09T10:16:00Z".parse::<Timestamp>().ok();
         let resolved = serde_json::to_value(EventResponse::from(event)).expect("JSON");
         assert_eq!(
             (&resolved["status"], &resolved["resolved_at"], &resolved["model"]),
             (&json!("resolved"), &json!("2026-03-09T10:16:00.000Z"), &json!(null))
         );
+    }
+
+    #[test]
+    fn the_list_has_the_newest_changes_and_the_event_has_all() {
+        let mut work = StatusHistory::default();
+        let at = |second: i64| Timestamp::from_millis(1_773_051_273_000 + second * 1_000).expect("a time");
+        for second in 0..4 {
+            work.act(EventAction::Finish(Finding::Nothing), "user asha", None, at(2 * second)).expect("allowed");
+            work.act(EventAction::Reopen, "user asha", None, at(2 * second + 1)).expect("allowed");
+        }
+        let listed = EventWorkResponse::new(&work, LISTED_CHANGES);
+        assert_eq!((listed.changes, listed.history.len(), listed.history[4].status), (8, 5, "reopened"));
+        assert_eq!(EventWorkResponse::new(&work, usize::MAX).history.len(), 8);
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod audit;
 pub(crate) mod baselines;
 pub(crate) mod dashboard;
 pub(crate) mod description;
+pub(crate) mod event_work;
+pub(crate) mod handover;
 pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
@@ -18,6 +20,7 @@ pub(crate) mod maintenance;
 pub(crate) mod naming;
 pub(crate) mod node;
 pub(crate) mod oidc;
+pub(crate) mod planned_work;
 pub(crate) mod profiles;
 pub(crate) mod pumps;
 pub(crate) mod roles;
@@ -33,8 +36,8 @@ pub(crate) mod users;
 
 use actix_web::{Handler, HttpRequest, Responder, Route, guard, middleware::from_fn, web};
 use volute_access::Permission::{
-    Acknowledge, ConfigurePumps, EditRules, Ingest, ManageProfiles, ManageTokens, ManageUsers, OperateNode,
-    RemovePumps, Shelve, Simulate, View, ViewAudit,
+    Acknowledge, Approve, ConfigurePumps, EditRules, Ingest, ManageProfiles, ManageTokens, ManageUsers, OperateNode,
+    Plan, RemovePumps, Shelve, Simulate, Submit, View, ViewAudit,
 };
 
 use crate::{
@@ -52,12 +55,23 @@ use crate::{
 /// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
 /// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
 #[rustfmt::skip]
-pub(crate) static API: [Operation; 62] = [
+pub(crate) static API: [Operation; 75] = [
     order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
     read("/api/live-data", Needs(View), || get(live::live_data)),
     read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
     read("/api/anomaly-history", Needs(View), || get(anomaly_history::anomaly_history)),
     read("/api/maintenance-events", Needs(View), || get(maintenance::maintenance_events)),
+    read("/api/maintenance-events/{id}", Needs(View), || get(maintenance::maintenance_event)),
+    order("POST", "/api/maintenance-events/{id}/acknowledge", Needs(Acknowledge), Json, || web::post().to(event_work::acknowledge_event)),
+    order("POST", "/api/maintenance-events/{id}/plan", Needs(Plan), Json, || web::post().to(event_work::plan_event)),
+    order("POST", "/api/maintenance-events/{id}/submit", Needs(Submit), Json, || web::post().to(event_work::submit_event)),
+    order("POST", "/api/maintenance-events/{id}/approve", Needs(Approve), Json, || web::post().to(event_work::approve_event)),
+    order("POST", "/api/maintenance-events/{id}/reject", Needs(Approve), Json, || web::post().to(event_work::reject_event)),
+    order("POST", "/api/maintenance-events/{id}/finish", Needs(Plan), Json, || web::post().to(event_work::finish_event)),
+    order("POST", "/api/maintenance-events/{id}/reopen", Needs(Plan), Json, || web::post().to(event_work::reopen_event)),
+    read("/api/planned-work", Needs(View), || get(planned_work::planned_works)),
+    read("/api/handover", Needs(View), || get(handover::handover)),
+    order("POST", "/api/handover/seen", Needs(View), Json, || web::post().to(handover::handover_seen)),
     read("/api/alarms", Needs(View), || get(alarms::alarms)),
     order("POST", "/api/alarms/acknowledge", Needs(Acknowledge), Json, || web::post().to(alarms::acknowledge)),
     order("POST", "/api/alarms/reset", Needs(Acknowledge), Json, || web::post().to(alarms::reset_alarms)),
@@ -76,6 +90,8 @@ pub(crate) static API: [Operation; 62] = [
     read("/api/pumps/{id}/alarms", Needs(View), || get(alarm_rules::alarm_definitions)),
     order("PUT", "/api/pumps/{id}/alarms", Needs(EditRules), Json, || web::put().to(alarm_rules::set_alarm_definitions)),
     order("POST", "/api/pumps/{id}/alarms/try", Needs(EditRules), Json, || web::post().to(alarm_rules::try_definition)),
+    order("POST", "/api/pumps/{id}/planned-work", Needs(Plan), Json, || web::post().to(planned_work::plan_work)),
+    order("POST", "/api/pumps/{id}/planned-work/{work}/end", Needs(Plan), Json, || web::post().to(planned_work::end_work)),
     read("/api/pumps/{id}/settings", Needs(View), || get(settings::get)),
     order("PUT", "/api/pumps/{id}/settings", Needs(ConfigurePumps), Json, || web::put().to(settings::set)),
     read("/api/pumps/{id}/profile", Needs(View), || get(profiles::profile_of_pump)),

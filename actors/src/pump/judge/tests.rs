@@ -20,13 +20,14 @@ struct Bench {
     feed: Feed,
     now: Instant,
     has_workers: bool,
+    work: Vec<PlannedWork>,
 }
 
 impl Bench {
     fn new(mode: PumpMode) -> Self {
         let mut judge = Judge::new(pump(), profile(), TIMES, 0);
         judge.set_initial_mode(mode);
-        Self { judge, feed: Feed::new(), now: Instant::now(), has_workers: true }
+        Self { judge, feed: Feed::new(), now: Instant::now(), has_workers: true, work: Vec::new() }
     }
 
     /// Returns a bench of a pump with a baseline whose next reading completes a window.
@@ -38,7 +39,7 @@ impl Bench {
 
     fn take(&mut self, reading: Reading) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let context = JudgeContext { now: self.now, has_workers: self.has_workers, feed: &self.feed };
+        let context = JudgeContext { now: self.now, has_workers: self.has_workers, feed: &self.feed, work: &self.work };
         self.judge.take(AdmittedReading { reading, whole: None }, context, &mut effects);
         effects
     }
@@ -111,14 +112,6 @@ fn without_workers_nothing_waits_and_limits_are_evaluated() {
 
 #[test]
 fn a_pump_without_a_baseline_shows_why_and_its_limits_are_evaluated() {
-    let learning = || {
-        let record =
-            CommissioningRecord { reason: "new".into(), requested: false, from: None, to: None, running_ms: 0 };
-        PumpMode::Learning(BaselineCollection::new(
-            CollectionGoal { needed_ms: 86_400_000, counted: Counted::Windows },
-            record,
-        ))
-    };
     for (mode, why) in
         [(PumpMode::NoModel, "NoModel"), (PumpMode::BaselineUnread, "BaselineUnavailable"), (learning(), "Learning(")]
     {
@@ -128,6 +121,35 @@ fn a_pump_without_a_baseline_shows_why_and_its_limits_are_evaluated() {
         assert!(summaries[1].starts_with(&format!("not scored: {why}")), "{summaries:?}");
         assert_eq!((summaries[0].as_str(), summaries[2].as_str(), summaries.len()), ("show", "evaluate, None", 3));
     }
+}
+
+fn learning() -> PumpMode {
+    let record = CommissioningRecord { reason: "new".into(), requested: false, from: None, to: None, running_ms: 0 };
+    let goal = CollectionGoal { needed_ms: 86_400_000, counted: Counted::Windows };
+    PumpMode::Learning(BaselineCollection::new(goal, record))
+}
+
+#[test]
+fn nothing_is_learned_while_planned_work_lasts() {
+    let mut bench = Bench::new(learning());
+    let (from, until) = (at(10), at(20));
+    bench.work.push(PlannedWork {
+        id: "w1".into(),
+        pump: pump(),
+        from,
+        until,
+        why: volute_plant::Comment::try_from("new bearing").expect("a comment"),
+        by: "user asha".into(),
+        at: from,
+        ended: None,
+    });
+    let mut counted = Vec::new();
+    for second in -29..30 {
+        bench.take(reading(second));
+        counted.push(bench.judge.mode().collection().expect("learning").progress().running_ms / 1_000);
+    }
+    let at_second = |second: usize| counted[second + 29];
+    assert_eq!((at_second(0), at_second(9), at_second(19), at_second(29)), (1, 10, 10, 20));
 }
 
 #[test]

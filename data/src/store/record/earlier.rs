@@ -2,7 +2,7 @@
 //! not write these versions.
 
 use serde::{Deserialize, de::DeserializeOwned};
-use volute_plant::{Currency, MaintenanceEvent, Money, Severity};
+use volute_plant::{Currency, MaintenanceEvent, Money, Severity, event_status::StatusHistory};
 
 use super::forms::{CheckpointForm, DetectionForm, MetricsForm, PumpForm, ReadingForm, RecordError, all, name, time};
 use crate::store::{audit_entry::AuditEntry, document::Document, types::Batch};
@@ -122,6 +122,7 @@ impl TryFrom<EventForm> for MaintenanceEvent {
             last_seen_at: time(form.last_seen)?,
             resolved_at: form.resolved.map(time).transpose()?,
             source: None,
+            work: StatusHistory::default(),
         })
     }
 }

@@ -9,7 +9,7 @@ use volute_access::{Permission, Role, UserDirectory};
 use super::*;
 
 /// All tables, each with the permission with which the API shows what is in it; none if the API does not show it.
-const TABLES: [(&str, Option<Permission>); 29] = [
+const TABLES: [(&str, Option<Permission>); 31] = [
     ("active_baseline", Some(Permission::View)),
     ("alarm", Some(Permission::View)),
     ("alarm_checkpoint", None),
@@ -20,11 +20,13 @@ const TABLES: [(&str, Option<Permission>); 29] = [
     ("audit_log", Some(Permission::ViewAudit)),
     ("baseline", Some(Permission::View)),
     ("commissioning", Some(Permission::View)),
+    ("handover_seen", None),
     ("journal_mark", None),
     ("maintenance_events", Some(Permission::View)),
     ("migration", None),
     ("note", None),
     ("past_excursion", Some(Permission::View)),
+    ("planned_work", None),
     ("pump", Some(Permission::View)),
     ("pump_name", Some(Permission::View)),
     ("pump_removal", None),
