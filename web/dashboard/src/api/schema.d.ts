@@ -299,6 +299,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/handover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened since this user last looked: alarms, commands, maintenance events and planned work, each in the order of
+         *     time.
+         * @description Needs the permission `view`.
+         */
+        get: operations["handover"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/handover/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Records that this user has seen the handover, so that the next one begins where it ended. Durable when the response is
+         *     sent.
+         * @description Needs the permission `view`.
+         */
+        post: operations["handover_seen"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/ingest": {
         parameters: {
             query?: never;
@@ -425,6 +467,166 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/maintenance-events/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One maintenance event with its whole history.
+         * @description Needs the permission `view`.
+         */
+        get: operations["maintenance_event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says that one has seen the event.
+         * @description Needs the permission `acknowledge`.
+         */
+        post: operations["acknowledge_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approves the event's plan. Whoever submitted it may not.
+         * @description Needs the permission `approve`.
+         */
+        post: operations["approve_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says what was found. The event's work is done then.
+         * @description Needs the permission `plan`.
+         */
+        post: operations["finish_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plans the work of the event, or changes its plan.
+         * @description Needs the permission `plan`.
+         */
+        post: operations["plan_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rejects the event's plan, with a comment. Whoever submitted it may not.
+         * @description Needs the permission `approve`.
+         */
+        post: operations["reject_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/reopen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reopens an event that is done: the fault is there again.
+         * @description Needs the permission `plan`.
+         */
+        post: operations["reopen_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maintenance-events/{id}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submits the event's plan for approval.
+         * @description Needs the permission `submit`.
+         */
+        post: operations["submit_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/node": {
         parameters: {
             query?: never;
@@ -517,6 +719,26 @@ export interface paths {
          * @description For users who have logged in.
          */
         post: operations["password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/planned-work": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Planned work, in the order of its begin.
+         * @description Needs the permission `view`.
+         */
+        get: operations["planned_works"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -761,6 +983,49 @@ export interface paths {
          *     Needs the permission `configure-pumps`.
          */
         post: operations["commission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pumps/{id}/planned-work": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plans work on a pump.
+         * @description While it lasts, all alarms of the pump are suppressed by design, and what the pump does is not learned as its normal
+         *     running. It begins and ends by itself. It is durable when the response is sent.
+         *
+         *     Needs the permission `plan`.
+         */
+        post: operations["plan_work"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pumps/{id}/planned-work/{work}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends planned work now, or cancels it if it has not begun.
+         * @description Needs the permission `plan`.
+         */
+        post: operations["end_work"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1517,7 +1782,10 @@ export interface components {
              * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`,
              *     `remove-profile`, `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`,
              *     `login`, `logout`, `set-password`, `set-second-factor`, `add-user`, `reset-user`, `set-role`, `disable-user`,
-             *     `add-token` or `revoke-token`.
+             *     `add-token` or `revoke-token`; of alarms `acknowledge-alarm`, `reset-alarm`, `shelve-alarm`, `unshelve-alarm`,
+             *     `take-alarm-out-of-service`, `return-alarm-to-service` or `set-alarms`; of maintenance `acknowledge-event`,
+             *     `plan-event`, `submit-event`, `approve-event`, `reject-event`, `finish-event`, `reopen-event`, `plan-work` or
+             *     `end-work`.
              * @example restart
              */
             action: string;
@@ -1830,6 +2098,59 @@ export interface components {
              */
             total_bytes: number;
         };
+        /**
+         * @description An action with a comment.
+         * @example {
+         *       "comment": "going there"
+         *     }
+         */
+        EventActionRequest: {
+            /** @description Why. Required to reject a plan. */
+            comment?: string | null;
+        };
+        /**
+         * @description What was found.
+         * @example {
+         *       "finding": {
+         *         "kind": "failure_mode",
+         *         "mode": "bearing_wear"
+         *       }
+         *     }
+         */
+        EventFinishRequest: {
+            /** @description More. Required for `other`. */
+            comment?: string | null;
+            /** @description The finding. */
+            finding: components["schemas"]["FindingRequest"];
+        };
+        /**
+         * @description A plan.
+         * @example {
+         *       "on": "2026-03-13T08:00:00Z",
+         *       "owner": "ravi"
+         *     }
+         */
+        EventPlanRequest: {
+            /** @description Why. */
+            comment?: string | null;
+            /**
+             * Format: date-time
+             * @description When the work is to be done.
+             */
+            on: string;
+            /** @description Who is responsible, 1 to 100 characters. */
+            owner: string;
+        };
+        /** @description When the work is done and by whom. */
+        EventPlanResponse: {
+            /**
+             * Format: date-time
+             * @description When it is to be done.
+             */
+            on: string;
+            /** @description Who is responsible. */
+            owner: string;
+        };
         /** @description A maintenance event. */
         EventResponse: {
             /** @description What to do. */
@@ -1890,6 +2211,27 @@ export interface components {
             status: string;
             /** @description What is wrong. */
             title: string;
+            /** @description What people have done about it. */
+            work: components["schemas"]["EventWorkResponse"];
+        };
+        /** @description What people have done about an event. It is independent of whether the event is active. */
+        EventWorkResponse: {
+            /**
+             * @description The actions that this status allows, each a path after the event's. Who may do them depends on permissions, and
+             *     nobody decides on a plan that they have submitted.
+             */
+            allowed: string[];
+            /** @description How many changes there were. */
+            changes: number;
+            finding: components["schemas"]["FindingResponse"] | null;
+            /** @description The changes, oldest first. The list of events has only the newest five of each. */
+            history: components["schemas"]["StatusChangeResponse"][];
+            plan: components["schemas"]["EventPlanResponse"] | null;
+            /**
+             * @description `open`, `acknowledged`, `planned`, `submitted`, `approved`, `rejected`, `done` or `reopened`.
+             * @example planned
+             */
+            status: string;
         };
         /** @description An account at an identity provider. */
         ExternalResponse: {
@@ -1933,6 +2275,25 @@ export interface components {
              */
             stale_after_ms: number;
         };
+        /**
+         * @description The kind of a finding.
+         * @enum {string}
+         */
+        FindingKind: "failure_mode" | "other" | "nothing";
+        /** @description A finding. */
+        FindingRequest: {
+            /** @description Whether it was a failure mode, another cause, or nothing. */
+            kind: components["schemas"]["FindingKind"];
+            /** @description For `failure_mode`: which one, 1 to 100 characters. */
+            mode?: string | null;
+        };
+        /** @description What was found at a pump. */
+        FindingResponse: {
+            /** @description `failure_mode`, `other` or `nothing`. */
+            kind: string;
+            /** @description The failure mode; null for other kinds. */
+            mode: string | null;
+        };
         /** @description Event `fleet`, once a second: the state of the pumps that have sent readings since the node started, in columns. */
         FleetEvent: {
             /** @description The time since each pump's last reading was received, in milliseconds. */
@@ -1956,6 +2317,87 @@ export interface components {
             status: components["schemas"]["PumpStatus"][];
             /** @description The loss above which a window is anomalous. */
             threshold: (number | null)[];
+        };
+        /** @description What happened in a time, and what stands at its end. */
+        Handover: {
+            /** @description Alarms that were announced. */
+            alarms_came: components["schemas"]["HandoverPart"];
+            /** @description Alarms that stand now, each at the time of its newest announcement. */
+            alarms_standing: components["schemas"]["HandoverPart"];
+            /** @description Alarms whose condition ended. */
+            alarms_went: components["schemas"]["HandoverPart"];
+            /** @description Commands to pumps, alarms and events that were carried out. */
+            commands: components["schemas"]["HandoverPart"];
+            /** @description What people did about maintenance events. */
+            events_changed: components["schemas"]["HandoverPart"];
+            /** @description Maintenance events that were opened. */
+            events_opened: components["schemas"]["HandoverPart"];
+            /** @description Maintenance events that were resolved because the pump has recovered. */
+            events_resolved: components["schemas"]["HandoverPart"];
+            /** @description Planned work that has begun, ended or been changed in this time, or is still to come, each at its begin. */
+            planned_work: components["schemas"]["HandoverPart"];
+        };
+        /** @description Something that happened. */
+        HandoverItem: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * @description Who did it; null if nobody did.
+             * @example user asha
+             */
+            by: string | null;
+            /** @description The alarm's or event's id, or the work's; null for commands. */
+            id: string | null;
+            /** @description The pump that it is about; null if it is about none, or several. */
+            pump_id: string | null;
+            /**
+             * @description What happened, as a text for people.
+             * @example Bearing too hot: approved: fine
+             */
+            text: string;
+        };
+        /** @description A part of a handover, in the order of time. */
+        HandoverPart: {
+            /** @description At most 500 items: the newest. */
+            items: components["schemas"]["HandoverItem"][];
+            /** @description How many older ones were left out. */
+            more: number;
+        };
+        /** @description A shift handover. */
+        HandoverResponse: {
+            /** @description What happened in this time. */
+            handover: components["schemas"]["Handover"];
+            /**
+             * Format: date-time
+             * @description When this user last looked; null if never.
+             */
+            last_seen: string | null;
+            /**
+             * Format: date-time
+             * @description From this time.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description To this time. To be sent as `until` when the user has seen it.
+             */
+            until: string;
+        };
+        /**
+         * @description That a user has seen the handover.
+         * @example {
+         *       "until": "2026-03-09T22:00:00.000Z"
+         *     }
+         */
+        HandoverSeenRequest: {
+            /**
+             * Format: date-time
+             * @description The end of the handover that was seen; absent: now.
+             */
+            until?: string | null;
         };
         /** @description The health of the node. */
         HealthResponse: {
@@ -2232,7 +2674,10 @@ export interface components {
                  * @description `restart`, `commission`, `activate-baseline`, `remove-pump`, `set-pump`, `name-pump`, `add-profile`,
                  *     `remove-profile`, `assign-profile`, `start-simulation`, `stop-simulation`, `backup`, `export`, `confirm-clock`,
                  *     `login`, `logout`, `set-password`, `set-second-factor`, `add-user`, `reset-user`, `set-role`, `disable-user`,
-                 *     `add-token` or `revoke-token`.
+                 *     `add-token` or `revoke-token`; of alarms `acknowledge-alarm`, `reset-alarm`, `shelve-alarm`, `unshelve-alarm`,
+                 *     `take-alarm-out-of-service`, `return-alarm-to-service` or `set-alarms`; of maintenance `acknowledge-event`,
+                 *     `plan-event`, `submit-event`, `approve-event`, `reject-event`, `finish-event`, `reopen-event`, `plan-work` or
+                 *     `end-work`.
                  * @example restart
                  */
                 action: string;
@@ -2361,6 +2806,8 @@ export interface components {
                 status: string;
                 /** @description What is wrong. */
                 title: string;
+                /** @description What people have done about it. */
+                work: components["schemas"]["EventWorkResponse"];
             }[];
             /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
@@ -2378,6 +2825,53 @@ export interface components {
                 /** @description The id of the model that scores the windows of its pumps; null if they are not scored. */
                 model: string | null;
             })[];
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list. */
+        List_PlannedWorkResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
+            /** @description The items, in the list's order. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When it was planned.
+                 */
+                at: string;
+                /**
+                 * @description Who planned it.
+                 * @example user asha
+                 */
+                by: string;
+                /**
+                 * Format: date-time
+                 * @description When it was ended early or cancelled; null if it was not.
+                 */
+                ended_at: string | null;
+                /** @description Who ended it early or cancelled it; null if nobody did. */
+                ended_by: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it begins.
+                 */
+                from: string;
+                /**
+                 * @description Its id, unique among the pump's.
+                 * @example w19cd1e4b2c8
+                 */
+                id: string;
+                /** @description The pump's id. */
+                pump_id: string;
+                /** @description `planned`, `active`, `over` or `cancelled`. */
+                status: string;
+                /**
+                 * Format: date-time
+                 * @description When it ends by itself.
+                 */
+                until: string;
+                /** @description What is done. */
+                why: string;
+            }[];
             /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
         };
@@ -2766,6 +3260,69 @@ export interface components {
             /** @description The new password: 12 characters or more. */
             new: string;
         };
+        /**
+         * @description Work to plan.
+         * @example {
+         *       "from": "2026-03-13T08:00:00Z",
+         *       "until": "2026-03-13T12:00:00Z",
+         *       "why": "new bearing"
+         *     }
+         */
+        PlannedWorkRequest: {
+            /**
+             * Format: date-time
+             * @description When it begins; absent: now.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description When it ends by itself, at most 30 days after its begin.
+             */
+            until: string;
+            /** @description What is done. */
+            why: string;
+        };
+        /** @description Planned work on a pump. */
+        PlannedWorkResponse: {
+            /**
+             * Format: date-time
+             * @description When it was planned.
+             */
+            at: string;
+            /**
+             * @description Who planned it.
+             * @example user asha
+             */
+            by: string;
+            /**
+             * Format: date-time
+             * @description When it was ended early or cancelled; null if it was not.
+             */
+            ended_at: string | null;
+            /** @description Who ended it early or cancelled it; null if nobody did. */
+            ended_by: string | null;
+            /**
+             * Format: date-time
+             * @description When it begins.
+             */
+            from: string;
+            /**
+             * @description Its id, unique among the pump's.
+             * @example w19cd1e4b2c8
+             */
+            id: string;
+            /** @description The pump's id. */
+            pump_id: string;
+            /** @description `planned`, `active`, `over` or `cancelled`. */
+            status: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            until: string;
+            /** @description What is done. */
+            why: string;
+        };
         /** @description A problem (RFC 9457, `application/problem+json`). */
         Problem: {
             /** @description The allowed values of the field. */
@@ -3104,6 +3661,14 @@ export interface components {
             /** @description Whether they do. */
             second_factor: boolean;
         };
+        /** @description When a user last looked at the handover. */
+        SeenResponse: {
+            /**
+             * Format: date-time
+             * @description The next handover begins at this time.
+             */
+            seen_until: string;
+        };
         /** @description Who sends the request, and what this principal may do. */
         SessionResponse: {
             /** @description Whether it is a demo. */
@@ -3321,6 +3886,25 @@ export interface components {
             min: number;
             /** @description The unit of `min` and `max`. */
             unit: string;
+        };
+        /** @description A change of an event's status. */
+        StatusChangeResponse: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /**
+             * @description Who.
+             * @example user asha
+             */
+            by: string;
+            /** @description Why; null if nothing was written. */
+            comment: string | null;
+            finding: components["schemas"]["FindingResponse"] | null;
+            plan: components["schemas"]["EventPlanResponse"] | null;
+            /** @description The status after it. */
+            status: string;
         };
         /** @description The state of the store. */
         StoreResponse: {
@@ -4882,6 +5466,180 @@ export interface operations {
             };
         };
     };
+    handover: {
+        parameters: {
+            query?: {
+                /** @description At or after this time, at most 31 days ago; absent: since this user's last look, or the last 12 hours */
+                since?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The handover */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandoverResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    handover_seen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The end of the handover that was seen */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HandoverSeenRequest"];
+            };
+        };
+        responses: {
+            /** @description Recorded */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeenResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     ingest: {
         parameters: {
             query?: never;
@@ -5331,6 +6089,972 @@ export interface operations {
             };
         };
     };
+    maintenance_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The event */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledge_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description A comment; may be an empty object */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventActionRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description A comment; may be an empty object */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventActionRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    finish_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The finding */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventFinishRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The plan */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventPlanRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description A comment; may be an empty object */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventActionRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reopen_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description A comment; may be an empty object */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventActionRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    submit_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event's id, percent-encoded */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description A comment; may be an empty object */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventActionRequest"];
+            };
+        };
+        responses: {
+            /** @description The event after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The event's status does not allow it, or the plan is the user's own */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     node: {
         parameters: {
             query?: never;
@@ -5672,6 +7396,76 @@ export interface operations {
             };
             /** @description Too many logins have failed; Retry-After says when to try again */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    planned_works: {
+        parameters: {
+            query?: {
+                /** @description Only work on this pump */
+                pump_id?: string;
+                /** @description Also work that is over and was planned to end at or after this time; absent: only work that is not over */
+                since?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The works */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_PlannedWorkResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7020,6 +8814,221 @@ export interface operations {
             };
             /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_work: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        /** @description The work */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlannedWorkRequest"];
+            };
+        };
+        responses: {
+            /** @description The work */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlannedWorkResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the version is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump has 50 planned works that are not over */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body or the number of items is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is neither JSON nor NDJSON, or it is compressed with something other than gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_work: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
+                id: string;
+                /** @description The work's id */
+                work: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The work after it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlannedWorkResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the work is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A command is JSON, also if its body is empty */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
