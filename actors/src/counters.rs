@@ -156,6 +156,8 @@ counters! {
     database_failures,
     /// Detections dropped because the journal failed for too long.
     detections_dropped,
+    /// Rows dropped because the store refused them as invalid.
+    invalid_rows_dropped,
     /// Baselines learned.
     commissioned,
     /// Failed attempts to learn a baseline.

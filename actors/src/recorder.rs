@@ -13,7 +13,8 @@
 //! If a record fails, its readings are refused, and their clients send them again. Detections, documents (maintenance
 //! events and audit entries) and pumps' checkpoints stay and go into a later record. If records fail for a long time,
 //! detections beyond 100,000 are dropped, the oldest first, and the node's metrics beyond 60 rows. A pump is registered
-//! in the record of its first readings, and removed in a record of its own.
+//! in the record of its first readings, and removed in a record of its own. A row that the store refuses as invalid is
+//! dropped and counted, because it would keep every later record from being stored.
 //!
 //! After a failed sync of the journal, the record may be in the file but not durable, so nothing may be acknowledged
 //! until the node is restarted, and the ingress refuses posts. A full disk is a temporary failure. Failures of the

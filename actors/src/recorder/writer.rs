@@ -186,9 +186,20 @@ impl Writer {
         }
     }
 
-    fn handle_failure(&self, CommitError { error, batch }: CommitError, detections: Vec<DetectionTimes>) {
+    fn handle_failure(&self, CommitError { error, mut batch }: CommitError, mut detections: Vec<DetectionTimes>) {
         tracing::error!(%error, readings = batch.readings.len(), "a record was not stored");
         add(&self.counters.commit_failures, 1);
+        if matches!(error, StoreError::InvalidRow { .. }) {
+            let is_valid = |row: &Batch| match self.store.check(row) {
+                Err(error @ StoreError::InvalidRow { .. }) => {
+                    tracing::error!(%error, "a row was dropped");
+                    false
+                }
+                _ => true,
+            };
+            let dropped = drop_invalid_rows(&mut batch, &mut detections, is_valid);
+            add(&self.counters.invalid_rows_dropped, dropped);
+        }
         let dropped = self.pending().results.put_back(batch, detections);
         add(&self.counters.detections_dropped, dropped);
     }
@@ -418,6 +429,35 @@ impl Results {
         self.detections.drain(..surplus);
         surplus
     }
+}
+
+/// Drops the detections, documents and checkpoints that the store would refuse again. If they were put back, no later
+/// record could be stored. Returns how many were dropped.
+fn drop_invalid_rows(batch: &mut Batch, times: &mut Vec<DetectionTimes>, is_valid: impl Fn(&Batch) -> bool) -> usize {
+    let before = batch.detections.len() + batch.documents.len() + batch.checkpoints.len();
+    // Its registrations decide whether a row is valid.
+    let pumps = std::mem::take(&mut batch.pumps);
+    let mut alone = Batch { pumps, ..Batch::default() };
+    let (detections, kept_times) = std::mem::take(&mut batch.detections)
+        .into_iter()
+        .zip(std::mem::take(times))
+        .filter(|(detection, _)| {
+            alone.detections = vec![detection.clone()];
+            is_valid(&alone)
+        })
+        .unzip();
+    (batch.detections, *times) = (detections, kept_times);
+    alone.detections.clear();
+    batch.documents.retain(|document| {
+        alone.documents = vec![document.clone()];
+        is_valid(&alone)
+    });
+    alone.documents.clear();
+    batch.checkpoints.retain(|checkpoint| {
+        alone.checkpoints = vec![checkpoint.clone()];
+        is_valid(&alone)
+    });
+    before - batch.detections.len() - batch.documents.len() - batch.checkpoints.len()
 }
 
 fn is_empty(batch: &Batch) -> bool {

@@ -176,31 +176,31 @@ impl AuditAction {
     /// Returns whether it is about pumps, their alarms and their maintenance, so that it belongs into a shift handover.
     /// Users, tokens and the node itself do not.
     pub fn is_of_plant(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Commission
-            | Self::ActivateBaseline
-            | Self::RemovePump
-            | Self::SetPump
-            | Self::NamePump
-            | Self::AssignProfile
-            | Self::AcknowledgeAlarm
-            | Self::ResetAlarm
-            | Self::ShelveAlarm
-            | Self::UnshelveAlarm
-            | Self::TakeAlarmOutOfService
-            | Self::ReturnAlarmToService
-            | Self::SetAlarms
-            | Self::AcknowledgeEvent
-            | Self::PlanEvent
-            | Self::SubmitEvent
-            | Self::ApproveEvent
-            | Self::RejectEvent
-            | Self::FinishEvent
-            | Self::ReopenEvent
-            | Self::PlanWork
-            | Self::EndWork => true,
-            _ => false,
-        }
+                | Self::ActivateBaseline
+                | Self::RemovePump
+                | Self::SetPump
+                | Self::NamePump
+                | Self::AssignProfile
+                | Self::AcknowledgeAlarm
+                | Self::ResetAlarm
+                | Self::ShelveAlarm
+                | Self::UnshelveAlarm
+                | Self::TakeAlarmOutOfService
+                | Self::ReturnAlarmToService
+                | Self::SetAlarms
+                | Self::AcknowledgeEvent
+                | Self::PlanEvent
+                | Self::SubmitEvent
+                | Self::ApproveEvent
+                | Self::RejectEvent
+                | Self::FinishEvent
+                | Self::ReopenEvent
+                | Self::PlanWork
+                | Self::EndWork
+        )
     }
 
     /// Returns the action of this name.

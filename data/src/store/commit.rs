@@ -55,10 +55,15 @@ impl Store {
         });
     }
 
+    /// Checks that every row of a batch can be read back after it is stored. [`Store::commit`] checks it, too.
+    pub fn check(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.0.pump_registry.check(batch)?;
+        batch.documents.iter().try_for_each(document_kinds::check)
+    }
+
     /// Checks the batch and encodes it as a record.
     fn encode_checked(&self, batch: &Batch) -> Result<Vec<u8>, StoreError> {
-        self.0.pump_registry.check(batch)?;
-        batch.documents.iter().try_for_each(document_kinds::check)?;
+        self.check(batch)?;
         let waiting = {
             let head = self.0.head();
             let taken =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use volute_plant::{PlannedWork, PumpId, Timestamp};
+use volute_plant::{Comment, PlannedWork, PumpId, Timestamp, planned_work::WorkEnd};
 
 use super::{
     Store, StoreError,
@@ -16,12 +16,18 @@ const RETENTION: Duration = Duration::from_secs(5 * 365 * 86_400);
 /// The maximum number of works that are read at once.
 const MAX_WORKS: usize = 100_000;
 
-/// The stored fields: those of the work, with its planned end as a number to sort by.
+/// The stored fields. Its id is in `work`, because a row's `id` is its key.
 #[derive(Serialize, Deserialize)]
 pub struct WorkFields {
+    work: String,
+    pump: PumpId,
+    from_ms: i64,
     until_ms: i64,
-    #[serde(flatten)]
-    work: PlannedWork,
+    why: Comment,
+    by: String,
+    planned_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<WorkEnd>,
 }
 
 impl DocumentKind for PlannedWork {
@@ -37,11 +43,15 @@ impl DocumentKind for PlannedWork {
     }
 
     fn to_fields(&self) -> WorkFields {
-        WorkFields { until_ms: self.until.millis(), work: self.clone() }
+        let Self { id, pump, from, until, why, by, at, ended } = self.clone();
+        let [from_ms, until_ms, planned_ms] = [from, until, at].map(Timestamp::millis);
+        WorkFields { work: id, pump, from_ms, until_ms, why, by, planned_ms, ended }
     }
 
-    fn from_fields(WorkFields { until_ms, work }: WorkFields) -> Result<Self, String> {
-        if work.until.millis() == until_ms { Ok(work) } else { Err("its two ends differ".into()) }
+    fn from_fields(fields: WorkFields) -> Result<Self, String> {
+        let WorkFields { work: id, pump, from_ms, until_ms, why, by, planned_ms, ended } = fields;
+        let time = |ms| Timestamp::from_millis(ms).map_err(|error| error.to_string());
+        Ok(Self { id, pump, from: time(from_ms)?, until: time(until_ms)?, why, by, at: time(planned_ms)?, ended })
     }
 }
 

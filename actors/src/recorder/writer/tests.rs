@@ -78,6 +78,39 @@ fn audit_entries_of_a_failed_record_stay_before_later_ones() {
 }
 
 #[test]
+fn rows_that_the_store_refuses_as_invalid_are_dropped_and_the_others_stay_with_their_times() {
+    let mut results = Results::default();
+    for n in 0..3 {
+        results.add_detection(detection(n));
+        results.add_checkpoint(checkpoint(&format!("P-{n}"), n));
+        let entry = AuditEntry {
+            at: at(n),
+            who: "unknown".into(),
+            action: "restart".into(),
+            object: "gate".into(),
+            outcome: "done".into(),
+            detail: String::new(),
+        };
+        results.documents.push(Document::of(&entry));
+    }
+    let (mut batch, mut times) = results.take();
+    let all = batch.clone();
+    let first_received = times[0].received_at;
+    // The row of time 1 of each kind is invalid.
+    let is_valid = |row: &Batch| {
+        assert_eq!(row.detections.len() + row.documents.len() + row.checkpoints.len(), 1, "each row is checked alone");
+        row.detections.iter().all(|row| row.at != at(1))
+            && row.documents.iter().all(|row| *row != all.documents[1])
+            && row.checkpoints.iter().all(|row| row.at != at(1))
+    };
+    assert_eq!(drop_invalid_rows(&mut batch, &mut times, is_valid), 3);
+    assert_eq!(batch.detections, [all.detections[0].clone(), all.detections[2].clone()]);
+    assert_eq!(batch.documents, [all.documents[0].clone(), all.documents[2].clone()]);
+    assert_eq!(batch.checkpoints, [all.checkpoints[0].clone(), all.checkpoints[2].clone()]);
+    assert_eq!([times[0].received_at, times[1].received_at], [first_received, at(2)]);
+}
+
+#[test]
 fn an_empty_message_is_acknowledged_after_all_detections_before_it_and_delays_no_others() {
     let mut pending = Pending::default();
     let readings = |n: usize| {
