@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use volute_plant::{Profile, PumpId};
 
 mod access;
+mod audit;
 mod bench;
 mod damage;
 mod evaluate;
@@ -25,6 +26,7 @@ mod train;
 mod values;
 
 pub use access::{TokenArgs, TokenCommand, UserArgs, UserCommand};
+pub use audit::{AuditArgs, AuditCommand};
 pub use bench::{Bench, BenchArgs, InferenceArgs, IngestArgs};
 pub use damage::{Damage, DamageError};
 pub use evaluate::{EvaluateArgs, NetworkSource, Plant};
@@ -38,6 +40,7 @@ pub use train::{ModelsArgs, TrainArgs, TrainingArgs};
 pub use values::{Format, NodeUrl, NodeUrlError, Speed, SpeedError};
 
 use access::{TOKEN_EXAMPLES, USER_EXAMPLES};
+use audit::AUDIT_EXAMPLES;
 use evaluate::EVALUATE_EXAMPLES;
 use storage::{
     BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PROFILES_EXAMPLES, PUMPS_EXAMPLES,
@@ -131,6 +134,9 @@ pub enum Command {
     /// List a node's pump tokens, add or revoke one; the node may be running or stopped.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+    /// Verify the audit log; the node may be running or stopped.
+    #[command(after_help = AUDIT_EXAMPLES)]
+    Audit(AuditArgs),
     /// Print the configuration that `serve` would use, with the origin of each value.
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig(SettingsArgs),
@@ -154,6 +160,7 @@ impl Command {
             Self::Profiles(args) => args.store().config.as_deref(),
             Self::User(args) => args.store().config.as_deref(),
             Self::Token(args) => args.store().config.as_deref(),
+            Self::Audit(args) => args.store().config.as_deref(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -176,7 +183,8 @@ impl Command {
             | Self::Pumps(_)
             | Self::Profiles(_)
             | Self::User(_)
-            | Self::Token(_) => true,
+            | Self::Token(_)
+            | Self::Audit(_) => true,
             Self::CheckConfig(_)
             | Self::Train(_)
             | Self::Models(_)
@@ -201,6 +209,7 @@ impl Command {
             Self::Profiles(args) => args.flags(),
             Self::User(args) => args.store().flags(),
             Self::Token(args) => args.store().flags(),
+            Self::Audit(args) => args.store().flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)

@@ -1,6 +1,7 @@
 //! The commands, one module for each.
 
 mod access;
+mod audit;
 mod backup;
 mod bench;
 mod check_config;
@@ -22,6 +23,7 @@ mod replay;
 mod restore;
 mod serve;
 mod simulate;
+mod stopped_audit;
 mod train;
 mod windows;
 
@@ -81,6 +83,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::Profiles(args) => profiles::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::User(args) => access::run_user(args, &settings.config, &mut io::stdout().lock()),
         Command::Token(args) => access::run_token(args, &settings.config, &mut io::stdout().lock()),
+        Command::Audit(args) => audit::run(args, &settings.config, &mut io::stdout().lock()),
         Command::Pumps(args) => pumps::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),

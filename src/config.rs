@@ -27,7 +27,7 @@ pub use diagnostics::{ConfigError, Mistake, Problem};
 pub use entry::{Origin, Setting};
 pub use layers::{Flag, Settings, load};
 pub use values::{AutoRegister, HostList, IssuerUrl, LogFilter, LogFormat, OptionalFile, PublicUrl, Scopes, TlsMode};
-use values::{count, days, hours, mebibytes, millis, pumps, roles, seconds, text, whole};
+use values::{count, days, hours, mebibytes, millis, pumps, rate, roles, seconds, text, whole};
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub server: Server,
     /// `[access]`
     pub access: Access,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[ingest]`
     pub ingest: Ingest,
     /// `[store]`
@@ -170,6 +172,36 @@ pub struct Access {
     pub oidc: Oidc,
 }
 
+/// Limits per client.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Requests per second with one token.
+    #[serde(deserialize_with = "rate::<1_000_000, _>")]
+    pub requests_per_s_per_token: NonZeroU32,
+    /// Requests per second of one user.
+    #[serde(deserialize_with = "rate::<1_000_000, _>")]
+    pub requests_per_s_per_user: NonZeroU32,
+    /// Requests per second from one address.
+    #[serde(deserialize_with = "rate::<1_000_000, _>")]
+    pub requests_per_s_per_address: NonZeroU32,
+    /// Commands per minute of one user or address.
+    #[serde(deserialize_with = "rate::<1_000_000, _>")]
+    pub commands_per_minute: NonZeroU32,
+    /// MiB of bodies per minute of one token, user or address.
+    #[serde(deserialize_with = "rate::<1_000_000, _>")]
+    pub body_mib_per_minute: NonZeroU32,
+    /// Connections from one address at once.
+    #[serde(deserialize_with = "whole::<1, 1_000_000, _>")]
+    pub connections_per_address: usize,
+    /// Live streams of one user or address at once.
+    #[serde(deserialize_with = "whole::<1, 100_000, _>")]
+    pub streams_per_client: usize,
+    /// The time between two restarts of an actor.
+    #[serde(rename = "restart_pause_s", deserialize_with = "seconds::<0, 3_600, _>")]
+    pub restart_pause: Duration,
+}
+
 /// Limits of ingestion.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +302,9 @@ pub struct Retention {
     /// The node's own metrics.
     #[serde(rename = "metrics_days", deserialize_with = "days::<36_500, _>")]
     pub metrics: Duration,
+    /// Entries of the audit log.
+    #[serde(rename = "audit_days", deserialize_with = "days::<36_500, _>")]
+    pub audit: Duration,
 }
 
 /// The default kind of pump.

@@ -26,7 +26,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 use volute_access::Principal;
-use volute_data::PumpSetting;
+use volute_data::{ChainHash, PumpSetting};
 use volute_plant::{PumpId, PumpName};
 
 use crate::access_command::AccessCommand;
@@ -103,6 +103,11 @@ pub enum Request {
         pump: PumpId,
         /// The profile's name.
         profile: String,
+    },
+    /// Verify the audit log.
+    VerifyAudit {
+        /// The number and the hash of an entry that were noted earlier.
+        expected: Option<(u64, ChainHash)>,
     },
     /// Read or change users and tokens.
     Access(AccessCommand),

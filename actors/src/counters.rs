@@ -124,6 +124,8 @@ counters! {
     refused_new_pumps,
     /// Commands to a pump refused because too many commands waited for it.
     refused_commands = "refused_orders",
+    /// Refusals that the audit log counts together because there are too many kinds of them.
+    merged_refusals,
     /// A person's requests for a baseline refused because too many commissioning jobs waited.
     refused_commissionings = "refused_lessons",
     /// Windows scored.

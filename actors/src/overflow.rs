@@ -30,6 +30,7 @@ impl Totals {
             ("past minutes that wait for the database", REFUSED, self.refused_past_minutes),
             ("new pumps of one client", REFUSED, self.refused_new_pumps),
             ("commands for one pump", REFUSED_COMMAND, self.refused_commands),
+            ("kinds of refusals for the audit log", "further ones are counted together", self.merged_refusals),
             ("baselines to be learned on request", REFUSED_COMMAND, self.refused_commissionings),
             ("baselines to be learned", "the pump requests it again later", self.commissioning_deferred),
             ("windows to be scored", "the pump's oldest is skipped", self.skipped),

@@ -1,19 +1,20 @@
-//! Combines refused commands for the audit log, so that a flood of them gives a bounded number of entries.
+//! Combines refused commands and requests for the audit log, so that a flood of them gives a bounded number of entries.
 //!
-//! The first refusal of a kind (the same action, client address and reason) gives an entry at once. The refusals that
-//! follow within [`COUNTING_PERIOD`] are counted and give one entry at its end:
+//! The first refusal of a kind (the same action, client and reason, and for a request the same route) gives an entry at
+//! once. The refusals that follow are counted, and give one entry per [`COUNTING_PERIOD`] while there are any:
 //!
 //! ```text
 //! 10:00:00  restart of "nobody" refused           an entry
-//! 10:00:01  1,234 times the same until 10:04:59   counted
-//! 10:05:00                                        an entry: "1234 more from 10:00:01 to 10:04:59"
+//! 10:00:01  1,234 times the same until 10:00:59   counted
+//! 10:01:00                                        an entry: "1234 more from 10:00:01 to 10:00:59"
+//! 10:02:00                                        nothing was counted: the next refusal is a first one
 //! ```
 //!
 //! At most [`MAX_KINDS`] kinds are counted separately at a time, and at most [`MAX_KINDS_PER_CLIENT`] of one action and
 //! client, so that a client that uses a new name for each command leaves room for others. Refusals of further kinds are
-//! counted by their action alone. So every refusal is counted, and memory is bounded. An orderly stop writes the
-//! counts; a kill loses counts that have no entry yet. Does not combine commands that were carried out; each of them
-//! gives an entry.
+//! counted by their action alone; how many is shown as an overflow. So every refusal is counted, and memory is bounded.
+//! An orderly stop writes the counts; a kill loses counts that have no entry yet. Does not combine commands that were
+//! carried out; each of them gives an entry.
 
 use std::{
     collections::HashMap,
@@ -23,16 +24,18 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use volute_data::AuditEntry;
+use volute_data::{AuditAction, AuditEntry};
 use volute_plant::Timestamp;
 
 /// How long refusals of one kind are counted before they give an entry.
-const COUNTING_PERIOD: Duration = Duration::from_secs(300);
+const COUNTING_PERIOD: Duration = Duration::from_secs(60);
 /// The maximum number of kinds that are counted separately at a time.
-const MAX_KINDS: usize = 32;
+const MAX_KINDS: usize = 256;
 /// The maximum number of these kinds with the same action and client. A reason may contain a name that the client
 /// chose.
 const MAX_KINDS_PER_CLIENT: usize = 4;
+/// The same for requests, whose kinds are made of the node's routes and reasons.
+const MAX_REQUESTS_PER_CLIENT: usize = 32;
 
 /// The value of a field that differs among the refusals of one entry.
 const VARIOUS: &str = "various";
@@ -53,6 +56,8 @@ pub(crate) struct Refusals {
     kinds: HashMap<Kind, Tally>,
     /// Refusals of further kinds, by action.
     by_action: HashMap<String, Tally>,
+    /// How many refusals were of further kinds.
+    merged: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,6 +65,8 @@ struct Kind {
     action: String,
     client: String,
     reason: String,
+    /// The route of a request; none for a command, whose object the client chooses.
+    route: Option<String>,
 }
 
 #[derive(Debug)]
@@ -90,32 +97,54 @@ impl Refusals {
             return None;
         }
         let same_client = self.kinds.keys().filter(|known| known.is_of(&kind.action, &kind.client)).count();
-        if self.kinds.len() < MAX_KINDS && same_client < MAX_KINDS_PER_CLIENT {
+        if self.kinds.len() < MAX_KINDS && same_client < kind.max_per_client() {
             self.kinds.insert(kind, Tally::until(now + COUNTING_PERIOD, &entry));
             return Some(entry);
         }
+        self.merged += 1;
         self.by_action.entry(kind.action).or_insert_with(|| Tally::until(now + COUNTING_PERIOD, &entry)).count(&entry);
         None
     }
 
+    /// Returns how many refusals since the start were counted by their action alone.
+    pub(crate) fn merged(&self) -> u64 {
+        self.merged
+    }
+
     /// Returns the entries of counting periods that have ended.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<AuditEntry> {
-        self.end(|tally| tally.until <= now)
+        let entries = self.end(|tally| tally.until <= now, Some(now + COUNTING_PERIOD));
+        let is_over = |tally: &Tally| tally.until <= now && tally.counted.is_none();
+        self.kinds.retain(|_, tally| !is_over(tally));
+        self.by_action.retain(|_, tally| !is_over(tally));
+        entries
     }
 
     /// Ends all counting periods and returns their entries.
     pub(crate) fn drain(&mut self) -> Vec<AuditEntry> {
-        self.end(|_| true)
+        let entries = self.end(|_| true, None);
+        self.kinds.clear();
+        self.by_action.clear();
+        entries
     }
 
-    fn end(&mut self, ended: impl Fn(&Tally) -> bool) -> Vec<AuditEntry> {
-        let kinds = self.kinds.extract_if(|_, tally| ended(tally)).filter_map(|(kind, tally)| tally.entry(kind));
-        let mut entries: Vec<AuditEntry> = kinds.collect();
-        let by_action = self.by_action.extract_if(|_, tally| ended(tally));
-        entries.extend(by_action.filter_map(|(action, tally)| {
+    /// Returns the entries of the periods that have ended. Those in which something was counted begin again, until
+    /// `next`.
+    fn end(&mut self, ended: impl Fn(&Tally) -> bool, next: Option<Instant>) -> Vec<AuditEntry> {
+        let mut entries = Vec::new();
+        let mut take = |tally: &mut Tally, kind: Kind| {
+            if let Some(entry) = tally.take_entry(kind) {
+                tally.until = next.unwrap_or(tally.until);
+                entries.push(entry);
+            }
+        };
+        for (kind, tally) in self.kinds.iter_mut().filter(|(_, tally)| ended(tally)) {
+            take(tally, kind.clone());
+        }
+        for (action, tally) in self.by_action.iter_mut().filter(|(_, tally)| ended(tally)) {
             let reason = "refused, for various reasons".to_owned();
-            tally.entry(Kind { action, client: VARIOUS.into(), reason })
-        }));
+            take(tally, Kind { action: action.clone(), client: VARIOUS.into(), reason, route: None });
+        }
         entries.sort();
         entries
     }
@@ -125,11 +154,16 @@ impl Kind {
     fn of(entry: &AuditEntry) -> Self {
         // Without the port, which differs for each connection.
         let client = entry.who.parse().map_or_else(|_| entry.who.clone(), |peer: SocketAddr| peer.ip().to_string());
-        Self { action: entry.action.clone(), client, reason: entry.outcome.clone() }
+        let route = (entry.action == AuditAction::Request.as_str()).then(|| entry.object.clone());
+        Self { action: entry.action.clone(), client, reason: entry.outcome.clone(), route }
     }
 
     fn is_of(&self, action: &str, client: &str) -> bool {
         self.action == action && self.client == client
+    }
+
+    fn max_per_client(&self) -> usize {
+        if self.route.is_some() { MAX_REQUESTS_PER_CLIENT } else { MAX_KINDS_PER_CLIENT }
     }
 }
 
@@ -145,11 +179,11 @@ impl Tally {
         counted.last = counted.last.max(entry.at);
     }
 
-    fn entry(self, Kind { action, client, reason }: Kind) -> Option<AuditEntry> {
-        let Counted { count, first, last } = self.counted?;
-        let object = self.object.unwrap_or_else(|| VARIOUS.into());
+    fn take_entry(&mut self, Kind { action, client, reason, route: _ }: Kind) -> Option<AuditEntry> {
+        let Counted { count, first, last } = self.counted.take()?;
+        let object = self.object.as_deref().unwrap_or(VARIOUS);
         let detail = format!("{count} more from {first} to {last}");
-        Some(AuditEntry { at: last, who: client, action, object, outcome: reason, detail })
+        Some(AuditEntry::new(last, &client, &action, object).refused(&reason).detail(&detail))
     }
 }
 
@@ -159,8 +193,7 @@ mod tests {
 
     fn entry(second: i64, who: &str, object: &str, outcome: &str) -> AuditEntry {
         let at = Timestamp::from_millis(1_773_051_273_000 + second * 1000).expect("a time");
-        let (action, detail) = ("restart".into(), String::new());
-        AuditEntry { at, who: who.into(), action, object: object.into(), outcome: outcome.into(), detail }
+        AuditEntry::new(at, who, "restart", object).refused(outcome)
     }
 
     fn refused(second: i64, port: u16) -> AuditEntry {
@@ -184,9 +217,11 @@ mod tests {
         let first_to_last = "999 more from 2026-03-09T10:14:34.000Z to 2026-03-09T10:31:12.000Z";
         assert_eq!((sum.who.as_str(), sum.object.as_str(), sum.detail.as_str()), ("10.0.0.1", "nobody", first_to_last));
         assert_eq!((sum.at, sum.outcome.as_str()), (refused(999, 0).at, "no such actor"));
-        assert_eq!(refusals.due(begun + 2 * COUNTING_PERIOD), [], "it is noted once");
+        assert_eq!(refusals.record(refused(1000, 1), begun + COUNTING_PERIOD), None, "it is still the same kind");
+        assert_eq!(refusals.due(begun + 2 * COUNTING_PERIOD).len(), 1, "one a minute");
+        assert_eq!(refusals.due(begun + 3 * COUNTING_PERIOD), [], "nothing was counted");
         assert!(
-            refusals.record(refused(1000, 1), begun + 2 * COUNTING_PERIOD).is_some(),
+            refusals.record(refused(1001, 1), begun + 3 * COUNTING_PERIOD).is_some(),
             "and the next is a first one again"
         );
         assert_eq!(refusals.drain(), [], "nothing was counted since");
@@ -217,7 +252,7 @@ mod tests {
         let (mut refusals, now) = (Refusals::default(), Instant::now());
         let mut noted: Vec<AuditEntry> = Vec::new();
         for n in 0..10_000 {
-            let (client, name) = (format!("10.0.0.{}:1", n % 5_000 / 20), format!("actor {}", n % 5_000));
+            let (client, name) = (format!("10.0.{}.1:1", n % 5_000 / 20), format!("actor {}", n % 5_000));
             noted.extend(refusals.record(entry(n, &client, &name, &format!("no {name}")), now));
         }
         assert_eq!(noted.len(), MAX_KINDS);
@@ -225,6 +260,7 @@ mod tests {
         noted.extend(refusals.drain());
         assert_eq!(noted.len(), 2 * MAX_KINDS + 1);
         assert_eq!(noted.iter().map(count).sum::<u64>(), 10_000);
+        assert_eq!(refusals.merged(), 10_000 - 2 * MAX_KINDS as u64);
         let rest = noted.iter().find(|entry| entry.who == VARIOUS).expect("the others");
         assert_eq!((rest.object.as_str(), rest.action.as_str()), (VARIOUS, "restart"));
     }
@@ -241,5 +277,21 @@ mod tests {
         let mut another_action = entry(1000, "10.0.0.1:1", "pump-1", "no such pump");
         another_action.action = "remove pump".into();
         assert_eq!(refusals.record(another_action.clone(), now), Some(another_action));
+    }
+
+    #[test]
+    fn requests_are_counted_by_route() {
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let request = |n: i64, route: &str| AuditEntry {
+            action: AuditAction::Request.as_str().to_owned(),
+            ..entry(n, &format!("10.0.0.1:{}", 1_000 + n), route, "401 not-logged-in")
+        };
+        for n in 0..600 {
+            let written = refusals.record(request(n, &format!("GET /api/{}", n % 3)), now);
+            assert_eq!(written.is_some(), n < 3, "{n}");
+        }
+        let entries = refusals.due(now + COUNTING_PERIOD);
+        let summaries: Vec<_> = entries.iter().map(|entry| (entry.object.as_str(), count(entry))).collect();
+        assert_eq!(summaries, [("GET /api/0", 199), ("GET /api/1", 199), ("GET /api/2", 199)]);
     }
 }

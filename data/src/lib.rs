@@ -46,12 +46,13 @@ pub use recording::{
     TimeFormat, TimeZone, dialects_of, open_recording, ordered_segments, parse_recording, pumps_of, read_recording,
 };
 pub use store::{
-    AlarmCheckpoint, AlarmRecord, AlarmRules, AuditAction, AuditEntry, AuditFilter, BaselineRecord, BaselineStatus,
-    Batch, Bucket, Buckets, ClockMark, CommissioningRecord, CommitError, Completeness, DatabaseStatus, DiskUse,
-    Document, DocumentFilter, DocumentKey, DocumentKind, EventFilter, FlushReport, HandoverSeen, KeyPart, KeyPrefix,
-    NewBaseline, PAST_AGE_MS, PROFILES_FOLDER, PageRange, PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings,
-    PurgeReport, QueryResult, Resolution, Retention, RowCounts, SortOrder, StagedCopy, Store, StoreError,
-    StoreSettings, StoreStatus, StoredAlarms, SweepReport, SystemMetrics,
+    AlarmCheckpoint, AlarmRecord, AlarmRules, AuditAction, AuditEntry, AuditFilter, AuditVerification, BaselineRecord,
+    BaselineStatus, Batch, Bucket, Buckets, ChainFault, ChainHash, ChainHead, ChainLink, Change, ClockMark,
+    CommissioningRecord, CommitError, Completeness, DatabaseStatus, DiskUse, Document, DocumentFilter, DocumentKey,
+    DocumentKind, EventFilter, FlushReport, HandoverSeen, KeyPart, KeyPrefix, NewBaseline, PAST_AGE_MS,
+    PROFILES_FOLDER, PageRange, PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings, PurgeReport, QueryResult,
+    RequestOrigin, Resolution, Retention, RowCounts, SortOrder, StagedCopy, Store, StoreError, StoreSettings,
+    StoreStatus, StoredAlarms, SweepReport, SystemMetrics,
 };
 pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file, write_private_file};
 pub use volute_journal::{

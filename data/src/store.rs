@@ -26,6 +26,7 @@
 //! | Write path | `commit`, `record` (encoding), `head`, `flush`, `flush_cache`, `bulk_load` |
 //! | Read path | `queries`, `lookup`, `page`, `blocks`, `documents`, `audit`, `events` |
 //! | Opening and closing | `handle`, `opening`, `folder` (data directory), `database`, `engine`, `migrations`, `conversion`, `legacy` |
+//! | The audit log | `audit_entry`, `audit_chain` (the format), `audit_seal`, `audit_head` (its writing), `audit_verify`, `audit_retention` |
 //! | Per pump | `pump_registry`, `pump_names`, `pump_profile`, `pump_settings`, `baselines`, `checkpoints`, `removal` |
 //! | Deleting and copying | `retention`, `oldest_rows`, `staging` (copy for a backup) |
 //!
@@ -34,7 +35,13 @@
 mod access;
 mod alarms;
 mod audit;
+mod audit_action;
+mod audit_chain;
 mod audit_entry;
+mod audit_head;
+mod audit_retention;
+mod audit_seal;
+mod audit_verify;
 mod baselines;
 mod blocks;
 mod bulk_load;
@@ -85,9 +92,11 @@ mod tests;
 mod types;
 
 pub use alarms::{AlarmCheckpoint, AlarmRecord, AlarmRules, StoredAlarms};
-pub use audit_entry::{AuditAction, AuditEntry};
+pub use audit_action::AuditAction;
+pub use audit_chain::{ChainFault, ChainHash, ChainHead, ChainLink};
+pub use audit_entry::{AuditEntry, Change, RequestOrigin};
+pub use audit_verify::AuditVerification;
 pub use clock_mark::ClockMark;
-pub use commit::CommitError;
 pub use database::DatabaseStatus;
 pub use document::{Document, DocumentKey, DocumentKind, KeyPart, KeyPrefix};
 pub use error::StoreError;
@@ -101,9 +110,9 @@ pub use settings::StoreSettings;
 pub use staging::StagedCopy;
 pub use status::{DiskUse, StoreStatus};
 pub use types::{
-    AuditFilter, BaselineRecord, BaselineStatus, Batch, Bucket, Buckets, CommissioningRecord, Completeness,
-    DocumentFilter, EventFilter, FlushReport, NewBaseline, PageRange, PumpCheckpoint, PumpRecord, PurgeReport,
-    QueryResult, Resolution, RowCounts, SortOrder, SweepReport, SystemMetrics,
+    AuditFilter, BaselineRecord, BaselineStatus, Batch, Bucket, Buckets, CommissioningRecord, CommitError,
+    Completeness, DocumentFilter, EventFilter, FlushReport, NewBaseline, PageRange, PumpCheckpoint, PumpRecord,
+    PurgeReport, QueryResult, Resolution, RowCounts, SortOrder, SweepReport, SystemMetrics,
 };
 
 pub(crate) use document_kinds::DOCUMENT_KINDS;

@@ -5,13 +5,14 @@ use std::{collections::BTreeSet, fs, io::Write};
 
 use anyhow::{Context, Result};
 use volute_access::CredentialId;
-use volute_data::{Batch, Document};
+use volute_data::AuditAction;
 use volute_plant::{Clock, PumpId, SystemClock};
 use volute_web::Access;
 
 use super::{
     open_store::{current_user, open_stopped_or_new, runtime},
     serve::access_settings,
+    stopped_audit::StoppedAudit,
 };
 use crate::{
     access_command::{AccessCommand, AccessReport, TokenSummary, UserSummary},
@@ -67,9 +68,13 @@ async fn execute(command: AccessCommand, config: &Config) -> Result<AccessReport
     let (who, now) = (current_user()?, SystemClock.now());
     let entry = command.audit_entry(&who, now);
     let url = node_url(&config.server, config.server.listen);
+    let audit = match entry.and_then(|entry| Some((AuditAction::named(&entry.action)?, entry))) {
+        Some((action, entry)) => Some(StoppedAudit::of_entry(&store, Some(access.clone()), action, entry).await),
+        None => None,
+    };
     let report = command.execute(&access, &who, now.millis(), &url).await;
-    if let (Ok(_), Some(entry)) = (&report, entry) {
-        store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?;
+    if let (Ok(_), Some(audit)) = (&report, audit) {
+        audit.record().await?;
     }
     drop(access);
     store.close().await?;

@@ -4,12 +4,13 @@
 use std::io::Write;
 
 use anyhow::{Context, Result, ensure};
-use volute_data::{AuditAction, AuditEntry, Batch, Document, PumpSetting, PumpSettings, Store};
-use volute_plant::{Clock, Profile, PumpId, PumpName, SystemClock, cadence::format_interval};
+use volute_data::{AuditAction, Batch, PumpSetting, PumpSettings, Store};
+use volute_plant::{Profile, PumpId, PumpName, cadence::format_interval};
 
 use super::{
-    open_store::{current_user, open_stopped, runtime},
+    open_store::{open_stopped, runtime},
     pump_reports::{PumpList, PumpSummary, SettingsReport, check_channel, list_pumps, name_detail, read_settings},
+    stopped_audit::StoppedAudit,
 };
 use crate::{
     cli::{PumpsArgs, PumpsCommand},
@@ -174,10 +175,10 @@ fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Prof
 
 /// Sets or removes the display name of a pump in the store of a stopped node.
 async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) -> Result<()> {
-    let entry = AuditEntry::done(SystemClock.now(), &current_user()?, AuditAction::NamePump, pump.as_str());
-    let entry = entry.detail(&name_detail(name.as_ref()));
+    let audit = StoppedAudit::begin(store, AuditAction::NamePump, pump.as_str()).await?;
+    let audit = audit.detail(&name_detail(name.as_ref()));
     ensure!(store.set_pump_name(pump, name).await?, "there is no pump {pump}; see `volute pumps list`");
-    Ok(store.commit(&Batch { documents: vec![Document::of(&entry)], ..Batch::default() }).await?)
+    audit.record().await
 }
 
 /// Changes a setting of a pump in the store of a stopped node. If its interval changes, the next start of a node learns
@@ -185,10 +186,9 @@ async fn rename_stopped(store: &Store, pump: &PumpId, name: Option<PumpName>) ->
 pub(super) async fn set_stopped(store: &Store, profile: &Profile, pump: &PumpId, setting: PumpSetting) -> Result<()> {
     let report = read_settings(store, profile, pump).await?;
     check_channel(&setting, profile)?;
-    let entry = AuditEntry::done(SystemClock.now(), &current_user()?, AuditAction::SetPump, pump.as_str());
-    let documents = vec![Document::of(&entry.detail(&setting.to_string()))];
+    let audit = StoppedAudit::begin(store, AuditAction::SetPump, pump.as_str()).await?.detail(&setting.to_string());
     store.set_pump_settings(pump, &report.settings.with(setting)).await?;
-    Ok(store.commit(&Batch { documents, ..Batch::default() }).await?)
+    audit.record().await
 }
 
 /// Removes a pump from the store of a stopped node, and deletes its data.
@@ -196,10 +196,9 @@ async fn remove_stopped(store: &Store, pump: &PumpId) -> Result<()> {
     let removing = store.is_being_removed(pump);
     ensure!(removing || store.is_registered(pump), "there is no pump {pump}; see `volute pumps list`");
     if !removing {
-        let entry = AuditEntry::done(SystemClock.now(), &current_user()?, AuditAction::RemovePump, pump.as_str());
-        store
-            .commit(&Batch { removals: vec![pump.clone()], documents: vec![Document::of(&entry)], ..Batch::default() })
-            .await?;
+        let audit = StoppedAudit::begin(store, AuditAction::RemovePump, pump.as_str()).await?;
+        let documents = vec![audit.removal()];
+        store.commit(&Batch { removals: vec![pump.clone()], documents, ..Batch::default() }).await?;
     }
     // The removal is durable now. If the command is interrupted, the next start of a node completes the removal.
     store.finish_removals().await?;

@@ -31,7 +31,7 @@ use volute_actors::{
 };
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, cadence::format_interval};
-use volute_web::{Access, Fingerprint, WebHandle, WebSettings};
+use volute_web::{Access, Fingerprint, LimitSettings, WebHandle, WebSettings};
 
 use self::{
     access::{check_exposure, refresh_access},
@@ -347,6 +347,7 @@ fn engine_parts(
         aggregates: config.retention.aggregates,
         detections: config.retention.detections,
         metrics: config.retention.metrics,
+        audit: config.retention.audit,
     };
     Ok(EngineParts { default_kind, other_kinds, store, clock, ingest, engine, commissioning, live, retention })
 }
@@ -369,6 +370,16 @@ fn web_settings(config: &Config, limits: ClientLimits) -> Result<WebSettings> {
         registers_pumps: config.registers_unknown_pumps(),
         tls: None,
         proxies: config.server.behind_proxy.clone(),
+        limits: LimitSettings {
+            requests_per_s_per_token: config.limits.requests_per_s_per_token,
+            requests_per_s_per_user: config.limits.requests_per_s_per_user,
+            requests_per_s_per_address: config.limits.requests_per_s_per_address,
+            commands_per_minute: config.limits.commands_per_minute,
+            body_mib_per_minute: config.limits.body_mib_per_minute,
+            connections_per_address: config.limits.connections_per_address,
+            streams_per_client: config.limits.streams_per_client,
+            restart_pause: config.limits.restart_pause,
+        },
         single_sign_on: single_sign_on(config)?,
     })
 }

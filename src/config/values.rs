@@ -311,6 +311,11 @@ pub(super) fn pumps<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<N
     whole_u32::<MAX, D>(d, " (pumps)")
 }
 
+/// Deserialises a number of events per time, from 1 to `MAX`.
+pub(super) fn rate<'de, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<NonZeroU32, D::Error> {
+    whole_u32::<MAX, D>(d, "")
+}
+
 /// Deserialises a whole number up to `MAX`; 0 is `None`.
 pub(super) fn count<'de, const MAX: u64, D: Deserializer<'de>>(
     deserializer: D,

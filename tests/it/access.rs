@@ -3,6 +3,7 @@
 
 mod edges;
 mod kills;
+mod limits;
 mod single_sign_on;
 
 use std::{path::PathBuf, time::Duration};

@@ -204,3 +204,94 @@ fn thousands_of_rejected_commands_are_counted_in_few_entries() {
     };
     assert_eq!((of("restart"), of("commission")), (2000, 1000));
 }
+
+/// The fields of the newest entry of an action.
+fn newest(node: &Node, action: &str) -> Value {
+    node.get_ok(&format!("/api/audit-log?action={action}&limit=1"))["items"][0].clone()
+}
+
+#[test]
+fn commands_are_recorded_with_their_request_and_what_they_change() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = NodeConfig::new(&data, "centrifugal");
+    let node = start.node();
+    assert_eq!(node.post(&json!([normal(0)])).status, 200);
+    let name = |name: Value| node.send_json("PATCH", "/api/pumps/pump-1", &json!({ "name": name })).status;
+    assert_eq!((name(json!("Feed")), name(json!("Boiler feed"))), (200, 200));
+    let entry = newest(&node, "name-pump");
+    assert_eq!((&entry["before"], &entry["after"]), (&json!("Feed"), &json!("Boiler feed")));
+    assert_eq!(entry["peer"], entry["who"], "nobody has logged in");
+    assert!(entry["request_id"].is_string() && entry["origin"].is_null(), "{entry}");
+    assert_eq!(name(json!("Boiler feed")), 200);
+    let same = newest(&node, "name-pump");
+    assert_eq!((&same["before"], &same["after"]), (&Value::Null, &Value::Null), "it changed nothing");
+    assert_ne!(same["request_id"], entry["request_id"]);
+
+    let settings = json!({"interval_ms": 2000});
+    assert_eq!(node.send_json("PUT", "/api/pumps/pump-1/settings", &settings).status, 200);
+    let entry = newest(&node, "set-pump");
+    assert_eq!((&entry["before"], &entry["after"]), (&Value::Null, &json!("interval_ms 2000, hold_s as the profile")));
+    let refused = node.send_json("PUT", "/api/profiles/small", &json!({"profile": "name = 1"}));
+    assert_eq!(refused.status, 400);
+    let entry = newest(&node, "add-profile");
+    assert_ne!(entry["outcome"], "done", "{entry}");
+    let dir = start.data.to_str().expect("UTF-8");
+    run(&["pumps", "rename", "pump-1", "Feed", "--data-dir", dir]);
+    let entry = newest(&node, "name-pump");
+    assert_eq!((&entry["before"], &entry["after"]), (&json!("Boiler feed"), &json!("Feed")));
+    assert!(entry["who"].as_str().is_some_and(|who| who.starts_with("uid ")) && entry["peer"].is_null(), "{entry}");
+    assert!(node.terminate().success(), "a clean exit");
+    run(&["pumps", "rename", "pump-1", "Boiler feed", "--data-dir", dir]);
+    let entry = newest(&start.node(), "name-pump");
+    assert_eq!((&entry["before"], &entry["after"]), (&json!("Feed"), &json!("Boiler feed")));
+}
+
+#[test]
+fn audit_log_is_verified_after_kills_while_the_node_runs_and_when_it_is_stopped() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = NodeConfig::new(&data, "centrifugal");
+    let dir = start.data.to_str().expect("UTF-8").to_owned();
+    let verify = |more: &[&str]| volute().args([&["audit", "verify", "--data-dir", &dir], more].concat()).output();
+    let verify = |more: &[&str]| {
+        let output = verify(more).expect("it runs");
+        (output.status.success(), String::from_utf8(output.stdout).expect("UTF-8"), output.stderr)
+    };
+    let mut heads = Vec::new();
+    for round in 1..=3 {
+        let node = start.node();
+        for _ in 0..5 {
+            assert_eq!(send_command(&node, "/api/actors/live/restart", ""), 200);
+        }
+        let (intact, printed, _) = verify(&[]);
+        assert!(intact && printed.starts_with(&format!("{} entries in the chain, from 2", 5 * round)), "{printed}");
+        heads.push(printed.trim_end().rsplit_once("the head is ").expect("a head").1.to_owned());
+        node.kill();
+    }
+    for head in &heads {
+        let (intact, printed, _) = verify(&["--expect", head]);
+        assert!(intact && printed.starts_with("15 entries in the chain"), "{printed}");
+    }
+    let (number, _) = heads[0].split_once(':').expect("a number");
+    let (intact, _, error) = verify(&["--expect", &format!("{number}:{}", "5d".repeat(32))]);
+    assert!(!intact && String::from_utf8_lossy(&error).contains("is not the one that was expected"));
+    // Database and journal of an earlier day are put back; the head is still in its file.
+    let node = start.node();
+    assert!(node.terminate().success(), "a clean exit");
+    let day = tempfile::tempdir().expect("a directory");
+    let names = ["database", "journal"];
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let status = std::process::Command::new("cp").arg("-r").arg(from).arg(to).status().expect("it runs");
+        assert!(status.success());
+    };
+    names.iter().for_each(|name| copy(&start.data.join(name), &day.path().join(name)));
+    let node = start.node();
+    assert_eq!(send_command(&node, "/api/actors/live/restart", ""), 200);
+    assert!(node.terminate().success(), "a clean exit");
+    for name in names {
+        std::fs::remove_dir_all(start.data.join(name)).expect("removed");
+        copy(&day.path().join(name), &start.data.join(name));
+    }
+    let (intact, printed, error) = verify(&[]);
+    let error = String::from_utf8_lossy(&error);
+    assert!(!intact && error.contains("entries 16 to 16 were removed"), "{printed} {error}");
+}

@@ -149,14 +149,7 @@ fn seed(dir: &Path) {
     let figures = [("resident_bytes".to_owned(), 1.5)].into();
     // Recent, as the node would delete an old one at once.
     let metrics = vec![SystemMetrics { at: SystemClock.now().plus_ms(-60_000), figures }];
-    let action = AuditEntry {
-        at: at(0),
-        who: "127.0.0.1:4711".into(),
-        action: "commission".into(),
-        object: id.to_string(),
-        outcome: "done".into(),
-        detail: String::new(),
-    };
+    let action = AuditEntry::new(at(0), "127.0.0.1:4711", "commission", id.as_str());
     let batch = Batch {
         pumps: vec![record],
         readings: (0..SEEDED).map(reading).collect(),

@@ -30,8 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 8;
 /// The log may have this many bytes per request on average.
 const MAX_LOG_BYTES_PER_REQUEST: u64 = 40;
-/// The most memory by which the node may grow after the warm-up, in MiB.
-const MAX_GROWTH_MIB: u64 = 24;
+/// The most memory by which the node may grow after the warm-up, in MiB. Without a leak a debug build grows by up to 25,
+/// because its allocator keeps a heap for each thread; a leak of 1 KiB a request is 100 MiB in the long form.
+const MAX_GROWTH_MIB: u64 = 48;
 
 /// The end of the 503 that a debug build sends for a page while the dashboard is not built.
 const NO_DASHBOARD: &str = "npm ci && npm run build\n";

@@ -365,6 +365,8 @@ pub fn volute() -> Command {
         command.env(format!("VOLUTE__RETENTION__{key}_DAYS"), "36500");
     }
     command.env("VOLUTE__INGEST__CURRENT_WITHIN_S", "4000000000");
+    // Tests restart actors again and again.
+    command.env("VOLUTE__LIMITS__RESTART_PAUSE_S", "0");
     // The free space on this machine's disk must not affect tests.
     command.env("VOLUTE__STORE__WARN_FREE_PERCENT", "0");
     command

@@ -21,7 +21,7 @@ mod hashing;
 mod service;
 mod store;
 
-pub(crate) use authenticate::{person, session_credential, who};
+pub(crate) use authenticate::{client_address, person, session_credential, who};
 pub(crate) use cookie::{LoginCookie, NAME as SESSION_COOKIE, SessionCookie};
 pub(crate) use gate::authorize;
 pub use service::{Access, AccessSettings, ChangeError, Login, StillAllowed};

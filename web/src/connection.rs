@@ -7,6 +7,8 @@
 //! - A client that sends the head of a later request byte by byte, or a body that no handler reads. For actix this connection
 //!   is not idle, although no request is in progress. The next request must begin within `keep_alive`, as on an idle
 //!   connection.
+//! - More connections of one address than `limits.connections_per_address`. The first request of a further one is refused
+//!   (429), and the connection is closed, after at most a second if it sends none.
 //! - Connections without a request that keep other clients out. If more than three quarters of the allowed connections are
 //!   open, those that have not had a request are closed after [`SHORT_KEEP_ALIVE`]. Those that have had one keep the full time.
 //!
@@ -30,6 +32,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -50,6 +53,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     framing::{Framing, FramingError},
+    limits::{Concurrent, LimitExceeded, Place, network},
     transport::Transport,
 };
 
@@ -73,6 +77,7 @@ pub(crate) struct Connections {
     /// Accepts TLS connections, if the server has TLS.
     tls: Option<TlsAcceptor>,
     open: AtomicUsize,
+    per_address: Concurrent<IpAddr>,
 }
 
 /// The limits of all connections of a server.
@@ -80,6 +85,8 @@ pub(crate) struct Connections {
 pub(crate) struct ConnectionLimits {
     /// The most connections at once.
     pub(crate) max_connections: usize,
+    /// The most connections of one address at once.
+    pub(crate) per_address: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) write_timeout: Duration,
     /// How long a TLS handshake may take.
@@ -103,6 +110,8 @@ pub(crate) struct ConnectionState {
     /// The error in the framing of a body, and the number of its request.
     framing_error: Cell<Option<(u64, FramingError)>>,
     continue_state: Cell<ContinueState>,
+    /// The limit that the connection exceeds.
+    exceeded: Option<LimitExceeded>,
 }
 
 /// Whether the client waits for `100 Continue` before it sends its body.
@@ -126,11 +135,19 @@ pub(crate) struct Socket {
     connection: Rc<ConnectionState>,
     open: OpenConnection,
     check_timer: Pin<Box<Sleep>>,
+    /// Its place among those of its address.
+    _place: Option<Place<IpAddr>>,
 }
 
 impl Connections {
     pub(crate) fn new(limits: ConnectionLimits, tls: Option<TlsAcceptor>) -> Self {
-        Self { limits, tls, open: AtomicUsize::new(0) }
+        let (open, per_address) = (AtomicUsize::new(0), Concurrent::new(limits.per_address));
+        Self { limits, tls, open, per_address }
+    }
+
+    fn exceeded(&self) -> LimitExceeded {
+        let (key, what) = ("limits.connections_per_address", "connections from one address");
+        LimitExceeded { key, what, value: self.limits.per_address as u64, retry_after_s: 1 }
     }
 
     /// Returns how long a connection may be without a request in progress.
@@ -159,8 +176,9 @@ impl Drop for OpenConnection {
 }
 
 impl ConnectionState {
-    fn new(max_body_bytes: usize) -> Self {
+    fn new(max_body_bytes: usize, exceeded: Option<LimitExceeded>) -> Self {
         Self {
+            exceeded,
             in_progress: Cell::new(0),
             had_request: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
@@ -186,7 +204,13 @@ impl ConnectionState {
     /// Returns whether the connection must be closed after this response: the client may still send a body that no handler
     /// reads, or the framing is invalid.
     pub(crate) fn must_close(&self) -> bool {
-        self.continue_state.get() == ContinueState::Withheld || self.framing_error().is_some()
+        let is_open = self.continue_state.get() != ContinueState::Withheld && self.framing_error().is_none();
+        !is_open || self.exceeded.is_some()
+    }
+
+    /// Returns the limit that the connection exceeds. Its requests are refused, and it is closed.
+    pub(crate) fn limit_exceeded(&self) -> Option<LimitExceeded> {
+        self.exceeded.clone()
     }
 
     /// Returns the framing error of the current request's body. It is detected before the task of the request is polled, so no
@@ -239,10 +263,14 @@ impl Socket {
         if let Err(error) = limits {
             tracing::warn!(%error, "a connection whose client does not read cannot be limited");
         }
+        let peer = io.peer_addr().ok().map(|peer| network(peer.ip()));
+        let place = peer.and_then(|peer| open.0.per_address.take(peer));
+        let exceeded = (peer.is_some() && place.is_none()).then(|| open.0.exceeded());
         let limit = handshake_timeout.min(open.0.idle_timeout(false));
         let io = Transport::accept(io, open.0.tls.as_ref(), limit).await?;
         let check_timer = Box::pin(sleep(CHECK_INTERVAL.min(keep_alive)));
-        Ok(Self { io, connection: Rc::new(ConnectionState::new(max_body_bytes)), open, check_timer })
+        let connection = Rc::new(ConnectionState::new(max_body_bytes, exceeded));
+        Ok(Self { io, connection, open, check_timer, _place: place })
     }
 
     pub(crate) fn connection(&self) -> Rc<ConnectionState> {
@@ -348,6 +376,7 @@ mod tests {
         ] {
             let limits = ConnectionLimits {
                 max_connections,
+                per_address: max_connections,
                 keep_alive,
                 write_timeout: Duration::from_secs(30),
                 handshake_timeout: Duration::from_secs(10),
@@ -362,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_connection_with_a_request_in_progress_is_not_idle() {
-        let connection = Rc::new(ConnectionState::new(0));
+        let connection = Rc::new(ConnectionState::new(0, None));
         assert!(connection.idle_for().is_some());
         let (one, two) = (connection.begin_request(), connection.begin_request());
         drop(one);

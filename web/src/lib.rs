@@ -20,6 +20,8 @@
 //! route_access, access              who sends a request, and whether the route is open to it
 //! oidc                              logins at an identity provider (OpenID Connect)
 //! body_budget, response_budget      memory limits of bodies and responses
+//! limits, restart_pacer             limits per client: requests, commands, bytes, connections, streams; restarts
+//! request_id, audited_value         what an audit entry has of a request, and of what a command changes
 //! in_flight                         counts requests in flight, for a graceful stop
 //! server                            the routes on a socket, with these limits
 //! ```
@@ -37,6 +39,7 @@
 
 mod access;
 mod audit;
+mod audited_value;
 mod body;
 mod body_budget;
 mod channels;
@@ -50,6 +53,7 @@ mod in_flight;
 mod invalid_value;
 mod item;
 mod last_known;
+mod limits;
 mod list;
 mod new_kinds;
 mod node;
@@ -60,8 +64,10 @@ mod origin;
 mod problem;
 mod queries;
 mod query;
+mod request_id;
 mod response_budget;
 mod responses;
+mod restart_pacer;
 mod route_access;
 mod routes;
 mod series;
@@ -75,7 +81,9 @@ mod transport;
 mod wire;
 
 pub use access::{Access, AccessSettings, AccessStore, ChangeError};
+pub use audited_value::AuditedState;
 pub use forwarded::{ProxyError, TrustedProxies};
+pub use limits::LimitSettings;
 pub use new_kinds::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
 pub use oidc::{ClientSecret, OidcSettings, SingleSignOn};
 pub use openapi::openapi;

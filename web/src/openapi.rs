@@ -62,6 +62,7 @@ fn add_access(document: &mut utoipa::openapi::OpenApi) {
             responses.entry(status.to_owned()).or_insert_with(|| problem_response(description));
         };
         add("421", "The request is for another host");
+        add("429", "The client exceeds one of the limits `limits.*`; Retry-After says when to try again");
         match row.content {
             route_access::Content::Json if row.method == "POST" => {
                 add("415", "A command is JSON, also if its body is empty")

@@ -3,7 +3,9 @@
 //! Does not handle the outcomes of single items of a post; see `routes/ingest.rs`.
 
 mod access_kind;
+mod error;
 mod event_kind;
+mod kind;
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -12,20 +14,15 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_access::Permission;
-use volute_actors::{
-    AlarmCommandError, AssignProfileError, CommissionError, EventWorkError, IngestError, PlannedWorkError,
-    RemoveKindError, RemovePumpError,
-};
-use volute_alarm::CommandError;
-use volute_data::StoreError;
-use volute_plant::{Comment, PumpId, event_status::StatusError};
+use volute_actors::{EventWorkError, IngestError, PlannedWorkError, RemoveKindError};
+use volute_plant::{Comment, event_status::StatusError};
 
 use crate::{
     access::ChangeError,
-    invalid_value::InvalidValue,
     new_kinds::{AddKindError, DeleteKindError},
 };
+
+pub(crate) use error::ApiError;
 
 /// The media type of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -34,102 +31,6 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 const RETRY_AFTER_S: u64 = 1;
 /// `Retry-After` if a person must free disk space first, in seconds.
 const DISK_RETRY_AFTER_S: u64 = 10;
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ApiError {
-    #[error("{}", .0.message)]
-    Invalid(InvalidValue),
-    #[error("the body is not JSON: {reason}")]
-    NotJson { line: usize, column: usize, reason: String },
-    #[error("the post has no items; allowed: an object, an array of objects, or one object per line")]
-    NoItems,
-    #[error("more than {limit} items in one post; allowed: at most {limit}; send them in several posts")]
-    TooManyItems { limit: usize },
-    #[error(
-        "the body is larger than {limit_bytes} bytes (server.max_body_bytes; if it is compressed, of its decompressed bytes)"
-    )]
-    BodyTooLarge { limit_bytes: usize },
-    #[error("the body must have a Content-Length of at most {limit_bytes}")]
-    PublicBodyTooLarge { limit_bytes: usize },
-    #[error("the body could not be read: {0}")]
-    UnreadableBody(String),
-    #[error(
-        "the body arrived too slowly; a body of up to {bytes} bytes must arrive within {window_s} s, a longer one with that \
-         many bytes in every {window_s} s, and within {limit_s} s"
-    )]
-    SlowBody { bytes: u64, window_s: u64, limit_s: u64 },
-    #[error("Content-Type {sent:?}; send Content-Type: {allowed}")]
-    UnsupportedMediaType { sent: String, allowed: &'static str },
-    #[error("the body's text is in {sent:?}; send it in UTF-8")]
-    UnsupportedCharset { sent: String },
-    #[error("Content-Encoding {sent:?}; allowed: gzip, identity")]
-    UnsupportedEncoding { sent: String },
-    #[error("no reading of {0} is stored; its readings may have been refused: see the responses to its posts")]
-    UnknownPump(PumpId),
-    #[error("no reading of {pump} is stored; the last one that it sent was refused: {why}")]
-    RefusedPump { pump: PumpId, why: String },
-    #[error("there is no actor and no stage {0:?}")]
-    UnknownActor(String),
-    #[error("there is no route {path}")]
-    NoRoute { path: String },
-    #[error("{method} is not allowed on this path; allowed: {allow}")]
-    MethodNotAllowed { method: String, allow: String },
-    #[error(
-        "{host:?} is not a known name of this node; add it to server.allowed_hosts in its configuration, or use its IP address"
-    )]
-    UnknownHost { host: String },
-    #[error(
-        "requests from pages of other sites are refused ({header}: {value}); sites in server.allowed_hosts are allowed"
-    )]
-    CrossSite { header: &'static str, value: String },
-    #[error("not allowed: {reason}")]
-    Unauthenticated { reason: String },
-    #[error("{who} may not do this{}", needed(*.permission))]
-    NotAllowed { who: String, permission: Option<Permission> },
-    #[error("{who} may post readings of none of these pumps")]
-    ForeignPumps { who: String },
-    #[error("no identity provider is configured (access.oidc.issuer)")]
-    NoSingleSignOn,
-    #[error(transparent)]
-    Access(ChangeError),
-    #[error("too many responses wait to be read by their clients (server.max_in_flight_response_bytes)")]
-    TooManyResponses,
-    #[error("too many queries of stored data are in progress")]
-    TooManyReaders,
-    #[error(transparent)]
-    Alarm(CommandError),
-    #[error(transparent)]
-    AlarmCommand(AlarmCommandError),
-    #[error(transparent)]
-    Event(EventWorkError),
-    #[error(transparent)]
-    PlannedWork(PlannedWorkError),
-    #[error("this node watches real pumps: only a demo (volute serve --demo) simulates")]
-    NotADemo,
-    #[error(transparent)]
-    Commissioning(CommissionError),
-    #[error("{0} is being removed already")]
-    BeingRemoved(PumpId),
-    #[error(transparent)]
-    AssignProfile(AssignProfileError),
-    #[error(transparent)]
-    AddKind(AddKindError),
-    #[error(transparent)]
-    DeleteKind(#[from] DeleteKindError),
-    #[error(
-        "{0} is simulated and would be registered again at once; stop the simulation first (POST /api/stop-simulation)"
-    )]
-    SimulatedPump(PumpId),
-    #[error(transparent)]
-    Ingest(#[from] IngestError),
-    #[error("all {limit} live streams are in use")]
-    TooManySubscribers { limit: usize },
-    #[error("{0}")]
-    NotReady(String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// A problem (RFC 9457, `application/problem+json`).
 #[derive(Debug, Serialize, ToSchema)]
@@ -144,10 +45,10 @@ pub(crate) struct Problem {
     status: u16,
     /// What went wrong with this request.
     detail: String,
-    /// The field whose value is not allowed.
+    /// The field whose value is not allowed; or the key in the node's configuration of the limit that is exceeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// The field's value as sent.
+    /// The field's value as sent; or the limit's value.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
     /// The allowed values of the field.
@@ -162,147 +63,8 @@ pub(crate) struct Problem {
 }
 
 impl ApiError {
-    /// Creates the error of a query parameter or header whose value is not allowed.
-    pub(crate) fn invalid(field: &str, value: &str, allowed: impl Into<String>, reason: &str) -> Self {
-        Self::Invalid(InvalidValue::new(field, value.into(), allowed, reason))
-    }
-
-    /// Creates the error of a body that is not JSON.
-    pub(crate) fn not_json(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        let reason = match error.is_eof() {
-            true => format!("it ends too early, at line {line} column {column}"),
-            false => error.to_string(),
-        };
-        Self::NotJson { line, column, reason }
-    }
-
-    /// Returns the status, the last part of the type's URN, and the title.
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed"),
-            Self::NotJson { .. } => (StatusCode::BAD_REQUEST, "not-json", "The body is not JSON"),
-            Self::NoItems => (StatusCode::BAD_REQUEST, "no-items", "The post is empty"),
-            Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The body did not arrive in time"),
-            Self::UnreadableBody(_) => (StatusCode::BAD_REQUEST, "broken-body", "The body could not be read"),
-            Self::TooManyItems { .. } | Self::BodyTooLarge { .. } | Self::PublicBodyTooLarge { .. } => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The post is too large")
-            }
-            Self::UnsupportedMediaType { .. } | Self::UnsupportedCharset { .. } | Self::UnsupportedEncoding { .. } => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "The format of the body is not supported",
-            ),
-            Self::UnknownHost { .. } => {
-                (StatusCode::MISDIRECTED_REQUEST, "unknown-host", "The request is for another host")
-            }
-            Self::CrossSite { .. } => (StatusCode::FORBIDDEN, "foreign-page", "The request comes from another site"),
-            Self::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "not-logged-in", "Credentials are needed"),
-            Self::NotAllowed { .. } => (StatusCode::FORBIDDEN, "not-allowed", "This is not allowed"),
-            Self::ForeignPumps { .. } => (StatusCode::FORBIDDEN, "foreign-pumps", "The token is for other pumps"),
-            Self::NoSingleSignOn => {
-                (StatusCode::NOT_FOUND, "no-single-sign-on", "There is no login at an identity provider")
-            }
-            Self::Access(error) => access_kind::of(error),
-            Self::TooManyResponses | Self::TooManyReaders => {
-                (StatusCode::SERVICE_UNAVAILABLE, "busy-reading", "The node is overloaded with queries")
-            }
-            Self::Alarm(CommandError::Unknown(_)) => (StatusCode::NOT_FOUND, "unknown-alarm", "The alarm is unknown"),
-            Self::Alarm(CommandError::Value(_)) => (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed"),
-            Self::Alarm(CommandError::State { .. }) => {
-                (StatusCode::CONFLICT, "alarm-state", "The alarm's state does not allow it")
-            }
-            Self::AlarmCommand(AlarmCommandError::UnknownPump(_)) => {
-                (StatusCode::NOT_FOUND, "unknown-pump", "The pump is unknown")
-            }
-            Self::AlarmCommand(AlarmCommandError::Invalid(_)) => {
-                (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed")
-            }
-            Self::AlarmCommand(AlarmCommandError::NotStored) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "It is not stored yet")
-            }
-            Self::AlarmCommand(AlarmCommandError::NotReady | AlarmCommandError::Unavailable) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The node is not ready")
-            }
-            Self::Event(error) => event_kind::of_event(error),
-            Self::PlannedWork(error) => event_kind::of_work(error),
-            Self::UnknownActor(_) => (StatusCode::NOT_FOUND, "unknown-actor", "The actor is unknown"),
-            Self::UnknownPump(_) | Self::RefusedPump { .. } => {
-                (StatusCode::NOT_FOUND, "unknown-pump", "The pump is unknown")
-            }
-            Self::AssignProfile(AssignProfileError::OtherChannels { .. }) => {
-                (StatusCode::CONFLICT, "other-channels", "The pump has other channels")
-            }
-            Self::AssignProfile(AssignProfileError::Damaged { .. }) => {
-                (StatusCode::CONFLICT, "profile-damaged", "The profile cannot be read")
-            }
-            Self::AssignProfile(_) => (StatusCode::NOT_FOUND, "unknown-profile", "The profile is unknown"),
-            Self::AddKind(AddKindError::NameTaken { .. }) => {
-                (StatusCode::CONFLICT, "profile-taken", "Another profile has this name")
-            }
-            Self::AddKind(AddKindError::Configured { .. }) => {
-                (StatusCode::CONFLICT, "profile-configured", "The profile is the node's configured one")
-            }
-            Self::AddKind(AddKindError::TooMany { .. }) => {
-                (StatusCode::CONFLICT, "too-many-profiles", "The node has the maximum number of profiles")
-            }
-            Self::AddKind(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "profile-not-kept", "The profile could not be stored")
-            }
-            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::Unknown { .. })) => {
-                (StatusCode::NOT_FOUND, "unknown-profile", "The profile is unknown")
-            }
-            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::Default { .. })) => {
-                (StatusCode::CONFLICT, "profile-configured", "The profile is the node's configured one")
-            }
-            Self::DeleteKind(DeleteKindError::Refused(RemoveKindError::InUse { .. })) => {
-                (StatusCode::CONFLICT, "profile-in-use", "Pumps have this profile")
-            }
-            Self::DeleteKind(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "profile-not-removed", "The profile could not be removed")
-            }
-            Self::Commissioning(CommissionError::UnknownVersion { .. }) => {
-                (StatusCode::NOT_FOUND, "unknown-version", "The version is unknown")
-            }
-            Self::Commissioning(CommissionError::Insufficient(_)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "insufficient-readings", "There are not enough readings")
-            }
-            Self::Commissioning(CommissionError::NoModel) => (StatusCode::CONFLICT, "no-model", "No model is loaded"),
-            Self::Commissioning(_) => (StatusCode::CONFLICT, "unusable-version", "This version cannot be used"),
-            Self::BeingRemoved(_) => (StatusCode::CONFLICT, "being-removed", "The pump is being removed"),
-            Self::SimulatedPump(_) => (StatusCode::CONFLICT, "simulated-pump", "The pump is simulated"),
-            Self::NotADemo => (StatusCode::FORBIDDEN, "not-a-demo", "This node is not a demo"),
-            Self::NoRoute { .. } => (StatusCode::NOT_FOUND, "not-found", "There is no such route"),
-            Self::MethodNotAllowed { .. } => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed")
-            }
-            Self::Ingest(IngestError::Busy { .. }) => (StatusCode::TOO_MANY_REQUESTS, "busy", "The node is overloaded"),
-            Self::Ingest(IngestError::NotStored { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "The readings may not be stored")
-            }
-            Self::Ingest(IngestError::Clock { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "clock", "The node's clock is not plausible")
-            }
-            Self::Ingest(IngestError::BeingRemoved { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "being-removed", "The pump is being removed")
-            }
-            Self::Ingest(IngestError::Deferred { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "deferred", "These readings cannot be taken at the moment")
-            }
-            Self::Ingest(IngestError::DiskFull) => (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
-            Self::Ingest(IngestError::Stopping) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping")
-            }
-            Self::TooManySubscribers { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "too-many-subscribers", "There are too many live streams")
-            }
-            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The node is not ready"),
-            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is unavailable"),
-        }
-    }
-
     fn problem(&self) -> Problem {
-        let (status, name, title) = self.kind();
+        let (status, name, title) = kind::of(self);
         let (kind, detail) = (format!("urn:volute:problem:{name}"), self.detail());
         let base = Problem {
             kind,
@@ -351,6 +113,10 @@ impl ApiError {
             Self::UnsupportedMediaType { sent, allowed } => {
                 with_field("Content-Type", sent.as_str().into(), (*allowed).into())
             }
+            Self::LimitExceeded(exceeded) => {
+                let allowed = format!("at most {} {}", exceeded.value, exceeded.what);
+                with_field(exceeded.key, exceeded.value.into(), allowed)
+            }
             Self::UnknownHost { host } => with_field(
                 "Host",
                 host.as_str().into(),
@@ -389,6 +155,16 @@ impl ApiError {
         }
     }
 
+    /// Returns the status and the type, without anything that the client chose; for the audit log.
+    pub(crate) fn kind_in_short(&self) -> String {
+        let (status, name, _) = kind::of(self);
+        let limit = match self {
+            Self::LimitExceeded(exceeded) => format!(" ({})", exceeded.key),
+            _ => String::new(),
+        };
+        format!("{} {name}{limit}", status.as_u16())
+    }
+
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Ingest(
@@ -399,6 +175,7 @@ impl ApiError {
                 | IngestError::Deferred { retry_after_s, .. },
             ) => Some(*retry_after_s),
             Self::Ingest(IngestError::DiskFull) => Some(DISK_RETRY_AFTER_S),
+            Self::LimitExceeded(exceeded) => Some(exceeded.retry_after_s),
             Self::Access(ChangeError::LockedOut(locked_out)) => Some(locked_out.retry_after_s),
             Self::Access(ChangeError::Busy | ChangeError::Unavailable | ChangeError::Store(_)) => Some(RETRY_AFTER_S),
             Self::AddKind(AddKindError::NotStored(_)) | Self::DeleteKind(DeleteKindError::NotDeleted(_)) => {
@@ -415,56 +192,9 @@ impl ApiError {
     }
 }
 
-/// Returns the needed permission, for error messages.
-fn needed(permission: Option<Permission>) -> String {
-    permission.map(|permission| format!("; it needs the permission {}", permission.as_str())).unwrap_or_default()
-}
-
-impl From<ChangeError> for ApiError {
-    fn from(error: ChangeError) -> Self {
-        Self::Access(error)
-    }
-}
-
-impl From<AssignProfileError> for ApiError {
-    fn from(error: AssignProfileError) -> Self {
-        match error {
-            AssignProfileError::StopFailed(error) => error.into(),
-            AssignProfileError::Store(error) => error.into(),
-            error @ (AssignProfileError::UnknownProfile { .. }
-            | AssignProfileError::Damaged { .. }
-            | AssignProfileError::OtherChannels { .. }) => Self::AssignProfile(error),
-        }
-    }
-}
-
-impl From<AddKindError> for ApiError {
-    fn from(error: AddKindError) -> Self {
-        match error {
-            AddKindError::Invalid(error) => Self::Invalid(error.into()),
-            AddKindError::DiskFull => IngestError::DiskFull.into(),
-            error @ (AddKindError::NameTaken { .. }
-            | AddKindError::Configured { .. }
-            | AddKindError::TooMany { .. }
-            | AddKindError::NotStored(_)) => Self::AddKind(error),
-        }
-    }
-}
-
-impl From<RemovePumpError> for ApiError {
-    fn from(error: RemovePumpError) -> Self {
-        match error {
-            RemovePumpError::UnknownPump(pump) => Self::UnknownPump(pump),
-            RemovePumpError::InProgress(pump) => Self::BeingRemoved(pump),
-            RemovePumpError::Ingest(error) => error.into(),
-            RemovePumpError::ActorFailed => Self::NotReady(error.to_string()),
-        }
-    }
-}
-
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.kind().0
+        kind::of(self).0
     }
 
     fn error_response(&self) -> HttpResponse {

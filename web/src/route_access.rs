@@ -39,6 +39,11 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
+    /// Returns whether it is a command of a person: it changes something, and is no post of readings.
+    pub(crate) fn is_command(&self) -> bool {
+        self.method != "GET" && self.access != RouteAccess::Needs(Permission::Ingest)
+    }
+
     /// Returns whether it handles requests of this method.
     pub(crate) fn is_for(&self, method: &Method) -> bool {
         method.as_str() == self.method || (self.with_head && *method == Method::HEAD)

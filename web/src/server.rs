@@ -10,7 +10,7 @@ use std::{
     net::TcpListener,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -19,9 +19,10 @@ use actix_http::{ConnectionType, HttpService, KeepAlive, Request as HttpRequestH
 use actix_server::{Server, ServerBuilder, ServerHandle};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App, Error, HttpMessage, HttpResponse,
+    App, Error, HttpMessage,
     body::{BodySize, EitherBody, MessageBody},
     dev::{AppConfig, ServiceRequest, ServiceResponse},
+    http::header::HeaderValue,
     middleware::{Compress, DefaultHeaders, Next, from_fn},
     rt::net::TcpStream,
     web,
@@ -31,16 +32,21 @@ use volute_actors::{EngineHandle, IngestError, Simulation};
 
 use crate::{
     access::Access,
+    audit::record_refusal,
     body_budget::BodyBudget,
     connection::{ConnectionLimits, ConnectionState, Connections, RequestInProgress, Socket},
     forwarded::TrustedProxies,
     in_flight::InFlightRequests,
+    limits::{LimitSettings, Limits},
     new_kinds::ManageKinds,
     node::Node,
     oidc::SingleSignOn,
     openapi::openapi,
     origin::Hosts,
+    problem::ApiError,
+    request_id::{REQUEST_ID, RequestId, RequestIds},
     response_budget::{self, ReadLimit, ResponseBudget},
+    restart_pacer::RestartPacer,
     routes::{self, description::ApiDescription},
     store_context::StoreContext,
     stream::LiveStreams,
@@ -83,6 +89,8 @@ pub struct WebSettings {
     pub workers: usize,
     /// How long a graceful stop waits for requests in progress.
     pub shutdown_timeout: Duration,
+    /// Limits per client.
+    pub limits: LimitSettings,
     /// Whether clients without a token that may post readings register new pumps by that.
     pub registers_pumps: bool,
     /// TLS, if the server has it.
@@ -116,6 +124,7 @@ struct SharedState {
     responses: web::Data<ResponseBudget>,
     access: web::Data<Access>,
     single_sign_on: web::Data<Option<SingleSignOn>>,
+    limits: web::Data<Limits>,
     description: web::Data<ApiDescription>,
 }
 
@@ -130,9 +139,12 @@ pub fn serve(
 ) -> io::Result<WebServer> {
     let stopping = watch::Sender::new(false);
     let workers = settings.workers.max(1);
+    let store = web::Data::new(store_context(&engine, workers));
+    let node = web::Data::new(node(engine, simulation, kinds, &settings, &stopping));
     let shared = SharedState {
-        store: web::Data::new(store_context(&engine, workers)),
-        node: web::Data::new(node(engine, simulation, kinds, &settings, &stopping)),
+        store,
+        limits: node.limits.clone(),
+        node,
         responses: web::Data::new(ResponseBudget::new(settings.max_in_flight_response_bytes)),
         access: web::Data::new(access),
         single_sign_on: web::Data::new(settings.single_sign_on.clone()),
@@ -157,6 +169,7 @@ fn node(
     settings: &WebSettings,
     stopping: &watch::Sender<bool>,
 ) -> Node {
+    let request_ids = RequestIds::new(engine.now());
     Node {
         started_at: engine.now(),
         engine,
@@ -171,6 +184,9 @@ fn node(
         hosts: Hosts::new(&settings.allowed_hosts),
         proxies: settings.proxies.clone(),
         certificate: settings.tls.as_ref().map(|tls| tls.certificate.clone()),
+        limits: web::Data::new(Limits::new(&settings.limits)),
+        request_ids,
+        restarts: Mutex::new(RestartPacer::new(settings.limits.restart_pause)),
         registers_pumps: settings.registers_pumps,
         requests: Arc::default(),
         stopping: stopping.subscribe(),
@@ -199,7 +215,9 @@ fn listen(
     let stop = builder.graceful_shutdown_signal();
     let WebSettings { max_connections, keep_alive, write_timeout, request_timeout, max_body_bytes, tls, .. } = settings;
     let handshake_timeout = request_timeout;
-    let limits = ConnectionLimits { max_connections, keep_alive, write_timeout, handshake_timeout, max_body_bytes };
+    let per_address = settings.limits.connections_per_address;
+    let limits =
+        ConnectionLimits { max_connections, per_address, keep_alive, write_timeout, handshake_timeout, max_body_bytes };
     let strict_transport = tls.as_ref().is_some_and(|tls| tls.strict_transport);
     let acceptor = tls.map(|tls| tls::acceptor(tls.certificate)).transpose().map_err(io::Error::other)?;
     let connections = Arc::new(Connections::new(limits, acceptor));
@@ -210,6 +228,7 @@ fn listen(
             .app_data(shared.responses.clone())
             .app_data(shared.access.clone())
             .app_data(shared.single_sign_on.clone())
+            .app_data(shared.limits.clone())
             .app_data(shared.description.clone())
             .configure(routes::configure)
             .wrap(from_fn(response_budget::limit))
@@ -310,17 +329,26 @@ async fn admit<B: MessageBody>(
     // From here on the peer is the client, and not its proxy.
     request.head_mut().peer_addr = client.address;
     request.extensions_mut().insert(client);
-    let refused = if *node.stopping.borrow() {
-        Err(IngestError::Stopping.into())
-    } else {
-        node.hosts.check(&request, client.https)
+    let refused = match *node.stopping.borrow() {
+        true => Err(IngestError::Stopping.into()),
+        false => check_connection(&request).and_then(|()| node.hosts.check(&request, client.https)),
     };
     let response = match refused {
         Ok(()) => next.call(request).await?.map_into_left_body(),
-        Err(error) => request.into_response(HttpResponse::from_error(error)).map_into_right_body(),
+        Err(error) => request.error_response(error).map_into_right_body(),
     };
+    record_refusal(&node, &response);
     drop(in_flight);
     Ok(response)
+}
+
+/// Refuses the requests of a connection beyond the limit of its address.
+fn check_connection(request: &ServiceRequest) -> Result<(), ApiError> {
+    let connection = request.conn_data::<Rc<ConnectionState>>();
+    match connection.and_then(|connection| connection.limit_exceeded()) {
+        Some(exceeded) => Err(exceeded.into()),
+        None => Ok(()),
+    }
 }
 
 /// Logs one line per request. Server errors are logged with their cause, which the response does not contain.
@@ -332,14 +360,19 @@ async fn log_request(
     let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
     let in_progress = connection.as_ref().map(ConnectionState::begin_request);
     let (method, path) = (request.method().clone(), request.path().to_owned());
+    let id = request.app_data::<web::Data<Node>>().map(|node| node.request_ids.assign(&request));
     let mut response = next.call(request).await?;
+    if let Some(id) = id.as_ref().and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let id = id.as_ref().map(RequestId::as_str);
     if connection.is_some_and(|connection| connection.must_close()) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let (status, duration_ms) = (response.status(), started.elapsed().as_secs_f64() * 1e3);
     match response.response().error().filter(|_| status.is_server_error()) {
-        Some(error) => tracing::warn!(%method, path, status = status.as_u16(), duration_ms, %error, "request"),
-        None => tracing::debug!(%method, path, status = status.as_u16(), duration_ms, "request"),
+        Some(error) => tracing::warn!(id, %method, path, status = status.as_u16(), duration_ms, %error, "request"),
+        None => tracing::debug!(id, %method, path, status = status.as_u16(), duration_ms, "request"),
     }
     Ok(response.map_body(|_, body| ResponseBody { body: Box::pin(body), _request: in_progress }))
 }

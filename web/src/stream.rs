@@ -32,6 +32,7 @@ use volute_plant::PumpId;
 
 use crate::{
     access::StillAllowed,
+    limits::Place,
     problem::ApiError,
     stream_events::{EventMask, LaggedEvent, encode_event, frame_event},
 };
@@ -57,6 +58,9 @@ pub(crate) struct Subscription {
     pub(crate) events: EventMask,
     /// Asked at each heartbeat; the stream ends when it returns false.
     pub(crate) still_allowed: StillAllowed,
+    /// Its place among those of its client; none if the client is not limited.
+    #[expect(dead_code, reason = "it is given back on drop")]
+    pub(crate) place: Option<Place>,
 }
 
 impl LiveStreams {
@@ -189,6 +193,7 @@ mod tests {
             pump,
             events: EventMask::default(),
             still_allowed: Box::new(|| true),
+            place: None,
         };
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
         let interval = Duration::from_secs(3600);
@@ -315,6 +320,7 @@ mod tests {
                 pump: None,
                 events: EventMask::default(),
                 still_allowed: Box::new(|| true),
+                place: None,
             })
         };
         let first = open().expect("a permit");
@@ -340,6 +346,7 @@ mod tests {
                     pump: None,
                     events: EventMask::default(),
                     still_allowed: Box::new(|| true),
+                    place: None,
                 };
                 std::future::ready(streams.open(subscription))
             };

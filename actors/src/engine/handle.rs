@@ -342,9 +342,27 @@ impl EngineHandle {
     /// restarts and failures of actors. If the recorder's mailbox is full, this waits for a permit. Repeated refusals
     /// are counted and written together ([`crate::refused_commands`]); for these it returns at once.
     pub async fn record_action(&self, entry: AuditEntry) {
-        let Some(entry) = self.0.refusals.lock().record(entry, Instant::now()) else { return };
-        let AuditEntry { at, who, action, object, outcome, detail } = &entry;
-        tracing::info!(target: "audit", %at, who, action, object, outcome, detail, "operator action");
+        if let Some(entry) = self.count_refusal_of_action(entry) {
+            self.write_action(entry).await;
+        }
+    }
+
+    /// Counts a refused action. Returns the entry if it has to be written now, and any entry of an action that was
+    /// carried out.
+    pub fn count_refusal_of_action(&self, entry: AuditEntry) -> Option<AuditEntry> {
+        let mut refusals = self.0.refusals.lock();
+        let entry = refusals.record(entry, Instant::now());
+        self.0.counters.merged_refusals.store(refusals.merged(), Ordering::Relaxed);
+        entry
+    }
+
+    /// Writes an entry as [`EngineHandle::record_action`] does, without counting it.
+    pub async fn write_action(&self, entry: AuditEntry) {
+        let AuditEntry { at, who, action, object, outcome, detail, request, change, link: _ } = &entry;
+        let (id, peer, before, after) = (&request.id, &request.peer, &change.before, &change.after);
+        tracing::info!(
+            target: "audit", %at, who, action, object, outcome, detail, id, peer, before, after, "operator action"
+        );
         let (action, object) = (action.clone(), object.clone());
         if self.0.recorder.results.send(RecordRow::Document(Document::of(&entry))).await.is_err() {
             return tracing::error!(action, object, "the audit entry was not written: the node is stopping");

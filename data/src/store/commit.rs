@@ -6,19 +6,12 @@
 use tokio::sync::oneshot;
 
 use super::{
-    Store, StoreError, document_kinds, record,
-    types::{Batch, PumpRecord},
+    Store, StoreError,
+    audit_seal::{self, ChainTurn},
+    document_kinds, record,
+    types::{Batch, CommitError, PumpRecord},
 };
 use volute_journal::Seq;
-
-/// A batch that was not stored, and why.
-#[derive(Debug)]
-pub struct CommitError {
-    /// Why.
-    pub error: StoreError,
-    /// The batch.
-    pub batch: Batch,
-}
 
 impl Store {
     /// Writes a batch to the journal, all of it or nothing. It is durable when this returns `Ok`.
@@ -26,6 +19,7 @@ impl Store {
     /// Writing the same batch again changes nothing. A reading, detection, metric or registration that is stored
     /// already is kept. Other channels for a registered pump are an error, because the pump's stored rows could not be
     /// read any more. Of several documents of one key the last one counts, of several checkpoints of a pump the newest.
+    /// Audit entries get their place in the chain (`audit_seal.rs`), so each commit of one is another entry.
     /// A removal removes everything of its pump that earlier batches hold. Until that is deleted ([`Store::purge`]),
     /// the pump's id cannot be registered. After [`StoreError::Journal`] the content of the disk is known only after a
     /// restart, so treat it as fatal.
@@ -39,18 +33,41 @@ impl Store {
     /// Like [`Store::commit`], but returns at once and calls `on_done` with the outcome: on the journal's thread, or on
     /// the caller's if nothing is written. The next record waits for `on_done`, so it should not take long.
     pub fn commit_then(&self, batch: Batch, on_done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
+        if audit_seal::has_entries(&batch) {
+            self.commit_linked(batch, Box::new(on_done));
+        } else {
+            self.append(batch, None, on_done);
+        }
+    }
+
+    /// Appends a batch to the journal. `turn` is there if the batch has audit entries.
+    pub(super) fn append(
+        &self,
+        batch: Batch,
+        turn: Option<ChainTurn>,
+        on_done: impl FnOnce(Result<(), CommitError>) + Send + 'static,
+    ) {
         let record = match self.encode_checked(&batch) {
             Ok(record) => record,
-            Err(error) => return on_done(Err(CommitError { error, batch })),
+            Err(error) => {
+                drop(turn);
+                return on_done(Err(CommitError { error, batch }));
+            }
         };
         let pending = PendingRecord::new(self.clone());
         self.0.journal.append_then(record, move |written| {
             on_done(match written {
                 Ok(seq) => {
                     pending.apply(seq, batch);
+                    if let Some(turn) = turn {
+                        turn.commit();
+                    }
                     Ok(())
                 }
-                Err(error) => Err(CommitError { error: error.into(), batch }),
+                Err(error) => {
+                    drop(turn);
+                    Err(CommitError { error: error.into(), batch })
+                }
             });
         });
     }

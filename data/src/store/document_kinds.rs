@@ -13,6 +13,7 @@ use super::{
     StoreError,
     alarms::{AlarmCheckpoint, AlarmRecord, AlarmRules},
     audit_entry::AuditEntry,
+    audit_head::HeadRecord,
     document::{self, Document, DocumentKind, Fields, PUMP},
     handover::HandoverSeen,
 };
@@ -24,6 +25,7 @@ pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
     KindInfo::of::<AlarmRules>(),
     KindInfo::of::<AuditEntry>(),
     KindInfo::of::<HandoverSeen>(),
+    KindInfo::of::<HeadRecord>(),
     KindInfo::of::<MaintenanceEvent>(),
     KindInfo::of::<PastExcursion>(),
     KindInfo::of::<PlannedWork>(),

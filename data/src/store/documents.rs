@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The maximum number of rows in one read.
-const ROWS_PER_READ: usize = 1_000;
+pub(crate) const ROWS_PER_READ: usize = 1_000;
 
 const DEFINE: &str = "DEFINE TABLE IF NOT EXISTS $table SCHEMALESS PERMISSIONS NONE";
 const ONE: &str = "SELECT * FROM $id";
@@ -40,12 +40,7 @@ impl Store {
         if let Some(waiting) = waiting {
             return decode(&waiting).map(Some);
         }
-        let id = id(K::TABLE, key);
-        let mut rows: Vec<Value> = state.engine()?.rows(ONE, [("id", id.clone().into_value())]).await?;
-        let Some(row) = rows.pop() else { return Ok(None) };
-        let (_, row) = split_id(row)?;
-        let (_, document) = document::read(document_kinds::from_row(row)).map_err(|error| unreadable(&id, error))?;
-        Ok(Some(document))
+        stored(state.engine()?, key).await
     }
 
     /// Returns a page of the documents of a kind that are `wanted`, sorted by time and then by key. While the database
@@ -132,6 +127,19 @@ impl Store {
         }
         Ok(all)
     }
+}
+
+/// Returns the document with this key that the database has, if there is one.
+pub(crate) async fn stored<K: DocumentKind>(
+    engine: &DatabaseEngine,
+    key: &DocumentKey,
+) -> Result<Option<K>, StoreError> {
+    let id = id(K::TABLE, key);
+    let mut rows: Vec<Value> = engine.rows(ONE, [("id", id.clone().into_value())]).await?;
+    let Some(row) = rows.pop() else { return Ok(None) };
+    let (_, row) = split_id(row)?;
+    let (_, what) = document::read(document_kinds::from_row(row)).map_err(|error| unreadable(&id, error))?;
+    Ok(Some(what))
 }
 
 /// Defines the tables of all kinds.
@@ -235,7 +243,7 @@ fn id(table: &str, key: &DocumentKey) -> RecordId {
     RecordId::new(table, array(key.parts()))
 }
 
-fn array(parts: &[KeyPart]) -> RecordIdKey {
+pub(crate) fn array(parts: &[KeyPart]) -> RecordIdKey {
     let part = |part: &KeyPart| match part {
         KeyPart::Number(number) => number.into_value(),
         KeyPart::Text(text) => text.clone().into_value(),

@@ -25,8 +25,10 @@ use volute_plant::{Detection, PumpId, Reading, SampleOverlap, Timestamp};
 
 use super::{
     Store, StoreError, StoreInner,
+    audit_head::HeadRecord,
     blocks::{BlockSeries, blocks_of_minutes},
     checkpoints::CheckpointRow,
+    document::DocumentKind,
     documents,
     engine::DatabaseEngine,
     flush_cache::{FlushCache, HourRollup},
@@ -114,6 +116,12 @@ impl Store {
             if let Some(latest) = batch.latest()
                 && Some(latest) > now
                 && let Err(error) = self.0.flushed_until_file.raise(latest)
+            {
+                self.0.head().abort_flush(&batch);
+                return Err(error);
+            }
+            if batch.other_rows.has_documents(HeadRecord::TABLE)
+                && let Err(error) = self.0.audit_chain.save(&self.0.dir)
             {
                 self.0.head().abort_flush(&batch);
                 return Err(error);

@@ -7,6 +7,7 @@
 //! | `pumps` | a copy of the list of pumps, for a start without the database |
 //! | `names` | a copy of the pumps' names, likewise |
 //! | `access` | a copy of the users, sessions and tokens, likewise |
+//! | `audit` | the head of the audit log's chain, likewise, and to find that the last entries were removed |
 //! | `moved_until` | the time up to which the database may hold readings, if that is later than the node's clock |
 //! | `clock` | the last time at which the node's clock was trusted |
 //! | `profiles/` | the profiles that were added to the node |
@@ -30,6 +31,8 @@ pub(crate) const PUMPS: &str = "pumps";
 pub(crate) const NAMES: &str = "names";
 /// The copy of the users, sessions and tokens.
 pub(crate) const ACCESS: &str = "access";
+/// The head of the audit log's chain.
+pub(crate) const AUDIT: &str = "audit";
 /// The file with the time up to which the database may hold readings.
 pub(crate) const FLUSHED_UNTIL: &str = "moved_until";
 

@@ -15,6 +15,7 @@ use volute_plant::Timestamp;
 
 use super::{
     StoreError, StoreSettings,
+    audit_head::AuditChain,
     database::{Database, DatabaseState},
     engine::DatabaseEngine,
     flush_cache::FlushCache,
@@ -41,6 +42,8 @@ pub(crate) struct StoreInner {
     pub(super) database: Database,
     pub(super) head: Mutex<Head>,
     pub(super) pump_registry: PumpRegistry,
+    /// The chain of the audit log.
+    pub(super) audit_chain: AuditChain,
     /// The names that users gave to pumps.
     pub(super) pump_names: PumpNameCache,
     /// Whether the list of pumps was read from the database or its copy. If so, a pump that is not in it has no stored
@@ -139,6 +142,9 @@ impl Store {
         let journal = self.0.journal.clone();
         if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
             tracing::error!("the journal could not be closed");
+        }
+        if let Err(error) = self.0.audit_chain.save(&self.0.dir) {
+            tracing::warn!(%error, "the head of the audit log was not written to its file");
         }
         drop(self.0.lock.lock().take());
         closed

@@ -18,8 +18,12 @@ use volute_journal::{Journal, Seq, failpoints::fail_point};
 use volute_plant::{PumpId, PumpName, Timestamp};
 
 use super::{
-    Store, StoreError, StoreInner, StoreSettings, conversion,
+    Store, StoreError, StoreInner, StoreSettings,
+    audit_chain::ChainHead,
+    audit_head::{self, HeadRecord},
+    conversion,
     database::{Database, DatabaseState},
+    document::DocumentKind,
     documents,
     engine::DatabaseEngine,
     flush,
@@ -61,6 +65,7 @@ impl Store {
             database,
             head: Mutex::new(head),
             pump_registry: found.pump_registry,
+            audit_chain: Default::default(),
             pump_names: PumpNameCache::new(found.names),
             pump_list_complete: AtomicBool::new(found.pump_list_complete),
             flushed_until_file,
@@ -71,6 +76,7 @@ impl Store {
             damage,
             lock: Mutex::new(Some(lock)),
         };
+        inner.raise_audit_head(found.audit_head);
         let store = Self(Arc::new(inner));
         match opened {
             Ok(engine) => store.attach_database(engine, found.rows_to_convert).await?,
@@ -114,11 +120,20 @@ impl StoreInner {
         self.head().reconcile_removals(&found);
         self.pump_registry.add(&found.pump_registry.records());
         self.replace_names(found.names);
+        self.raise_audit_head(found.audit_head);
         self.pump_list_complete.store(true, Ordering::Relaxed);
         self.apply_journal_to_registry();
         self.discard_stored_rows(&engine).await?;
         self.set_low_water(found.mark.unwrap_or(Seq::ZERO));
         Ok(engine)
+    }
+
+    /// Sets the head of the audit log's chain to the furthest of those in the database, the journal and the file.
+    fn raise_audit_head(&self, in_database: Option<ChainHead>) {
+        let in_journal =
+            self.head().other_rows().documents(HeadRecord::TABLE).filter_map(HeadRecord::read_head).collect::<Vec<_>>();
+        let heads = in_database.into_iter().chain(audit_head::read_head_file(&self.dir)).chain(in_journal);
+        heads.for_each(|head| self.audit_chain.raise(head));
     }
 
     /// Applies the removals and registrations of the head to the pump registry. Removals come first: the registrations
@@ -151,6 +166,8 @@ struct StoredState {
     mark: Option<Seq>,
     removals: BTreeMap<PumpId, StoredRemoval>,
     names: BTreeMap<PumpId, PumpName>,
+    /// The head of the audit log's chain.
+    audit_head: Option<ChainHead>,
     /// Whether the database has rows of the format before blocks.
     rows_to_convert: bool,
 }
@@ -159,10 +176,13 @@ impl StoredState {
     async fn read_database(engine: &DatabaseEngine, rows_to_convert: bool) -> Result<Self, StoreError> {
         let rows: Vec<PumpRow> = engine.rows("SELECT * FROM pump", []).await?;
         let pumps = rows.into_iter().map(PumpRecord::try_from).collect::<Result<Vec<_>, _>>()?;
-        let (mark, removals, names) = match rows_to_convert {
-            true => (Seq::ZERO, BTreeMap::new(), BTreeMap::new()),
+        let (mark, removals, names, audit_head) = match rows_to_convert {
+            true => (Seq::ZERO, BTreeMap::new(), BTreeMap::new(), None),
             false => {
-                (flush::read_mark(engine).await?, removal::read(engine).await?, pump_name_cache::read(engine).await?)
+                let (mark, removals) = (flush::read_mark(engine).await?, removal::read(engine).await?);
+                let head =
+                    documents::stored::<HeadRecord>(engine, &HeadRecord::of_head(ChainHead::EMPTY).key()).await?;
+                (mark, removals, pump_name_cache::read(engine).await?, head.as_ref().map(HeadRecord::entry))
             }
         };
         Ok(Self {
@@ -171,6 +191,7 @@ impl StoredState {
             mark: Some(mark),
             removals,
             names,
+            audit_head,
             rows_to_convert,
         })
     }
@@ -186,7 +207,8 @@ impl StoredState {
         let removal = |pump| (pump, StoredRemoval { seq: Seq::ZERO, purged: false });
         let removals = removing.into_iter().map(removal).collect();
         let names = PumpNameCache::read_copy(dir);
-        Self { pump_registry, pump_list_complete, mark: None, removals, names, rows_to_convert: false }
+        let (mark, audit_head, rows_to_convert) = (None, None, false);
+        Self { pump_registry, pump_list_complete, mark, removals, names, audit_head, rows_to_convert }
     }
 }
 

@@ -82,6 +82,16 @@ impl PumpSettings {
         known.fold(profile.clone(), |profile, (channel, hold_s)| profile.with_channel_hold(channel, hold_s))
     }
 
+    /// Returns a summary, for the audit log.
+    pub fn summary(&self) -> String {
+        let text = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
+        let mut words = format!("interval_ms {}, hold_s {}", text(self.interval_ms), text(self.hold_s));
+        for (channel, hold_s) in &self.channel_hold_s {
+            words += &format!(", hold_s of {channel} {hold_s}");
+        }
+        words
+    }
+
     /// Returns whether nothing is set.
     pub fn is_empty(&self) -> bool {
         self.interval_ms.is_none() && self.hold_s.is_none() && self.channel_hold_s.is_empty()

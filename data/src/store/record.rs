@@ -119,14 +119,7 @@ mod tests {
             metrics: vec![SystemMetrics { at, figures: [("resident_bytes".to_owned(), 1.0)].into() }],
             checkpoints: vec![PumpCheckpoint { pump: pump.clone(), at, document: "{\"levels\":[0.1]}".into() }],
             removals: vec![pump],
-            documents: vec![Document::of(&AuditEntry {
-                at,
-                who: "127.0.0.1:4711".into(),
-                action: "restart".into(),
-                object: "gate".into(),
-                outcome: "done".into(),
-                detail: String::new(),
-            })],
+            documents: vec![Document::of(&AuditEntry::new(at, "127.0.0.1:4711", "restart", "gate"))],
             ..Batch::default()
         }
     }

@@ -21,7 +21,8 @@
 //!
 //! Documents are kept as long as their kind declares
 //! ([`DocumentKind::RETENTION`](super::document::DocumentKind::RETENTION)); a pass checks them once an hour.
-//! `maintenance_events` and `audit_log` are kept for ever. No age applies to `pump`, `pump_name`, `pump_state`,
+//! `audit_log` has an age of its own, and is deleted in the order of its chain (`audit_retention.rs`).
+//! `maintenance_events` are kept for ever. No age applies to `pump`, `pump_name`, `pump_state`,
 //! `pump_setting`, `pump_removal`, `active_baseline` and `commissioning` (at most one row per pump), `baseline`,
 //! `journal_mark` and `migration`.
 //!
@@ -35,7 +36,7 @@ use volute_journal::failpoints::fail_point;
 use volute_plant::Timestamp;
 
 use super::{
-    Store, StoreError, StoreInner, document,
+    Store, StoreError, StoreInner, audit_retention, document,
     document_kinds::{self, DOCUMENT_KINDS, KindInfo},
     documents,
     engine::DatabaseEngine,
@@ -70,6 +71,8 @@ pub struct Retention {
     pub detections: Duration,
     /// The node's own metrics.
     pub metrics: Duration,
+    /// Entries of the audit log.
+    pub audit: Duration,
 }
 
 /// What to delete from a table: a series with a row that starts before `due_ms` loses all rows that start before
@@ -128,7 +131,7 @@ impl Store {
             }
         }
         if pass.owners.is_empty() {
-            sweep_documents(&engine, &mut pass, now, &mut swept).await?;
+            sweep_documents(&engine, &mut pass, (retention, now), &mut swept).await?;
         }
         swept.more |= !pass.owners.is_empty();
         Ok(swept)
@@ -255,14 +258,16 @@ async fn delete(engine: &DatabaseEngine, series: &Series<'_>, from: i64, to: i64
 async fn sweep_documents(
     engine: &DatabaseEngine,
     pass: &mut SweepPass,
-    now: Timestamp,
+    (retention, now): (&Retention, Timestamp),
     swept: &mut SweepReport,
 ) -> Result<(), StoreError> {
     // If the clock was set back, they are checked at once.
     if pass.documents_at.is_some_and(|at| (0..DOCUMENT_SWEEP_INTERVAL_MS).contains(&now.since_ms(at))) {
         return Ok(());
     }
-    let mut more = false;
+    let audit_ms = i64::try_from(retention.audit.as_millis()).unwrap_or(i64::MAX);
+    let mut more = audit_retention::sweep(engine, now.millis().saturating_sub(audit_ms)).await?;
+    swept.queries += 1;
     for kind in DOCUMENT_KINDS {
         let Some(age) = kind.retention else { continue };
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);

@@ -26,6 +26,15 @@ pub struct Batch {
     pub removals: Vec<PumpId>,
 }
 
+/// A batch that was not stored, and why.
+#[derive(Debug)]
+pub struct CommitError {
+    /// Why.
+    pub error: StoreError,
+    /// The batch.
+    pub batch: Batch,
+}
+
 /// A registered pump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PumpRecord {

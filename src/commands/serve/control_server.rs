@@ -25,7 +25,7 @@ use volute_actors::{AssignProfileError, EngineHandle, RemovePumpError, Simulatio
 use volute_anomaly::ModelError;
 use volute_data::{AuditAction, AuditEntry, ExportError, ExportRequest, StoreError, export};
 use volute_plant::Timestamp;
-use volute_web::{Access, ChangeError, DeleteKindError};
+use volute_web::{Access, AuditedState, ChangeError, DeleteKindError};
 
 use crate::{
     commands::{
@@ -108,8 +108,16 @@ impl ControlServer {
     async fn execute_audited(self, request: Request, who: Principal) -> Result<Value, String> {
         let engine = self.engine.clone();
         let entry = audit_entry(&request, &who, engine.now());
+        let access = Some(self.access.clone());
+        let state = AuditedState { store: engine.store().clone(), engine: Some(engine.clone()), access };
+        let action = entry.as_ref().and_then(|entry| Some((AuditAction::named(&entry.action)?, entry.object.clone())));
+        let before = match &action {
+            Some((action, object)) => state.value(*action, object).await,
+            None => None,
+        };
         let outcome = self.execute(request, &who).await;
-        if let Some(entry) = entry {
+        if let (Some(entry), Some((action, object))) = (entry, action) {
+            let entry = entry.changed(state.change(action, &object, before).await);
             let entry = match &outcome {
                 Ok(_) => entry,
                 Err(reason) => entry.refused(reason),
@@ -200,6 +208,9 @@ impl ControlServer {
                 })?;
                 to_json(&())
             }
+            Request::VerifyAudit { expected } => {
+                to_json(&self.engine.store().verify_audit(expected).await.map_err(failure)?)
+            }
             Request::Access(command) => {
                 let done = command.execute(&self.access, who, self.engine.now().millis(), &self.url).await;
                 done.map_err(|error| match error {
@@ -239,7 +250,7 @@ fn audit_entry(request: &Request, who: &Principal, at: Timestamp) -> Option<Audi
             Some(done(AuditAction::AssignProfile, pump.as_str()).detail(profile))
         }
         Request::Access(command) => command.audit_entry(who, at),
-        Request::Pumps | Request::PumpSettings { .. } | Request::Profiles => None,
+        Request::Pumps | Request::PumpSettings { .. } | Request::Profiles | Request::VerifyAudit { .. } => None,
         #[cfg(feature = "failpoints")]
         Request::Failpoint { .. } => None,
     }

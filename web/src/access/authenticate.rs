@@ -11,6 +11,8 @@
 //! `X-Forwarded-For`, `Via`), or it is one of `server.behind_proxy`, whose clients are never local without such a
 //! header either (`forwarded.rs`).
 
+use std::net::IpAddr;
+
 use actix_web::{
     HttpMessage, HttpRequest,
     dev::ServiceRequest,
@@ -61,6 +63,11 @@ pub(crate) fn person(request: &HttpRequest) -> String {
         Principal::Anonymous { peer: Some(peer), .. } => peer.ip().to_canonical().to_string(),
         principal => principal.to_string(),
     }
+}
+
+/// Returns the address of the client that sends a request.
+pub(crate) fn client_address(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip())
 }
 
 fn bearer(header: &[u8]) -> Option<Credential> {

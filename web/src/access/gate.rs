@@ -1,7 +1,7 @@
 //! Lets a request pass to its route, or refuses it, before its body is read.
 
 use actix_web::{
-    Error, HttpMessage, HttpResponse,
+    Error, HttpMessage,
     body::{BoxBody, EitherBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -17,6 +17,7 @@ use super::{Access, authenticate::authenticate};
 use crate::{
     body::unsupported_media_type,
     extract::{is_json, is_type},
+    limits::Limits,
     problem::ApiError,
     route_access::{Content, Operation, RouteAccess},
     store_context::StoreContext,
@@ -38,7 +39,7 @@ pub(crate) async fn authorize(
     };
     match refused {
         None => Ok(next.call(request).await?.map_into_left_body()),
-        Some(error) => Ok(request.into_response(HttpResponse::from_error(error)).map_into_right_body()),
+        Some(error) => Ok(request.error_response(error).map_into_right_body()),
     }
 }
 
@@ -49,17 +50,35 @@ fn check(operation: &Operation, request: &ServiceRequest) -> Result<(), ApiError
     let now_ms = request.app_data::<web::Data<StoreContext>>().map(|context| (context.now)().millis());
     if operation.access != RouteAccess::Public {
         let (access, now_ms) = (access.ok_or_else(|| missing("access"))?, now_ms.ok_or_else(|| missing("clock"))?);
-        let principal = authenticate(access, request, now_ms)?;
-        permit(operation.access, &principal, access)?;
+        let principal = match authenticate(access, request, now_ms) {
+            Ok(principal) => principal,
+            Err(error) => return check_rate(operation, request, None).and(Err(error)),
+        };
+        let checked = check_rate(operation, request, Some(&principal))
+            .and_then(|()| permit(operation.access, &principal, access));
+        // Also if it is refused, for the audit log.
         request.extensions_mut().insert(principal);
-    } else if let (Some(access), Some(now_ms)) = (access, now_ms)
-        && let Ok(principal) = authenticate(access, request, now_ms)
-    {
+        checked?;
+    } else if let (Some(access), Some(now_ms)) = (access, now_ms) {
+        let principal = authenticate(access, request, now_ms).ok();
+        check_rate(operation, request, principal.as_ref())?;
         // A public route works without a principal, and shows one if there is one.
-        request.extensions_mut().insert(principal);
+        if let Some(principal) = principal {
+            request.extensions_mut().insert(principal);
+        }
     }
     check_content_type(operation.content, request)?;
     if operation.access == RouteAccess::Public { check_public_body(request) } else { Ok(()) }
+}
+
+/// Refuses a request of a client that sends too many. `principal` is none if its credentials are not valid.
+fn check_rate(operation: &Operation, request: &ServiceRequest, principal: Option<&Principal>) -> Result<(), ApiError> {
+    let Some(limits) = request.app_data::<web::Data<Limits>>() else { return Ok(()) };
+    match principal {
+        Some(principal) => limits.request(principal, operation.is_command())?,
+        None => limits.unknown_request(request.peer_addr().map(|peer| peer.ip()))?,
+    }
+    Ok(())
 }
 
 /// Refuses long bodies of clients whom nobody knows: they would take the memory that posts need.

@@ -67,6 +67,13 @@ pub struct Login<'a> {
     pub previous: Option<CredentialId>,
 }
 
+impl<'a> Login<'a> {
+    /// Creates a request with a name and a password alone.
+    pub fn with_password(name: &'a Name, password: String, address: Option<IpAddr>) -> Self {
+        Self { name, password, address, code: None, previous: None }
+    }
+}
+
 /// Why a change or a login is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {

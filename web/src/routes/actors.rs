@@ -4,6 +4,8 @@
 //! An id may contain a `/`, for example `pump/P-101`. In the path of a restart it is percent-encoded: `pump%2FP-101`. The list
 //! is flat; `stage` is the group that an actor belongs to.
 
+use std::{sync::PoisonError, time::Instant};
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +15,7 @@ use volute_plant::Timestamp;
 
 use crate::{
     audit::AuditedCommand,
+    limits::LimitExceeded,
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query, one_of},
@@ -232,15 +235,23 @@ pub(crate) async fn actors(node: web::Data<Node>, Query(query): Query<ActorsQuer
         when_full: "the oldest are dropped",
         count: node.streams.dropped_frames(),
     };
-    let overflows =
-        node.engine.totals().overflows().into_iter().chain([dropped_frames]).map(OverflowResponse::from).collect();
+    let clients =
+        Overflow { queue: "clients of a limit", when_full: "all clients share one limit", count: node.limits.shared() };
+    let overflows = node
+        .engine
+        .totals()
+        .overflows()
+        .into_iter()
+        .chain([dropped_frames, clients])
+        .map(OverflowResponse::from)
+        .collect();
     web::Json(ActorsResponse { items, ready: health.ready, reason: health.reason, latencies, overflows })
 }
 
 /// Restarts an actor, or all actors of a stage.
 ///
 /// An actor is restarted between two messages, and no message is lost. Its failure count is reset, so a `failed` actor runs
-/// again.
+/// again. An actor can be restarted again after `limits.restart_pause_s` (429 before).
 #[utoipa::path(
     post,
     path = "/api/actors/{id}/restart",
@@ -259,13 +270,30 @@ pub(crate) async fn restart(
 ) -> Result<web::Json<RestartResponse>, ApiError> {
     let command = AuditedCommand::new(&node, &request, AuditAction::Restart, &id);
     // Restart before the audit entry is recorded: if the recorder itself has failed, it cannot record the entry.
-    let restarted = node.engine.restart_actors(&id);
+    let restarted = match restart_now(&node, &id) {
+        Ok(restarted) => restarted,
+        Err(error) => return command.execute(async move { Err(error) }).await,
+    };
     let detail = if restarted.len() > 1 { restarted.join(", ") } else { String::new() };
     let outcome = match restarted.is_empty() {
         true => Err(ApiError::UnknownActor(id.into_inner())),
         false => Ok(web::Json(RestartResponse { restarted })),
     };
     command.detail(&detail).execute(async move { outcome }).await
+}
+
+/// Restarts an actor or a stage, unless one of the actors was restarted too recently.
+fn restart_now(node: &Node, id: &str) -> Result<Vec<String>, ApiError> {
+    let mut restarts = node.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_meant = |actor: &ActorReport| actor.id == id || actor.stage == id;
+    let actors: Vec<String> = node.engine.actors().into_iter().filter(is_meant).map(|actor| actor.id).collect();
+    restarts.begin(&actors, Instant::now()).map_err(|wait| LimitExceeded {
+        key: "limits.restart_pause_s",
+        value: restarts.pause().as_secs(),
+        what: "seconds between two restarts of an actor",
+        retry_after_s: wait.as_secs() + u64::from(wait.subsec_nanos() > 0),
+    })?;
+    Ok(node.engine.restart_actors(id))
 }
 
 /// The messages that made an actor fail.

@@ -5,7 +5,7 @@
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use volute_data::{AuditAction, AuditEntry, AuditFilter, SortOrder};
+use volute_data::{AuditAction, AuditEntry, AuditFilter, Change, RequestOrigin, SortOrder};
 
 use crate::{
     list::{Cursor, Limit, List, Page, page_range},
@@ -66,11 +66,11 @@ pub(crate) struct AuditResponse {
     /// `add-token` or `revoke-token`; of alarms `acknowledge-alarm`, `reset-alarm`, `shelve-alarm`, `unshelve-alarm`,
     /// `take-alarm-out-of-service`, `return-alarm-to-service` or `set-alarms`; of maintenance `acknowledge-event`,
     /// `plan-event`, `submit-event`, `approve-event`, `reject-event`, `finish-event`, `reopen-event`, `plan-work` or
-    /// `end-work`.
+    /// `end-work`; or `request` for a request that was refused because of its sender.
     #[schema(example = "restart")]
     action: String,
     /// The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,
-    /// or `simulation`.
+    /// or `simulation`; of a `request`, its method and route.
     #[schema(example = "pump/P-101")]
     object: String,
     /// `done`, or why it was refused.
@@ -78,15 +78,37 @@ pub(crate) struct AuditResponse {
     outcome: String,
     /// Details; may be empty.
     detail: String,
+    /// The client's address and port; null for a command on the node's machine, and for entries of earlier versions.
+    #[schema(required)]
+    peer: Option<String>,
+    /// The header `Origin` of the request: the site whose page sent it.
+    #[schema(required)]
+    origin: Option<String>,
+    /// The id of the request, as in the header `X-Request-Id` of its response.
+    #[schema(required)]
+    request_id: Option<String>,
+    /// What it changed, before; null if it changed nothing, or there was nothing.
+    #[schema(required, example = "role viewer, enabled")]
+    before: Option<String>,
+    /// What it changed, after; null if it changed nothing, or there is nothing left.
+    #[schema(required, example = "role engineer, enabled")]
+    after: Option<String>,
+    /// Its number in the chain of entries; null for entries of versions without the chain.
+    #[schema(required)]
+    number: Option<u64>,
+    /// The hash that the next entry holds, SHA-256 in hexadecimal digits.
+    #[schema(required)]
+    hash: Option<String>,
 }
 
 /// Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's
 /// machine.
 ///
-/// Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an
-/// action, for a client and a reason, is recorded at once. Further refusals with the same action, client and reason are
-/// counted for five minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted.
-/// Entries of the same time stay together, so a page may be slightly longer than `limit`.
+/// Refused commands are included, with the reason, and so are requests that were refused because of their sender (401,
+/// 403, 421, 429); requests that cannot be parsed are not. The first refusal of a kind, for a client and a reason, is
+/// recorded at once. Further ones of the same kind, client and reason are counted, and recorded as one entry a minute,
+/// with their number in `detail`. Entries are kept for `retention.audit_days`, and form a chain that `volute audit verify`
+/// checks. Entries of the same time stay together, so a page may be slightly longer than `limit`.
 #[utoipa::path(
     get,
     path = "/api/audit-log",
@@ -115,8 +137,12 @@ impl AuditQuery {
 
 impl From<AuditEntry> for AuditResponse {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { at, who, action, object, outcome, detail } = entry;
-        Self { at: at.to_string(), who, action, object, outcome, detail }
+        let AuditEntry { at, who, action, object, outcome, detail, request, change, link } = entry;
+        let RequestOrigin { peer, origin, id: request_id } = request;
+        let Change { before, after } = change;
+        let (number, hash) = link.map(|link| (link.number, link.hash.to_string())).unzip();
+        let at = at.to_string();
+        Self { at, who, action, object, outcome, detail, peer, origin, request_id, before, after, number, hash }
     }
 }
 

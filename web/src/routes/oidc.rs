@@ -13,6 +13,7 @@ use volute_data::{AuditAction, AuditEntry};
 
 use crate::{
     access::{Access, ChangeError, LoginCookie, SessionCookie, session_credential, who},
+    audit::record_login,
     node::Node,
     oidc::{Authenticated, Callback, PENDING_LOGIN_MS, SingleSignOn},
     problem::ApiError,
@@ -121,7 +122,7 @@ async fn complete(
         Ok(authenticated) => authenticated,
         Err(error) => {
             tracing::warn!(%error, "a login at the identity provider failed");
-            node.engine.record_action(entry(UNKNOWN_USER).refused(&error.to_string())).await;
+            record_login(&node, &request, entry(UNKNOWN_USER).refused(&error.to_string())).await;
             return to_login_page(error.code(), cookie);
         }
     };
@@ -135,7 +136,7 @@ async fn complete(
             let code = code_of(&error);
             let error = ApiError::from(error).detail();
             tracing::warn!(%name, error, "a login at the identity provider was refused");
-            node.engine.record_action(entry(name.as_str()).refused(&error)).await;
+            record_login(&node, &request, entry(name.as_str()).refused(&error)).await;
             to_login_page(code, cookie)
         }
     }
@@ -160,7 +161,7 @@ async fn begin_session(
     let from = peer.map(|peer| format!("from {peer}, ")).unwrap_or_default();
     let detail = format!("{from}single sign-on, role {}", role.as_str());
     let entry = AuditEntry::done(node.engine.now(), &user, AuditAction::Login, name.as_str()).detail(&detail);
-    node.engine.record_action(entry).await;
+    record_login(node, request, entry).await;
     Ok(session)
 }
 

@@ -7,7 +7,7 @@ use volute_access::{Name, Principal};
 use volute_data::AuditAction;
 
 use crate::{
-    access::{Access, ChangeError, Login, who},
+    access::{Access, ChangeError, Login, client_address, who},
     audit::AuditedCommand,
     decode::from_value,
     extract::JsonBody,
@@ -74,11 +74,11 @@ pub(crate) async fn begin(
 ) -> Result<web::Json<SecondFactorResponse>, ApiError> {
     let PasswordSchema { password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let (user, now_ms) = (own_name(&request)?, node.engine.now().millis());
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(&request);
     let command = command(&node, &request, &user, "begun");
     let name = user.clone();
     let begin = async move {
-        let login = Login { name: &name, password, address, code: None, previous: None };
+        let login = Login::with_password(&name, password, address);
         Ok(access.begin_second_factor(login, now_ms).await?)
     };
     let factor = command.execute(begin).await?;
@@ -106,7 +106,7 @@ pub(crate) async fn confirm(
 ) -> Result<web::Json<SecondFactorState>, ApiError> {
     let CodeSchema { code } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let (name, now_ms) = (own_name(&request)?, node.engine.now().millis());
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(&request);
     let command = command(&node, &request, &name, "confirmed");
     command.execute(async move { Ok(access.confirm_second_factor(&name, &code, address, now_ms).await?) }).await?;
     Ok(web::Json(SecondFactorState { second_factor: true }))
@@ -133,10 +133,10 @@ pub(crate) async fn remove(
 ) -> Result<web::Json<SecondFactorState>, ApiError> {
     let PasswordSchema { password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let (name, now_ms) = (own_name(&request)?, node.engine.now().millis());
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(&request);
     let command = command(&node, &request, &name, "removed");
     let remove = async move {
-        let login = Login { name: &name, password, address, code: None, previous: None };
+        let login = Login::with_password(&name, password, address);
         Ok(access.remove_second_factor(login, now_ms).await?)
     };
     command.execute(remove).await?;

@@ -11,8 +11,8 @@ use volute_access::{Credential, Name, Permission, Principal};
 use volute_data::{AuditAction, AuditEntry};
 
 use crate::{
-    access::{Access, ChangeError, Login, SessionCookie, session_credential, who},
-    audit::AuditedCommand,
+    access::{Access, ChangeError, Login, SessionCookie, client_address, session_credential, who},
+    audit::{AuditedCommand, record_login},
     decode::from_value,
     extract::JsonBody,
     node::Node,
@@ -191,20 +191,18 @@ pub(crate) async fn login(
     // The id of a session is no secret, so the cookie must be valid for the session to end.
     let previous = session_credential(&request, cookie).filter(|session| access.session(session, now_ms).is_ok());
     let previous = previous.map(|session| session.id().clone());
-    let peer = request.peer_addr();
-    let login = Login { name: &name, password, address: peer.map(|peer| peer.ip()), code, previous };
+    let login = Login { code, previous, ..Login::with_password(&name, password, client_address(&request)) };
     let entry = AuditEntry::done(node.engine.now(), &who(&request), AuditAction::Login, name.as_str());
     match access.login(login, now_ms).await {
         Ok(session) => {
             let user = access.session(&session, now_ms).map_err(|_| ChangeError::WrongPassword)?;
-            let from = peer.map(|peer| format!("from {peer}")).unwrap_or_default();
-            let entry = AuditEntry::done(node.engine.now(), &user, AuditAction::Login, name.as_str()).detail(&from);
-            node.engine.record_action(entry).await;
+            let entry = AuditEntry::done(node.engine.now(), &user, AuditAction::Login, name.as_str());
+            record_login(&node, &request, entry).await;
             Ok(logged_in(&access, cookie, &session, name))
         }
         Err(error) => {
             let error = ApiError::from(error);
-            node.engine.record_action(entry.refused(&error.detail())).await;
+            record_login(&node, &request, entry.refused(&error.detail())).await;
             Err(error)
         }
     }
@@ -256,10 +254,10 @@ pub(crate) async fn password(
     let PasswordSchema { current, new } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let Principal::User { name, .. } = who(&request) else { return Err(ChangeError::WrongPassword.into()) };
     let (changing, user, now_ms) = (access.clone(), name.clone(), node.engine.now().millis());
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(&request);
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPassword, name.as_str());
     let change = async move {
-        let login = Login { name: &user, password: current, address, code: None, previous: None };
+        let login = Login::with_password(&user, current, address);
         Ok(changing.change_password(login, new, now_ms).await?)
     };
     let session = command.execute(change).await?;
@@ -286,7 +284,7 @@ pub(crate) async fn set_up(
 ) -> Result<HttpResponse, ApiError> {
     let SetUpSchema { token, password } = from_value(&body, "field").map_err(ApiError::Invalid)?;
     let link = Credential::parse(&token).ok_or(volute_access::AccessError::InvalidLink).map_err(ChangeError::from)?;
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = client_address(&request);
     let (setting, now_ms) = (access.clone(), node.engine.now().millis());
     let user = access.directory()?.user_of_link(&link, now_ms);
     let object = user.map_or_else(|_| link.id().to_string(), |user| user.to_string());

@@ -129,19 +129,9 @@ pub(crate) async fn set(
     let settings = parse(&body, &node.engine.profile_of(&pump)).map_err(ApiError::Invalid)?;
     let (engine, of, set) = (node.engine.clone(), pump.clone(), settings.clone());
     let command = AuditedCommand::new(&node, &request, AuditAction::SetPump, pump.as_str());
-    let command = command.detail(&summary(&settings));
+    let command = command.detail(&settings.summary());
     command.execute(async move { engine.set_pump_settings(&of, set).await.map_err(ApiError::from) }).await?;
     Ok(web::Json(SettingsResponse::new(pump, settings)))
-}
-
-/// Returns a summary of settings, for the audit log.
-fn summary(settings: &PumpSettings) -> String {
-    let or_profile = |value: Option<i64>| value.map_or_else(|| "as the profile".to_owned(), |value| value.to_string());
-    let mut words = format!("interval_ms {}, hold_s {}", or_profile(settings.interval_ms), or_profile(settings.hold_s));
-    for (channel, hold_s) in &settings.channel_hold_s {
-        words += &format!(", hold_s of {channel} {hold_s}");
-    }
-    words
 }
 
 fn parse(body: &Value, profile: &Profile) -> Result<PumpSettings, InvalidValue> {

@@ -95,6 +95,8 @@ pub(crate) struct RetentionResponse {
     detections_days: f64,
     /// Of the node's own metrics.
     metrics_days: f64,
+    /// Of the audit log.
+    audit_days: f64,
 }
 
 /// The state of the store.
@@ -197,6 +199,7 @@ impl From<Retention> for RetentionResponse {
             aggregates_days: retention.aggregates.as_secs_f64() / DAY_S,
             detections_days: retention.detections.as_secs_f64() / DAY_S,
             metrics_days: retention.metrics.as_secs_f64() / DAY_S,
+            audit_days: retention.audit.as_secs_f64() / DAY_S,
         }
     }
 }

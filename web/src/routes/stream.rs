@@ -6,6 +6,7 @@ use utoipa::IntoParams;
 
 use crate::{
     access::{Access, who},
+    limits::{LimitExceeded, stream_client},
     node::Node,
     problem::ApiError,
     query::{PumpParam, Query},
@@ -51,8 +52,17 @@ pub(crate) async fn stream(
     request: HttpRequest,
     Query(query): Query<StreamQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let place = match stream_client(&who(&request)) {
+        Some(client) => Some(node.limits.streams.take(client).ok_or_else(|| too_many_streams(&node))?),
+        None => None,
+    };
     let (pump, events) = (query.pump_id.map(|pump| pump.0), query.events.unwrap_or_default());
     let (principal, engine) = (who(&request), node.engine.clone());
     let still_allowed = Box::new(move || access.may_still_view(&principal, engine.now().millis()));
-    node.streams.open(Subscription { frames: node.engine.subscribe(), pump, events, still_allowed })
+    node.streams.open(Subscription { frames: node.engine.subscribe(), pump, events, still_allowed, place })
+}
+
+fn too_many_streams(node: &Node) -> LimitExceeded {
+    let (key, what) = ("limits.streams_per_client", "live streams of one client at once");
+    LimitExceeded { key, what, value: node.limits.streams.limit() as u64, retry_after_s: 5 }
 }

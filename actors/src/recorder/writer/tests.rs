@@ -59,14 +59,7 @@ fn the_newest_checkpoint_of_each_pump_is_kept_also_after_a_failed_record() {
 
 #[test]
 fn audit_entries_of_a_failed_record_stay_before_later_ones() {
-    let entry = |n: usize| AuditEntry {
-        at: at(n),
-        who: "unknown".into(),
-        action: "restart".into(),
-        object: "gate".into(),
-        outcome: "done".into(),
-        detail: String::new(),
-    };
+    let entry = |n: usize| AuditEntry::new(at(n), "unknown", "restart", "gate");
     let mut results = Results::default();
     results.documents.push(Document::of(&entry(1)));
     assert!(!results.is_empty());
@@ -83,15 +76,7 @@ fn rows_that_the_store_refuses_as_invalid_are_dropped_and_the_others_stay_with_t
     for n in 0..3 {
         results.add_detection(detection(n));
         results.add_checkpoint(checkpoint(&format!("P-{n}"), n));
-        let entry = AuditEntry {
-            at: at(n),
-            who: "unknown".into(),
-            action: "restart".into(),
-            object: "gate".into(),
-            outcome: "done".into(),
-            detail: String::new(),
-        };
-        results.documents.push(Document::of(&entry));
+        results.documents.push(Document::of(&AuditEntry::new(at(n), "unknown", "restart", "gate")));
     }
     let (mut batch, mut times) = results.take();
     let all = batch.clone();

@@ -95,6 +95,11 @@ impl OtherRows {
         self.documents.values().map(|(_, document)| document)
     }
 
+    /// Returns whether there are documents of a kind.
+    pub(crate) fn has_documents(&self, table: &str) -> bool {
+        self.documents(table).next().is_some()
+    }
+
     /// Returns the document of this kind and key.
     pub(crate) fn document(&self, table: &str, key: &DocumentKey) -> Option<&Document> {
         self.documents.get(&(table.to_owned(), key.clone())).map(|(_, document)| document)

@@ -132,6 +132,7 @@ impl TryFrom<AuditForm> for AuditEntry {
 
     fn try_from(form: AuditForm) -> Result<Self, RecordError> {
         let AuditForm { at, who, action, object, outcome, detail } = form;
-        Ok(Self { at: time(at)?, who, action, object, outcome, detail })
+        let entry = Self::new(time(at)?, "", "", "");
+        Ok(Self { who, action, object, outcome, detail, ..entry })
     }
 }

@@ -204,7 +204,8 @@ fn the_documents_of_a_pump_are_removed_with_it() {
 #[test]
 fn documents_older_than_their_retention_are_deleted() {
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    let retention = Retention { readings: days(1), aggregates: days(1), detections: days(1), metrics: days(1) };
+    let retention =
+        Retention { readings: days(1), aggregates: days(1), detections: days(1), metrics: days(1), audit: days(9_999) };
     with_store(async |store| {
         let all: Vec<Note> = (0..4).map(|n| note("P-1", n * DAY_MS / 2, "x")).collect();
         store.commit(&batch(&all)).await.expect("stored");
@@ -294,14 +295,14 @@ fn a_backup_has_documents_and_an_export_those_that_are_not_secret() {
         store.commit(&batch(&[note("P-1", 1, "waits")])).await.expect("stored");
         store.commit(&batch(&[token("a")])).await.expect("stored");
 
-        assert_eq!(export_documents(&store, &file).await.expect("written"), 3);
+        assert_eq!(export_documents(&store, &file).await.expect("written"), 4);
         let text = std::fs::read_to_string(&file).expect("read");
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
         let short = |line: &serde_json::Value| format!("{} {}", line["kind"], line["fields"]["text"]);
-        let expected = ["\"audit_log\" null", "\"note\" \"stored\"", "\"note\" \"waits\""];
+        let expected = ["\"audit_log\" null", "\"audit_chain\" null", "\"note\" \"stored\"", "\"note\" \"waits\""];
         assert_eq!(lines.iter().map(short).collect::<Vec<_>>(), expected);
-        assert_eq!(lines[1]["key"], serde_json::json!(["P-1", at(0).millis()]));
+        assert_eq!(lines[2]["key"], serde_json::json!(["P-1", at(0).millis()]));
         export_documents(&store, &file).await.expect_err("nothing is written over");
 
         let staged = copy.path().join("staged");

@@ -9,7 +9,7 @@ use volute_access::{Permission, Role, UserDirectory};
 use super::*;
 
 /// All tables, each with the permission with which the API shows what is in it; none if the API does not show it.
-const TABLES: [(&str, Option<Permission>); 31] = [
+const TABLES: [(&str, Option<Permission>); 32] = [
     ("active_baseline", Some(Permission::View)),
     ("alarm", Some(Permission::View)),
     ("alarm_checkpoint", None),
@@ -17,6 +17,7 @@ const TABLES: [(&str, Option<Permission>); 31] = [
     ("alarm_transition", Some(Permission::View)),
     ("anomaly_detections", Some(Permission::View)),
     ("api_token", None),
+    ("audit_chain", None),
     ("audit_log", Some(Permission::ViewAudit)),
     ("baseline", Some(Permission::View)),
     ("commissioning", Some(Permission::View)),

@@ -52,7 +52,8 @@ async fn numbers(store: &Store, table: &'static str, owner: &str) -> Vec<i64> {
 
 #[test]
 fn each_table_has_its_own_age() {
-    let retention = Retention { readings: days(4), aggregates: days(8), detections: days(6), metrics: days(2) };
+    let retention =
+        Retention { readings: days(4), aggregates: days(8), detections: days(6), metrics: days(2), audit: days(9_999) };
     with_store(async |store| {
         let batch = ten_days();
         store.commit(&batch).await.expect("stored");
@@ -86,7 +87,7 @@ fn each_table_has_its_own_age() {
             store.events(&EventFilter::default()).await.expect("read").rows,
             [event("P-1", "bearing-hot", 0, true)]
         );
-        assert_eq!(store.audit(&AuditFilter::default()).await.expect("read").rows, [entry("restart", 0)]);
+        assert_eq!(audit::all(&store).await.rows, [entry("restart", 0)]);
         let checkpoint = store.pump_checkpoint(&super::pump("P-1")).await.expect("read");
         assert_eq!(checkpoint.as_ref(), batch.checkpoints.first(), "checkpoints have no age");
         let again = store.sweep(&retention, now).await.expect("swept");
@@ -101,7 +102,8 @@ fn each_table_has_its_own_age() {
 fn the_oldest_row_of_each_of_200_pumps_is_deleted_in_time() {
     const ROUND_MS: i64 = 30 * MINUTE_MS;
     const STEP_MS: i64 = DAY_MS / 100;
-    let retention = Retention { readings: days(1), aggregates: days(9), detections: days(1), metrics: days(1) };
+    let retention =
+        Retention { readings: days(1), aggregates: days(9), detections: days(1), metrics: days(1), audit: days(9_999) };
     let pumps: Vec<String> = (0..200).map(|n| format!("P-{n}")).collect();
     let times: Vec<i64> = (0..4).map(|n| n * ROUND_MS).collect();
     let of_pump = |name: &String| times.iter().map(|&ms| (reading(name, ms), detection(name, ms))).collect::<Vec<_>>();
@@ -145,7 +147,8 @@ fn the_oldest_row_of_each_of_200_pumps_is_deleted_in_time() {
 
 #[test]
 fn an_old_row_that_arrives_late_is_deleted() {
-    let retention = Retention { readings: days(4), aggregates: days(4), detections: days(4), metrics: days(4) };
+    let retention =
+        Retention { readings: days(4), aggregates: days(4), detections: days(4), metrics: days(4), audit: days(9_999) };
     let now = at(10 * DAY_MS);
     with_store(async |store| {
         store.commit(&ten_days()).await.expect("stored");
@@ -183,7 +186,8 @@ fn an_old_row_that_arrives_late_is_deleted() {
 #[test]
 fn a_long_directory_is_deleted_in_parts() {
     const INSERT: &str = "FOR $n IN 0..$hours { CREATE type::record('recorded_hour', ['P-1', -$n]) RETURN NONE }";
-    let retention = Retention { readings: days(4), aggregates: days(4), detections: days(4), metrics: days(4) };
+    let retention =
+        Retention { readings: days(4), aggregates: days(4), detections: days(4), metrics: days(4), audit: days(9_999) };
     with_store(async |store| {
         store.commit(&Batch { pumps: vec![record("P-1")], ..Batch::default() }).await.expect("stored");
         store.flush_all().await.expect("flushed");

@@ -12,7 +12,7 @@ const TO_HOUR_MS: i64 = 2_727_000;
 fn retention(readings_days: u64, aggregates_days: u64) -> Retention {
     let days = |n: u64| Duration::from_secs(n * 86_400);
     let (readings, detections) = (days(readings_days), days(readings_days));
-    Retention { readings, aggregates: days(aggregates_days), detections, metrics: days(1) }
+    Retention { readings, aggregates: days(aggregates_days), detections, metrics: days(1), audit: days(9_999) }
 }
 
 /// Readings of one full hour, one per second.

@@ -36,7 +36,7 @@ export interface paths {
         /**
          * Restarts an actor, or all actors of a stage.
          * @description An actor is restarted between two messages, and no message is lost. Its failure count is reset, so a `failed` actor runs
-         *     again.
+         *     again. An actor can be restarted again after `limits.restart_pause_s` (429 before).
          *
          *     Needs the permission `operate-node`.
          */
@@ -263,10 +263,11 @@ export interface paths {
         /**
          * Commands of people, newest first: those sent over the API, and backups and exports that were started on the node's
          *     machine.
-         * @description Refused commands are included, with the reason; requests that cannot be parsed are not. The first refusal of an
-         *     action, for a client and a reason, is recorded at once. Further refusals with the same action, client and reason are
-         *     counted for five minutes and then recorded as one entry, with their number in `detail`. Entries are never deleted.
-         *     Entries of the same time stay together, so a page may be slightly longer than `limit`.
+         * @description Refused commands are included, with the reason, and so are requests that were refused because of their sender (401,
+         *     403, 421, 429); requests that cannot be parsed are not. The first refusal of a kind, for a client and a reason, is
+         *     recorded at once. Further ones of the same kind, client and reason are counted, and recorded as one entry a minute,
+         *     with their number in `detail`. Entries are kept for `retention.audit_days`, and form a chain that `volute audit verify`
+         *     checks. Entries of the same time stay together, so a page may be slightly longer than `limit`.
          *
          *     Needs the permission `view-audit`.
          */
@@ -1785,28 +1786,51 @@ export interface components {
              *     `add-token` or `revoke-token`; of alarms `acknowledge-alarm`, `reset-alarm`, `shelve-alarm`, `unshelve-alarm`,
              *     `take-alarm-out-of-service`, `return-alarm-to-service` or `set-alarms`; of maintenance `acknowledge-event`,
              *     `plan-event`, `submit-event`, `approve-event`, `reject-event`, `finish-event`, `reopen-event`, `plan-work` or
-             *     `end-work`.
+             *     `end-work`; or `request` for a request that was refused because of its sender.
              * @example restart
              */
             action: string;
+            /**
+             * @description What it changed, after; null if it changed nothing, or there is nothing left.
+             * @example role engineer, enabled
+             */
+            after: string | null;
             /**
              * Format: date-time
              * @description When it was requested.
              */
             at: string;
+            /**
+             * @description What it changed, before; null if it changed nothing, or there was nothing.
+             * @example role viewer, enabled
+             */
+            before: string | null;
             /** @description Details; may be empty. */
             detail: string;
+            /** @description The hash that the next entry holds, SHA-256 in hexadecimal digits. */
+            hash: string | null;
+            /**
+             * Format: int64
+             * @description Its number in the chain of entries; null for entries of versions without the chain.
+             */
+            number: number | null;
             /**
              * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,
-             *     or `simulation`.
+             *     or `simulation`; of a `request`, its method and route.
              * @example pump/P-101
              */
             object: string;
+            /** @description The header `Origin` of the request: the site whose page sent it. */
+            origin: string | null;
             /**
              * @description `done`, or why it was refused.
              * @example done
              */
             outcome: string;
+            /** @description The client's address and port; null for a command on the node's machine, and for entries of earlier versions. */
+            peer: string | null;
+            /** @description The id of the request, as in the header `X-Request-Id` of its response. */
+            request_id: string | null;
             /**
              * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the
              *     address and port of a client without credentials, if the node has no users.
@@ -2677,28 +2701,51 @@ export interface components {
                  *     `add-token` or `revoke-token`; of alarms `acknowledge-alarm`, `reset-alarm`, `shelve-alarm`, `unshelve-alarm`,
                  *     `take-alarm-out-of-service`, `return-alarm-to-service` or `set-alarms`; of maintenance `acknowledge-event`,
                  *     `plan-event`, `submit-event`, `approve-event`, `reject-event`, `finish-event`, `reopen-event`, `plan-work` or
-                 *     `end-work`.
+                 *     `end-work`; or `request` for a request that was refused because of its sender.
                  * @example restart
                  */
                 action: string;
+                /**
+                 * @description What it changed, after; null if it changed nothing, or there is nothing left.
+                 * @example role engineer, enabled
+                 */
+                after: string | null;
                 /**
                  * Format: date-time
                  * @description When it was requested.
                  */
                 at: string;
+                /**
+                 * @description What it changed, before; null if it changed nothing, or there was nothing.
+                 * @example role viewer, enabled
+                 */
+                before: string | null;
                 /** @description Details; may be empty. */
                 detail: string;
+                /** @description The hash that the next entry holds, SHA-256 in hexadecimal digits. */
+                hash: string | null;
+                /**
+                 * Format: int64
+                 * @description Its number in the chain of entries; null for entries of versions without the chain.
+                 */
+                number: number | null;
                 /**
                  * @description The object of the command: the id of an actor, a stage or a pump, the name of a profile, the folder of a backup,
-                 *     or `simulation`.
+                 *     or `simulation`; of a `request`, its method and route.
                  * @example pump/P-101
                  */
                 object: string;
+                /** @description The header `Origin` of the request: the site whose page sent it. */
+                origin: string | null;
                 /**
                  * @description `done`, or why it was refused.
                  * @example done
                  */
                 outcome: string;
+                /** @description The client's address and port; null for a command on the node's machine, and for entries of earlier versions. */
+                peer: string | null;
+                /** @description The id of the request, as in the header `X-Request-Id` of its response. */
+                request_id: string | null;
                 /**
                  * @description Who sent it: `user ada`; `uid 0` for a command on the node's machine, with the id of the user there; or the
                  *     address and port of a client without credentials, if the node has no users.
@@ -3331,7 +3378,7 @@ export interface components {
             column?: number | null;
             /** @description What went wrong with this request. */
             detail: string;
-            /** @description The field whose value is not allowed. */
+            /** @description The field whose value is not allowed; or the key in the node's configuration of the limit that is exceeded. */
             field?: string | null;
             /** @description The line of the body at which it stops being JSON, from 1. */
             line?: number | null;
@@ -3347,7 +3394,7 @@ export interface components {
              * @example urn:volute:problem:invalid-value
              */
             type: string;
-            /** @description The field's value as sent. */
+            /** @description The field's value as sent; or the limit's value. */
             value?: unknown;
         };
         /** @description A profile: the channels of a kind of pump, and the interval of its readings. */
@@ -3610,6 +3657,11 @@ export interface components {
              * @description Of minima, maxima and means per minute and per hour (rollups).
              */
             aggregates_days: number;
+            /**
+             * Format: double
+             * @description Of the audit log.
+             */
+            audit_days: number;
             /**
              * Format: double
              * @description Of detections.
@@ -4209,6 +4261,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     restart: {
@@ -4270,6 +4331,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4342,6 +4412,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4427,6 +4506,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -4492,6 +4580,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5323,6 +5420,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -5399,6 +5505,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -5464,6 +5579,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     handover: {
@@ -5516,6 +5640,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5824,6 +5957,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -6004,6 +6146,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -6071,6 +6222,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6148,6 +6308,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7109,6 +7278,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -7174,6 +7352,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7259,6 +7446,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     openapi_json: {
@@ -7299,6 +7495,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7473,6 +7678,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -7538,6 +7752,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     profiles: {
@@ -7587,6 +7810,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7664,6 +7896,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7893,6 +8134,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -7951,6 +8201,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8250,6 +8509,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8572,6 +8840,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9036,6 +9313,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -9097,6 +9383,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9308,6 +9603,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -9484,6 +9788,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9903,6 +10216,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -9952,6 +10274,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10180,6 +10511,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -10254,6 +10594,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -10312,6 +10661,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10393,6 +10751,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -10451,6 +10818,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10564,6 +10940,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -10641,6 +11026,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -10699,6 +11093,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10805,6 +11208,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10930,6 +11342,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -11025,6 +11446,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The node is stopping, the store is unavailable, or all live streams are in use */
             503: {
                 headers: {
@@ -11072,6 +11502,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     readyz: {
@@ -11103,6 +11542,15 @@ export interface operations {
             };
             /** @description The request is for another host */
             421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

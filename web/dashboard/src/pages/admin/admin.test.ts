@@ -118,10 +118,11 @@ describe('TokensSection', () => {
 describe('AuditSection', () => {
   it('shows who did what, what was changed, and why something was refused', async () => {
     const at = '2026-03-09T10:00:00.000Z';
-    const items = [
-      { at, who: 'user ada', action: 'set-role', object: 'bob', outcome: 'done', detail: '', before: { role: 'viewer' }, after: { role: 'engineer' } },
-      { at, who: 'uid 0', action: 'restart', object: 'recorder', outcome: 'the actor is starting', detail: '' },
-    ] as AuditEntry[];
+    const none = { before: null, after: null, peer: null, origin: null, request_id: null, number: null, hash: null };
+    const items: AuditEntry[] = [
+      { ...none, at, who: 'user ada', action: 'set-role', object: 'bob', outcome: 'done', detail: '', before: '{"role":"viewer"}', after: '{"role":"engineer"}' },
+      { ...none, at, who: 'uid 0', action: 'restart', object: 'recorder', outcome: 'the actor is starting', detail: '' },
+    ];
     const log = new AuditLog(async () => ({ items, next_cursor: 'x' }));
     await log.load({});
     const body = text(render(AuditSection, { props: { log } }).body);

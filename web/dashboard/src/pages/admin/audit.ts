@@ -31,6 +31,7 @@ export const ACTION_WORDS: Record<string, string> = {
   backup: 'Make a backup',
   export: 'Export',
   'confirm-clock': 'Confirm the clock',
+  request: 'Send the request',
 };
 
 /** What users do to themselves; the entry's object is the sender. */

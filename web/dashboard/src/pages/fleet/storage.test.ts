@@ -50,7 +50,9 @@ describe('the store', () => {
   });
 
   it('names every retention time', () => {
-    const kept = retentionInWords({ readings_days: 30, aggregates_days: 730, detections_days: 90, metrics_days: 7 });
-    expect(kept.map(({ age }) => age)).toEqual(['30 days', '2 years', '90 days', '7 days']);
+    const kept = retentionInWords({
+      readings_days: 30, aggregates_days: 730, detections_days: 90, metrics_days: 7, audit_days: 3650,
+    });
+    expect(kept.map(({ age }) => age)).toEqual(['30 days', '2 years', '90 days', '7 days', '10 years']);
   });
 });

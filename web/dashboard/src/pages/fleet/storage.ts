@@ -70,5 +70,6 @@ export function retentionInWords(retention: Store['retention']): { what: string;
     { what: 'Lowest, highest and mean by minute and hour', age: daysInWords(retention.aggregates_days) },
     { what: 'Verdicts of the model', age: daysInWords(retention.detections_days) },
     { what: 'The node’s own metrics', age: daysInWords(retention.metrics_days) },
+    { what: 'The audit log', age: daysInWords(retention.audit_days) },
   ];
 }
