@@ -41,6 +41,12 @@ pub enum AccessError {
     /// The set-up link was used, or has expired.
     #[error("the set-up link was used already, or has expired; a new one is made with `volute user reset`")]
     InvalidLink,
+    /// The password that was verified is no longer the user's: it was changed or reset at the same time.
+    #[error("the password was changed or reset meanwhile")]
+    PasswordChanged,
+    /// No enabled admin would be left.
+    #[error("{0} is the only admin who is not disabled; add another admin first")]
+    LastAdmin(Name),
     /// The login needs a code of the user's authenticator app.
     #[error("a code of the authenticator app is needed")]
     CodeNeeded,

@@ -138,6 +138,7 @@ impl UserDirectory {
 
     /// Plans that a user can no longer log in, and that the user's sessions end.
     pub fn plan_disable_user(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
+        self.check_admin_remains(name)?;
         let user = User { changed_ms: now_ms, disabled: true, setup: None, ..self.known(name)?.clone() };
         Ok(self.with_sessions_ended(user, now_ms))
     }
@@ -155,7 +156,20 @@ impl UserDirectory {
     /// Plans another role for a user. The user's sessions continue with it.
     pub fn plan_set_role(&self, name: &Name, role: Role, now_ms: i64) -> Result<Change, AccessError> {
         let user = User { changed_ms: now_ms, role, ..self.local(name)?.clone() };
+        if role != Role::Admin {
+            self.check_admin_remains(name)?;
+        }
         Ok(Change::grant(vec![Record::User(user)]))
+    }
+
+    /// Checks that a user still has the password that was verified. A verification takes so long that the password can be
+    /// changed, reset or disabled before its result is used.
+    pub fn check_password_unchanged(&self, name: &Name, verified: &PasswordHash) -> Result<(), AccessError> {
+        let user = self.known(name)?;
+        match !user.disabled && user.password.as_ref() == Some(verified) {
+            true => Ok(()),
+            false => Err(AccessError::PasswordChanged),
+        }
     }
 
     /// Returns the user whose set-up link this is.
@@ -254,6 +268,13 @@ impl UserDirectory {
         }
         let token = PumpToken { revoked_ms: Some(now_ms), ..token.record.clone() };
         Ok(Change::restrict(vec![Record::PumpToken(token)]))
+    }
+
+    /// Checks that without this user an enabled admin is left, if the user is one.
+    fn check_admin_remains(&self, name: &Name) -> Result<(), AccessError> {
+        let is_admin = |user: &&User| user.role == Role::Admin && !user.disabled;
+        let is_last = is_admin(&self.known(name)?) && self.users.values().filter(is_admin).count() == 1;
+        if is_last { Err(AccessError::LastAdmin(name.clone())) } else { Ok(()) }
     }
 
     fn known(&self, name: &Name) -> Result<&User, AccessError> {

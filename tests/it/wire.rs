@@ -276,7 +276,7 @@ fn a_configuration_shows_where_the_key_is_and_not_the_key() {
 #[test]
 fn only_a_listed_proxy_says_who_the_client_is() {
     let site = Site::new();
-    for (proxies, expected) in [("127.0.0.1", "from 203.0.113.9"), ("10.0.0.1", "from 127.0.0.1")] {
+    for (proxies, expected) in [("127.0.0.1", "\"peer\":\"203.0.113.9\""), ("10.0.0.1", "\"peer\":\"127.0.0.1:")] {
         let node = site.start.clone().with_env("VOLUTE__SERVER__BEHIND_PROXY", proxies).node();
         let (_, token) = site.add_user(&format!("user-of-{}", proxies.replace('.', "-")));
         let mut stream = send(&node, "", TIMEOUT);

@@ -54,7 +54,11 @@ impl RequestId {
 pub(crate) fn origin_of(request: &HttpRequest) -> RequestOrigin {
     let origin = request.headers().get(ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
     RequestOrigin {
-        peer: request.peer_addr().map(|peer| peer.to_string()),
+        // Of a client behind a proxy only the address is known.
+        peer: request.peer_addr().map(|peer| match peer.port() {
+            0 => peer.ip().to_string(),
+            _ => peer.to_string(),
+        }),
         origin,
         id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
     }

@@ -220,3 +220,31 @@ fn a_login_with_a_second_factor_needs_a_code_once() {
     directory.apply(change);
     assert!(attempt(&directory, None, 100_001).is_ok(), "a reset removes it");
 }
+
+#[test]
+fn the_last_enabled_admin_stays_one() {
+    let mut directory = with_ada();
+    let change = directory.plan_set_role(&name("ada"), Role::Admin, 2).expect("changed");
+    directory.apply(change);
+    let (change, _) = directory.plan_add_user(&name("bob"), Role::Admin, 3).expect("added");
+    directory.apply(change);
+    let change = directory.plan_disable_user(&name("bob"), 4).expect("ada is left");
+    directory.apply(change);
+    let refused = AccessError::LastAdmin(name("ada"));
+    assert_eq!(directory.plan_disable_user(&name("ada"), 5), Err(refused.clone()));
+    assert_eq!(directory.plan_set_role(&name("ada"), Role::Manager, 5), Err(refused));
+    directory.plan_set_role(&name("ada"), Role::Admin, 5).map(drop).expect("no change");
+    directory.plan_disable_user(&name("bob"), 5).map(drop).expect("bob is not the last one");
+}
+
+#[test]
+fn a_verified_password_counts_until_it_changes() {
+    let mut directory = with_ada();
+    let ada = name("ada");
+    assert_eq!(directory.check_password_unchanged(&ada, &hash()), Ok(()));
+    let other: PasswordHash = serde_json::from_value("$argon2id$other".into()).expect("a hash");
+    assert_eq!(directory.check_password_unchanged(&ada, &other), Err(AccessError::PasswordChanged));
+    let (change, _) = directory.plan_reset_user(&ada, 2).expect("reset");
+    directory.apply(change);
+    assert_eq!(directory.check_password_unchanged(&ada, &hash()), Err(AccessError::PasswordChanged));
+}

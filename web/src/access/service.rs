@@ -20,8 +20,8 @@ use std::{
 use tokio::task::spawn_blocking;
 use volute_access::{
     AccessError, AnonymousIngest, Change, Credential, CredentialId, ExternalLogin, LocalRights, LockedOut, Lockout,
-    LookupError, Name, NewSession, NewToken, PasswordError, Permission, Principal, Role, SecondFactor, SessionLimits,
-    UserDirectory, check_password, hash_password, verify_password,
+    LookupError, Name, NewSession, NewToken, PasswordError, PasswordHash, Permission, Principal, Role, SecondFactor,
+    SessionLimits, UserDirectory, check_password, hash_password, verify_password,
 };
 use volute_data::StoreError;
 
@@ -167,11 +167,12 @@ impl Access {
     /// Logs a user in, and returns the credential of the new session.
     pub async fn login(&self, login: Login<'_>, now_ms: i64) -> Result<Credential, ChangeError> {
         let Login { name, password, address: from, code, previous } = login;
-        self.verify(name, password, from, now_ms).await?;
+        let verified = self.verify(name, password, from, now_ms).await?;
         let address = from.map(|address| address.to_string()).unwrap_or_default();
         let limits = self.0.settings.sessions;
         let session = self
             .change(|directory| {
+                directory.check_password_unchanged(name, &verified)?;
                 let previous = previous.as_ref();
                 let login = NewSession { user: name, address, previous, code, password: None };
                 directory.plan_login(login, limits, now_ms)
@@ -201,9 +202,10 @@ impl Access {
     ) -> Result<Credential, ChangeError> {
         let Login { name, password, address, .. } = login;
         check_password(name, &new_password)?;
-        self.verify(name, password, address, now_ms).await?;
+        let verified = self.verify(name, password, address, now_ms).await?;
         self.0.lockout().succeeded(name, address);
-        self.set_password(name, new_password, address, None, now_ms).await
+        let is_valid = |directory: &UserDirectory| directory.check_password_unchanged(name, &verified);
+        self.set_password(name, new_password, address, is_valid, now_ms).await
     }
 
     /// Sets the password of the user whose set-up link this is. Returns the user and the credential of a session.
@@ -216,7 +218,8 @@ impl Access {
     ) -> Result<(Name, Credential), ChangeError> {
         let name = self.directory()?.user_of_link(&link, now_ms)?;
         check_password(&name, &password)?;
-        let session = self.set_password(&name, password, address, Some(&link), now_ms).await?;
+        let is_valid = |directory: &UserDirectory| directory.user_of_link(&link, now_ms).map(drop);
+        let session = self.set_password(&name, password, address, is_valid, now_ms).await?;
         Ok((name, session))
     }
 
@@ -224,9 +227,13 @@ impl Access {
     /// enough.
     pub async fn begin_second_factor(&self, login: Login<'_>, now_ms: i64) -> Result<SecondFactor, ChangeError> {
         let Login { name, password, address, .. } = login;
-        self.verify(name, password, address, now_ms).await?;
+        let verified = self.verify(name, password, address, now_ms).await?;
         self.0.lockout().succeeded(name, address);
-        self.change(|directory| directory.plan_second_factor(name, now_ms)).await
+        self.change(|directory| {
+            directory.check_password_unchanged(name, &verified)?;
+            directory.plan_second_factor(name, now_ms)
+        })
+        .await
     }
 
     /// Confirms a user's second factor with a code: from now on logins need one. Attempts are counted like logins.
@@ -246,9 +253,13 @@ impl Access {
     /// Removes a user's second factor. Needs the password.
     pub async fn remove_second_factor(&self, login: Login<'_>, now_ms: i64) -> Result<(), ChangeError> {
         let Login { name, password, address, .. } = login;
-        self.verify(name, password, address, now_ms).await?;
+        let verified = self.verify(name, password, address, now_ms).await?;
         self.0.lockout().succeeded(name, address);
-        self.change(|directory| Ok((directory.plan_remove_factor(name, now_ms)?, ()))).await
+        self.change(|directory| {
+            directory.check_password_unchanged(name, &verified)?;
+            Ok((directory.plan_remove_factor(name, now_ms)?, ()))
+        })
+        .await
     }
 
     /// Ends a session.
@@ -321,7 +332,7 @@ impl Access {
         }
     }
 
-    /// Verifies a password. Each attempt counts as failed until the caller takes that back. Attempts are counted, and
+    /// Verifies a password, and returns the hash that it was compared with. Each attempt counts as failed until the caller takes that back. Attempts are counted, and
     /// refused before the hash when there were too many failures.
     async fn verify(
         &self,
@@ -329,16 +340,17 @@ impl Access {
         password: String,
         address: Option<IpAddr>,
         now_ms: i64,
-    ) -> Result<(), ChangeError> {
+    ) -> Result<PasswordHash, ChangeError> {
         let directory = self.directory()?;
         self.0.lockout().begin(name, address, now_ms)?;
         let user = directory.user(name).filter(|user| !user.disabled);
         let hash = user.and_then(|user| user.password.clone());
-        let verified = self.0.hashing.run(move || verify_password(hash.as_ref(), &password)).await;
-        match verified.ok_or(ChangeError::Busy)? {
-            true => Ok(()),
-            false => Err(ChangeError::WrongPassword),
-        }
+        let verify = move || {
+            // Also hashed if there is no such user, so that it takes as long.
+            let is_right = verify_password(hash.as_ref(), &password);
+            hash.filter(|_| is_right)
+        };
+        self.0.hashing.run(verify).await.ok_or(ChangeError::Busy)?.ok_or(ChangeError::WrongPassword)
     }
 
     async fn set_password(
@@ -346,17 +358,15 @@ impl Access {
         name: &Name,
         password: String,
         address: Option<IpAddr>,
-        link: Option<&Credential>,
+        is_valid: impl Fn(&UserDirectory) -> Result<(), AccessError>,
         now_ms: i64,
     ) -> Result<Credential, ChangeError> {
         let hash = self.0.hashing.run(move || hash_password(&password)).await.ok_or(ChangeError::Busy)??;
         let address = address.map(|address| address.to_string()).unwrap_or_default();
         let limits = self.0.settings.sessions;
         self.change(|directory| {
-            // The link may have been used while the password was hashed.
-            if let Some(link) = link {
-                directory.user_of_link(link, now_ms)?;
-            }
+            // The link may have been used, or the old password changed, while the password was hashed.
+            is_valid(directory)?;
             let login = NewSession { user: name, address, previous: None, code: None, password: Some(hash) };
             directory.plan_login(login, limits, now_ms)
         })

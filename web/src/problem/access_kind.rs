@@ -9,7 +9,9 @@ use crate::access::ChangeError;
 pub(super) fn of(error: &ChangeError) -> (StatusCode, &'static str, &'static str) {
     match error {
         ChangeError::WrongPassword => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
-        ChangeError::Access(AccessError::WrongCode) => (StatusCode::UNAUTHORIZED, "login-failed", "The login failed"),
+        ChangeError::Access(AccessError::WrongCode | AccessError::PasswordChanged) => {
+            (StatusCode::UNAUTHORIZED, "login-failed", "The login failed")
+        }
         ChangeError::Access(AccessError::CodeNeeded) => (StatusCode::UNAUTHORIZED, "code-needed", "A code is needed"),
         ChangeError::Access(AccessError::InvalidLink) => {
             (StatusCode::UNAUTHORIZED, "invalid-link", "The set-up link is not valid")
@@ -41,7 +43,8 @@ pub(super) fn of(error: &ChangeError) -> (StatusCode, &'static str, &'static str
             | AccessError::TooManyUsers(_)
             | AccessError::TooManyTokens(_)
             | AccessError::TwoTokens(_)
-            | AccessError::HasSecondFactor,
+            | AccessError::HasSecondFactor
+            | AccessError::LastAdmin(_),
         ) => (StatusCode::CONFLICT, "access-conflict", "The change contradicts what exists"),
     }
 }

@@ -118,3 +118,19 @@ async fn a_second_factor_is_confirmed_needed_and_removed() {
     access.remove_second_factor(login(&ada, PASSWORD), 5).await.expect("removed");
     access.session(&session, 6).expect("the session continues");
 }
+
+#[tokio::test]
+async fn of_two_password_changes_at_once_one_is_refused() {
+    let (access, _) = with_ada(records()).await;
+    let ada = name("ada");
+    let change = |new: &str| access.change_password(login(&ada, PASSWORD), new.to_owned(), 2);
+    let outcomes = tokio::join!(change("first of two words"), change("second of two words"));
+    let refused = |outcome: &Result<Credential, ChangeError>| {
+        matches!(outcome, Err(ChangeError::Access(AccessError::PasswordChanged) | ChangeError::WrongPassword))
+    };
+    assert!(
+        matches!((&outcomes.0, &outcomes.1), (Ok(session), other) | (other, Ok(session))
+            if refused(other) && access.session(session, 3).is_ok()),
+        "{outcomes:?}"
+    );
+}
