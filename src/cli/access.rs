@@ -11,7 +11,7 @@ use super::StoreArgs;
 pub(super) const USER_EXAMPLES: &str = "\
 Examples:
   volute user add ada --role admin
-      Adds a user, and prints the link with which the user sets a password. From then on the node asks everybody to log in.
+      Adds a user, and prints the link with which the user sets a password. From then on the node requires a login.
   volute user reset ada
       Ends the user's password and sessions, and prints a new link.
 

@@ -3,7 +3,7 @@
 //! An example, since Monday 14:00, at 22:00:
 //!
 //! ```text
-//! alarms came       15:02  P-7 bearing-temperature-c-high-high, high: 95 above 93
+//! alarms came       15:02  P-7 bearing-temperature-c-high-high, high: 95, limit 93
 //! alarms went       16:10  P-7 bearing-temperature-c-high-high: 90
 //! alarms stand      18:30  P-2 Oil pressure low, high, unacknowledged
 //! commands          15:05  user asha: acknowledge-alarm P-7 bearing-temperature-c-high-high: on my way

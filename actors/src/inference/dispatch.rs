@@ -59,7 +59,7 @@ pub(super) struct Dispatch<T> {
 pub(super) enum NextStep<T> {
     /// It stays idle until it is woken.
     Idle,
-    /// It waits for [`LINGER`] and then asks again.
+    /// It waits for [`LINGER`] and then checks the pool again.
     Linger,
     /// It scores these windows.
     Score(Vec<T>),
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(dispatch.next(1, false, now), NextStep::Idle);
         let later = now + 3 * LINGER;
         dispatch.put(pump(2), 2, later);
-        // Worker 0 has failed. The pool cannot wake it, asks again, and gets worker 1.
+        // Worker 0 has failed. The pool cannot wake it, checks again, and gets worker 1.
         assert_eq!((dispatch.worker_to_wake(later), dispatch.worker_to_wake(later)), (Some(0), Some(1)));
         assert_eq!(dispatch.next(1, true, later), NextStep::Score(vec![1, 2]));
     }

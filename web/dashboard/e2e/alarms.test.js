@@ -177,7 +177,7 @@ test('an alarm is shelved with a reason on the page of its pump, and its life is
   const life = page.locator('[data-cause]');
   await waitUntil('the whole life is shown', async () => (await life.count()) >= 7);
   const told = (await life.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
-  const expected = [/Unshelved by somebody at 127\.0\.0\.1; its condition holds, so it asks again/, /Shelved by .* until .*“new bearing comes at 13:00”/, /Acknowledged by .*“both seen”/, /Raised: 96\.0 °C, above 93\.0 °C/, /Over: 70\.0 °C/, /Acknowledged by .*“on my way”/, /Raised: 95\.2 °C, above 93\.0 °C/];
+  const expected = [/Unshelved by somebody at 127\.0\.0\.1; its condition holds, so it is announced again/, /Shelved by .* until .*“new bearing comes at 13:00”/, /Acknowledged by .*“both seen”/, /Raised: 96\.0 °C, above 93\.0 °C/, /Over: 70\.0 °C/, /Acknowledged by .*“on my way”/, /Raised: 95\.2 °C, above 93\.0 °C/];
   expected.forEach((words, index) => assert.match(told[index], words));
   // The same address shows the same again.
   await page.reload();

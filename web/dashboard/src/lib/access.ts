@@ -28,7 +28,7 @@ export const ADMIN_SECTIONS: readonly { section: AdminSection; title: string; ne
 /** Whether the node shows this browser nothing before a login. */
 export const needsLogin = ({ secured, kind }: Pick<Session, 'secured' | 'kind'>): boolean => secured && kind !== 'user';
 
-/** Whether this is a demo that asks nobody for a login, so that its pages can be looked at as each role sees them. */
+/** Whether this is a demo that requires no login, so that its pages can be looked at as each role sees them. */
 export const isOpenDemo = ({ secured, demo }: Pick<Session, 'secured' | 'demo'>): boolean => demo && !secured;
 
 /** A role's name for people: plant-head is 'plant head'. */

@@ -73,7 +73,7 @@ describe('the life of an alarm', () => {
     [{ cause: 'returned', details: { evidence: { since: 'x' }, latched: true } }, 'Over, and latched until somebody resets it'],
     [{ cause: 'acknowledged', by: 'user ada', details: { up_to: 2 }, comment: 'on my way' }, 'Acknowledged by Ada'],
     [{ cause: 'acknowledged', by: 'user ada', details: { up_to: 1 } }, 'Acknowledged by Ada, up to occurrence 1'],
-    [{ cause: 'shelving_ended', announces: true }, 'Shelving ended by itself; its condition holds, so it asks again'],
+    [{ cause: 'shelving_ended', announces: true }, 'Shelving ended by itself; its condition holds, so it is announced again'],
     [{ cause: 'suppression_began', details: { why: { reason: 'explained_by', alarm: 'pump-stale' } } }, 'Suppressed by design: explained by “No data from the pump”'],
     [{ cause: 'suppression_ended', details: { why: { reason: 'operating_state' } } }, 'No longer suppressed: it does not hold in the pump’s operating state'],
     [{ cause: 'taken_out_of_service', by: '127.0.0.1:5000' }, 'Taken out of service by somebody at 127.0.0.1'],

@@ -18,12 +18,12 @@ export interface CommandLook {
 }
 
 export const COMMANDS: Record<CommandKind, CommandLook> = {
-  acknowledge: { button: 'Acknowledge', done: 'Acknowledged', meaning: 'You have seen it. An occurrence that comes later asks again.', needs: 'acknowledge', needsReason: false },
+  acknowledge: { button: 'Acknowledge', done: 'Acknowledged', meaning: 'You have seen it. An occurrence that comes later is announced again.', needs: 'acknowledge', needsReason: false },
   reset: { button: 'Reset', done: 'Reset', meaning: 'Its condition is over; it becomes normal again.', needs: 'acknowledge', needsReason: false },
-  shelve: { button: 'Shelve', done: 'Shelved', meaning: 'It asks nobody until then. If its condition still holds at the end, it asks again.', needs: 'shelve', needsReason: true },
-  unshelve: { button: 'Unshelve', done: 'Unshelved', meaning: 'If its condition holds, it asks again at once.', needs: 'shelve', needsReason: false },
-  take_out_of_service: { button: 'Take out of service', done: 'Taken out of service', meaning: 'It asks nobody until somebody returns it to service.', needs: 'shelve', needsReason: true },
-  return_to_service: { button: 'Return to service', done: 'Returned to service', meaning: 'If its condition holds, it asks again at once.', needs: 'shelve', needsReason: false },
+  shelve: { button: 'Shelve', done: 'Shelved', meaning: 'It is not announced until then. If its condition still holds at the end, it is announced again.', needs: 'shelve', needsReason: true },
+  unshelve: { button: 'Unshelve', done: 'Unshelved', meaning: 'If its condition holds, it is announced again at once.', needs: 'shelve', needsReason: false },
+  take_out_of_service: { button: 'Take out of service', done: 'Taken out of service', meaning: 'It is not announced until somebody returns it to service.', needs: 'shelve', needsReason: true },
+  return_to_service: { button: 'Return to service', done: 'Returned to service', meaning: 'If its condition holds, it is announced again at once.', needs: 'shelve', needsReason: false },
 };
 
 const ORDER = Object.keys(COMMANDS) as CommandKind[];

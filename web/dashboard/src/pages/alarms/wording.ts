@@ -99,8 +99,8 @@ export function transitionInWords(row: AlarmTransition, definitions: readonly Al
         return row.cause.replaceAll('_', ' ');
     }
   };
-  // A shelving that ends while the condition holds asks again.
-  const again = row.announces && row.cause !== 'raised' ? '; its condition holds, so it asks again' : '';
+  // A shelving that ends while the condition holds is announced again.
+  const again = row.announces && row.cause !== 'raised' ? '; its condition holds, so it is announced again' : '';
   return { words: words() + again, comment: row.comment };
 }
 
