@@ -7,7 +7,7 @@
 //! Example: the limit is 1,024, and 64 descriptors are open at the start. At most 480 connections are accepted, at most
 //! 240 of them live streams; the 481st client waits until another connection closes.
 //!
-//! Does not handle a lack of descriptors; see the journal, and `StoreError::Shortage`.
+//! Does not handle a lack of descriptors; see the journal, and `StoreError::OutOfResources`.
 
 use std::num::NonZeroUsize;
 

@@ -76,13 +76,13 @@ pub enum KindError {
     },
     /// The file's name is not that of the profile in it.
     #[error("it holds the profile {found:?}, whose file is {found}.toml")]
-    OtherName {
+    NameMismatch {
         /// The profile's name.
         found: String,
     },
     /// It is the profile of the node's configuration.
     #[error("{name} is the profile of the node's configuration (model.profile and model.dir); change it there")]
-    Configured {
+    IsDefaultKind {
         /// The name.
         name: String,
     },
@@ -152,9 +152,9 @@ impl ModelFiles {
 
 /// The kinds that were added to one data directory.
 #[derive(Debug, Clone)]
-pub struct AddedKinds(PathBuf);
+pub struct KindFiles(PathBuf);
 
-impl AddedKinds {
+impl KindFiles {
     /// Returns the added kinds of this data directory. Reads nothing.
     pub fn of(data_dir: &Path) -> Self {
         Self(data_dir.join(PROFILES_FOLDER))
@@ -207,7 +207,7 @@ impl AddedKinds {
             return Err(KindError::Name { name });
         }
         if name == configured {
-            return Err(KindError::Configured { name });
+            return Err(KindError::IsDefaultKind { name });
         }
         // Names that differ only in case would have the same file on a file system that ignores case.
         let namesake = known.iter().find(|kind| kind.profile.name().eq_ignore_ascii_case(&name));
@@ -317,7 +317,7 @@ fn read_profile(file: &Path) -> Result<Profile, KindError> {
     let profile =
         Profile::from_toml(&text).map_err(|source| KindError::Profile { file: file.display().to_string(), source })?;
     if profile.name() != name_of(file) {
-        return Err(KindError::OtherName { found: profile.name().to_owned() });
+        return Err(KindError::NameMismatch { found: profile.name().to_owned() });
     }
     Ok(profile)
 }

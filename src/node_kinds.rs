@@ -2,7 +2,7 @@
 //!
 //! Example: two clients add different profiles named `bearing` at the same time. The second client waits until the
 //! profile of the first one is written and known to the engine, and then gets the error that the name is taken. Does
-//! not read or write files; see [`AddedKinds`].
+//! not read or write files; see [`KindFiles`].
 
 use std::{io, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use volute_anomaly::{Mismatch, ModelError};
 use volute_plant::Rejection;
 use volute_web::{AddKindError, AddedKind, DeleteKindError, ManageKinds, NewKind, NewModel};
 
-use crate::kinds::{ALLOWED_NAMES, AddedKinds, KindError, MAX_KINDS, ModelFiles};
+use crate::kinds::{ALLOWED_NAMES, KindError, KindFiles, MAX_KINDS, ModelFiles};
 
 /// The maximum length of a quotation in an error, in characters. It is limited because the error is recorded in the
 /// audit log.
@@ -23,7 +23,7 @@ const MAX_QUOTED_CHARS: usize = 200;
 #[derive(Clone)]
 pub(crate) struct NodeKinds {
     engine: EngineHandle,
-    added: AddedKinds,
+    added: KindFiles,
     /// Locked while a kind is added or removed.
     changes: Arc<Mutex<()>>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct NodeKinds {
 impl NodeKinds {
     /// Returns the kinds of the node with this engine and data directory.
     pub(crate) fn new(engine: EngineHandle, data_dir: &Path) -> Self {
-        Self { engine, added: AddedKinds::of(data_dir), changes: Arc::default() }
+        Self { engine, added: KindFiles::of(data_dir), changes: Arc::default() }
     }
 
     /// Checks a kind, writes it, and adds it to the engine.
@@ -87,7 +87,7 @@ fn api_error(error: KindError) -> AddKindError {
     match error {
         KindError::NameTaken { name } => AddKindError::NameTaken { name },
         KindError::TooManyKinds => AddKindError::TooMany { limit: MAX_KINDS },
-        KindError::Configured { name } => AddKindError::Configured { name },
+        KindError::IsDefaultKind { name } => AddKindError::IsDefaultKind { name },
         KindError::Name { name } => AddKindError::Invalid(Rejection::new(
             "profile.name",
             Some(name),
@@ -121,7 +121,7 @@ fn api_error(error: KindError) -> AddKindError {
         error @ (KindError::File { .. }
         | KindError::NotAModelFile { .. }
         | KindError::NotAProfileFile { .. }
-        | KindError::OtherName { .. }
+        | KindError::NameMismatch { .. }
         | KindError::Aborted(_)) => AddKindError::NotStored(error.to_string()),
     }
 }

@@ -31,7 +31,7 @@ pub enum AccessError {
     TooManyTokens(usize),
     /// Two valid tokens have this name.
     #[error("there are two valid tokens of {0} already; revoke one of them first")]
-    TwoTokens(Name),
+    TooManyTokensOfName(Name),
     /// There is no such token.
     #[error("there is no token {0}")]
     UnknownToken(String),

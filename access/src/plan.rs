@@ -201,7 +201,7 @@ impl UserDirectory {
             }
             None => {
                 let mut records = self.surplus_sessions(&user.name, login.previous, now_ms);
-                records.extend(after_code(user, login.code.as_deref(), now_ms)?.map(Record::User));
+                records.extend(verify_code(user, login.code.as_deref(), now_ms)?.map(Record::User));
                 Change::grant(records)
             }
         };
@@ -248,7 +248,7 @@ impl UserDirectory {
         }
         let valid = || self.tokens.values().filter(|token| token.record.is_valid(now_ms));
         if valid().filter(|token| token.record.name == name).count() >= MAX_VALID_TOKENS_PER_NAME {
-            return Err(AccessError::TwoTokens(name));
+            return Err(AccessError::TooManyTokensOfName(name));
         }
         if valid().count() >= MAX_TOKENS {
             return Err(AccessError::TooManyTokens(MAX_TOKENS));
@@ -331,7 +331,7 @@ pub(crate) fn new_session(
 }
 
 /// Returns the user after the code of a login was accepted; none if the user needs no code.
-fn after_code(user: &User, code: Option<&str>, now_ms: i64) -> Result<Option<User>, AccessError> {
+fn verify_code(user: &User, code: Option<&str>, now_ms: i64) -> Result<Option<User>, AccessError> {
     let Some(factor) = user.confirmed_factor() else { return Ok(None) };
     let code = code.ok_or(AccessError::CodeNeeded)?;
     let second_factor = Some(factor.accept(code, now_ms).ok_or(AccessError::WrongCode)?);

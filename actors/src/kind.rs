@@ -22,7 +22,7 @@ pub struct KindParts {
     /// The model. Without one, readings are stored, shown and compared with limits, and no window is scored.
     pub model: Option<Model>,
     /// Why the kind's profile cannot be read, as text for users; none if it can. If it cannot be read, `profile` is a
-    /// stand-in ([`Profile::stand_in`]), and the readings of its pumps are stored and not evaluated.
+    /// stand-in ([`Profile::placeholder`]), and the readings of its pumps are stored and not evaluated.
     pub damage: Option<Arc<str>>,
 }
 
@@ -69,7 +69,7 @@ impl KindParts {
     /// Returns the parts of a kind whose profile cannot be read for the reason `why`. Only the names of its channels
     /// are known.
     pub fn damaged(name: &str, channels: &[String], why: &str) -> Self {
-        Self { profile: Profile::stand_in(name, channels), model: None, damage: Some(why.into()) }
+        Self { profile: Profile::placeholder(name, channels), model: None, damage: Some(why.into()) }
     }
 
     pub(crate) fn into_kind(self, settings: &CommissioningSettings) -> PumpKind {

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
 use volute_plant::{Cadence, Draft, INTERVAL_RANGE_MS, PumpId, cadence::format_interval};
-use volute_runtime::{Envelope, Mailbox, Message, Role};
+use volute_runtime::{ActorIdentity, Envelope, Mailbox, Message};
 
 use crate::{
     commissioning::errors::CommissionError,
@@ -84,7 +84,7 @@ impl Simulation {
     /// Starts the actor, which plays nothing until [`Self::start`]. Must be called within an actix system.
     pub fn new(engine: EngineHandle) -> Self {
         let supervisor = &engine.0.supervisor;
-        let role = Role { id: "simulation".into(), kind: "simulation", stage: "simulation", subject: None };
+        let role = ActorIdentity { id: "simulation".into(), kind: "simulation", stage: "simulation", subject: None };
         let inbox = supervisor.register(role, &supervisor.start_thread());
         let (of_actor, playback) = (engine.clone(), Arc::<Mutex<Playback>>::default());
         supervisor.start(&inbox, move |_| SimulationActor {

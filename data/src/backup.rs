@@ -83,7 +83,7 @@ pub struct BackupReport {
 /// The backup shares no file with `staging` or the data directory. When this returns, the backup is durable. An
 /// interrupted backup has a different name and is removed by the next.
 pub fn take(staging: &Path, repository: &Path, request: &BackupRequest<'_>) -> Result<BackupReport, BackupError> {
-    files::check_apart(request.data_dir, repository)?;
+    files::check_not_nested(request.data_dir, repository)?;
     create_folder(repository).map_err(at(repository))?;
     let _lock = files::lock(repository)?;
     remove_partials(repository)?;
@@ -132,7 +132,7 @@ pub fn take(staging: &Path, repository: &Path, request: &BackupRequest<'_>) -> R
 
 /// Fails if the repository is inside the data directory or contains it. [`take`] checks this too.
 pub fn check_repository(data_dir: &Path, repository: &Path) -> Result<(), BackupError> {
-    files::check_apart(data_dir, repository)
+    files::check_not_nested(data_dir, repository)
 }
 
 /// Returns the newest backup whose manifest can be read. A new backup may link its files.

@@ -15,7 +15,7 @@ use super::{
     data_folder,
     open_store::{runtime, store_settings},
 };
-use crate::{cli::ImportArgs, config::Config, kinds::AddedKinds, profiles};
+use crate::{cli::ImportArgs, config::Config, kinds::KindFiles, profiles};
 use limits::{check_pump_limit, retention_start};
 use report::report;
 
@@ -42,7 +42,7 @@ pub fn run(args: &ImportArgs, config: &Config, output: &mut dyn Write) -> Result
 /// profiles of its pumps. The store is open, so no node runs on the data directory.
 fn add_profile(args: &ImportArgs, config: &Config, store: Option<&Store>, output: &mut dyn Write) -> Result<()> {
     let Some(given) = &args.profile else { return Ok(()) };
-    let (kinds, profile) = (AddedKinds::of(&config.store.dir), &config.model.profile);
+    let (kinds, profile) = (KindFiles::of(&config.store.dir), &config.model.profile);
     let known = kinds.load(&store.map(Store::pumps).unwrap_or_default())?;
     if !known.iter().any(|kind| kind.profile.is_same(profile)) {
         // The profile may also be the one in the node's configuration. Then this copy is not used.

@@ -9,7 +9,7 @@ use volute_anomaly::Model;
 use volute_data::PumpRecord;
 use volute_plant::{Profile, cadence::format_interval};
 
-use crate::{config::Config, kinds::AddedKinds, model_versions::check_model_folder, pretrained};
+use crate::{config::Config, kinds::KindFiles, model_versions::check_model_folder, pretrained};
 
 /// The kinds of a node.
 pub struct NodeKindParts {
@@ -25,7 +25,7 @@ pub struct NodeKindParts {
 /// and rules stay those of the configuration.
 pub fn kinds_of_node(config: &Config, demo: bool, pumps: &[PumpRecord]) -> Result<NodeKindParts> {
     let (profile, mut model) = configured_model(config, demo)?;
-    let added = AddedKinds::of(&config.store.dir);
+    let added = KindFiles::of(&config.store.dir);
     let mut other_kinds = added.load(pumps)?;
     for kind in other_kinds.extract_if(.., |kind| kind.profile.name() == profile.name()) {
         let has_same_channels = kind.damage.is_some() || kind.profile.hash() == profile.hash();

@@ -18,7 +18,7 @@ use crate::{
     cli::{ProfilesArgs, ProfilesCommand},
     config::Config,
     control::{ControlError, Request, send_request},
-    kinds::{AddedKinds, KindError, ModelFiles},
+    kinds::{KindError, KindFiles, ModelFiles},
     model_versions::check_model_folder,
     profiles,
 };
@@ -91,7 +91,7 @@ async fn add_stopped(
     config: &Config,
     store: &Store,
 ) -> Result<KindParts> {
-    let (kinds, known) = (AddedKinds::of(&config.store.dir), known(config, &store.pumps())?);
+    let (kinds, known) = (KindFiles::of(&config.store.dir), known(config, &store.pumps())?);
     let files = model.map(|model| ModelFiles::Folder(model.to_owned()));
     // A profile that is also the configured one is added too: the node may be started with another default profile, and
     // then needs it.
@@ -119,7 +119,7 @@ async fn remove_stopped(name: &str, config: &Config, store: &Store) -> Result<()
     let known: Vec<String> = known(config, &pumps)?.iter().map(|kind| kind.profile.name().to_owned()).collect();
     let of_kind = pumps.into_iter().filter(|pump| pump.profile == name).map(|pump| pump.id).collect();
     RemoveKindError::check(name, config.model.profile.name(), &known, of_kind)?;
-    AddedKinds::of(&config.store.dir).remove(name)?;
+    KindFiles::of(&config.store.dir).remove(name)?;
     record(store, AuditAction::RemoveProfile, name, "").await
 }
 
@@ -132,7 +132,7 @@ async fn record(store: &Store, action: AuditAction, object: &str, detail: &str) 
 /// Returns the kinds of a node with this configuration and these pumps, sorted by name. Does not load the configured
 /// model.
 fn known(config: &Config, pumps: &[PumpRecord]) -> Result<Vec<KindParts>> {
-    let mut kinds = AddedKinds::of(&config.store.dir).load(pumps)?;
+    let mut kinds = KindFiles::of(&config.store.dir).load(pumps)?;
     let default = &config.model.profile;
     if kinds.iter().all(|kind| kind.profile.name() != default.name()) {
         kinds.push(KindParts::new(default.clone(), None));

@@ -16,7 +16,7 @@ use crate::{
     cli::{PumpsArgs, PumpsCommand},
     config::Config,
     control::{ControlError, Request, send_request},
-    kinds::AddedKinds,
+    kinds::KindFiles,
 };
 
 /// Executes the command, and prints its result.
@@ -168,7 +168,7 @@ async fn settings_stopped(store: &Store, pump: &PumpId, config: &Config) -> Resu
 fn profile_stopped(store: &Store, pump: &PumpId, config: &Config) -> Result<Profile> {
     let default = &config.model.profile;
     let Some(name) = store.profile_of(pump).filter(|name| name != default.name()) else { return Ok(default.clone()) };
-    let kinds = AddedKinds::of(&config.store.dir).load(&store.pumps())?;
+    let kinds = KindFiles::of(&config.store.dir).load(&store.pumps())?;
     let added = kinds.into_iter().map(|kind| kind.profile).find(|profile| profile.name() == name);
     Ok(added.unwrap_or_else(|| default.clone()))
 }

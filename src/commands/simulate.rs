@@ -5,7 +5,7 @@ use std::{fs, io::Write};
 use anyhow::{Context, Result, anyhow, ensure};
 use volute_data::{LabelledRow, write_file, write_labelled};
 use volute_plant::Sample;
-use volute_simulator::{Episode, Fault, MachineStatus, Severity, Simulator, Step};
+use volute_simulator::{Fault, FaultRun, MachineStatus, Severity, Simulator, Step};
 
 use crate::cli::SimulateArgs;
 
@@ -46,17 +46,17 @@ fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<Step> {
     // The simulator starts one interval earlier, so that the first step has the time `start`.
     let mut pump = Simulator::new(args.design(), args.load(), args.seed, args.start.plus_ms(-interval_ms));
     let total_s = args.rows.get() as f64 * interval_s;
-    pump.set_episode(fault.map(|fault| episode(fault, args.severity, total_s)));
+    pump.set_fault_run(fault.map(|fault| fault_run(fault, args.severity, total_s)));
     (0..args.rows.get()).map(|_| pump.step(interval_s)).collect()
 }
 
-/// Returns an episode that begins after a third of the recording, and ends a little before its end.
-fn episode(fault: Fault, severity: Severity, total_s: f64) -> Episode {
+/// Returns a fault run that begins after a third of the recording, and ends a little before its end.
+fn fault_run(fault: Fault, severity: Severity, total_s: f64) -> FaultRun {
     let onset_s = total_s / 3.0;
-    // `Episode::within` plans healthy running at the start of the episode (`onset_s`). Here the recording itself begins
+    // `FaultRun::within` plans healthy running at the start of the fault run (`onset_s`). Here the recording itself begins
     // healthy, so that time is added to the time with the fully grown fault (`hold_s`).
-    let fitted = Episode::within(fault, severity, 0.6 * total_s);
-    Episode { onset_s, hold_s: fitted.hold_s + fitted.onset_s, ..fitted }
+    let fitted = FaultRun::within(fault, severity, 0.6 * total_s);
+    FaultRun { onset_s, hold_s: fitted.hold_s + fitted.onset_s, ..fitted }
 }
 
 fn report(args: &SimulateArgs, steps: &[Step], output: &mut dyn Write) -> Result<()> {
@@ -75,14 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_episode_fits_into_the_rows() {
+    fn a_fault_run_fits_into_the_rows() {
         // The first 13 are faults of the machine. The others are faults of sensors, which need a channel.
         for name in &Fault::NAMES[..13] {
             let fault = Fault::parse(name, None).expect("a fault of the machine");
             for total_s in [120.0, 7_200.0, 1e6] {
-                let episode = episode(fault, Severity::new(1.0).expect("fine"), total_s);
-                assert!((0.9 * total_s..total_s).contains(&episode.total_s()), "{name}: {episode:?}");
-                assert_eq!(episode.onset_s, total_s / 3.0);
+                let fault_run = fault_run(fault, Severity::new(1.0).expect("fine"), total_s);
+                assert!((0.9 * total_s..total_s).contains(&fault_run.total_s()), "{name}: {fault_run:?}");
+                assert_eq!(fault_run.onset_s, total_s / 3.0);
             }
         }
     }

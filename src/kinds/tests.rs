@@ -18,7 +18,7 @@ const SMALL: &str = r#"
 #[test]
 fn an_added_kind_and_its_model_are_loaded_after_a_restart() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (kinds, models) = (AddedKinds::of(dir.path()), tempfile::tempdir().expect("a folder"));
+    let (kinds, models) = (KindFiles::of(dir.path()), tempfile::tempdir().expect("a folder"));
     assert_eq!(kinds.load(&[]).expect("none").len(), 0);
     kinds.add(SMALL, "small.toml", None, &[], "default").expect("a valid kind");
     let profile = profiles::load("centrifugal").expect("built in");
@@ -27,7 +27,7 @@ fn an_added_kind_and_its_model_are_loaded_after_a_restart() {
         .add(profiles::CENTRIFUGAL, "centrifugal", Some(&ModelFiles::Folder(models.path().to_owned())), &[], "default")
         .expect("a valid kind");
     assert!(added.model.is_some());
-    let names: Vec<(String, bool)> = AddedKinds::of(dir.path())
+    let names: Vec<(String, bool)> = KindFiles::of(dir.path())
         .load(&[])
         .expect("both")
         .into_iter()
@@ -39,7 +39,7 @@ fn an_added_kind_and_its_model_are_loaded_after_a_restart() {
 #[test]
 fn an_invalid_kind_is_rejected_and_nothing_is_written() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (kinds, models) = (AddedKinds::of(dir.path()), tempfile::tempdir().expect("a folder"));
+    let (kinds, models) = (KindFiles::of(dir.path()), tempfile::tempdir().expect("a folder"));
     let profile = profiles::load("centrifugal").expect("built in");
     pretrained::load(&profile).expect("whole").save(models.path()).expect("written");
     let other = KindParts::new(Profile::from_toml(SMALL).expect("valid"), None);
@@ -77,7 +77,7 @@ fn the_number_of_kinds_is_limited() {
     let named = |n: usize| SMALL.replace("\"small\"", &format!("\"small-{n}\""));
     let kind = |n| KindParts::new(Profile::from_toml(&named(n)).expect("valid"), None);
     let known: Vec<KindParts> = (0..MAX_KINDS).map(kind).collect();
-    let kinds = AddedKinds::of(dir.path());
+    let kinds = KindFiles::of(dir.path());
     assert!(matches!(kinds.add(&named(MAX_KINDS), "mine", None, &known, "default"), Err(KindError::TooManyKinds)));
     assert!(!dir.path().join(PROFILES_FOLDER).exists());
     kinds.add(&named(7), "mine", None, &known, "default").expect("an existing kind may be added again");
@@ -87,7 +87,7 @@ fn the_number_of_kinds_is_limited() {
 #[test]
 fn leftovers_of_an_interrupted_first_save_are_no_model_and_a_damaged_model_is_left_out() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (kinds, folder) = (AddedKinds::of(dir.path()), dir.path().join(PROFILES_FOLDER).join("booster"));
+    let (kinds, folder) = (KindFiles::of(dir.path()), dir.path().join(PROFILES_FOLDER).join("booster"));
     let booster = profiles::CENTRIFUGAL.replace("\"centrifugal\"", "\"booster\"");
     let models = tempfile::tempdir().expect("a folder");
     pretrained::load(&profiles::load("centrifugal").expect("built in"))
@@ -121,7 +121,7 @@ fn pump(id: &str, profile: &str, channels: &[&str]) -> PumpRecord {
 #[test]
 fn a_damaged_profile_keeps_the_channels_of_its_pumps_and_is_repaired() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (kinds, file) = (AddedKinds::of(dir.path()), dir.path().join(PROFILES_FOLDER).join("small.toml"));
+    let (kinds, file) = (KindFiles::of(dir.path()), dir.path().join(PROFILES_FOLDER).join("small.toml"));
     let large = SMALL.replace("\"small\"", "\"large\"");
     kinds.add(&large, "mine", None, &[], "default").expect("a valid kind");
     kinds.add(SMALL, "mine", None, &[], "default").expect("a valid kind");
@@ -155,7 +155,7 @@ fn a_damaged_profile_keeps_the_channels_of_its_pumps_and_is_repaired() {
 #[test]
 fn a_removed_kind_leaves_nothing_to_the_next_one_of_its_name() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (kinds, folder) = (AddedKinds::of(dir.path()), dir.path().join(PROFILES_FOLDER));
+    let (kinds, folder) = (KindFiles::of(dir.path()), dir.path().join(PROFILES_FOLDER));
     let booster = profiles::CENTRIFUGAL.replace("\"centrifugal\"", "\"booster\"");
     let models = tempfile::tempdir().expect("a folder");
     let profile = profiles::load("centrifugal").expect("built in");

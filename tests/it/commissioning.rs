@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use volute_simulator::{Episode, Fault, Severity};
+use volute_simulator::{Fault, FaultRun, Severity};
 
 use crate::support::{Node, NodeConfig, SimulatedPump, run};
 
@@ -120,7 +120,7 @@ fn pump_learns_its_baseline_over_a_kill_and_is_scored_with_it() {
     let live = node.wait_until(&pump.live(), |live| live["status"] == "NORMAL");
     assert_eq!(live["model"], version["model"], "a detection has its network and baseline");
     let severity = Severity::new(1.0).expect("0 to 1");
-    pump.simulator.set_episode(Some(Episode::within(Fault::Cavitation, severity, 240.0)));
+    pump.simulator.set_fault_run(Some(FaultRun::within(Fault::Cavitation, severity, 240.0)));
     pump.post(&node, 120);
     node.wait_until(&pump.live(), |live| live["totals"]["pump"]["anomalies"].as_u64() > Some(0));
 }

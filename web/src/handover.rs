@@ -104,7 +104,7 @@ pub(crate) fn compile(rows: HandoverRows, span: Span) -> Handover {
     let commands = audit.into_iter().filter(|entry| {
         entry.is_done()
             && is_in(entry.at, span)
-            && AuditAction::named(&entry.action).is_some_and(AuditAction::is_of_plant)
+            && AuditAction::named(&entry.action).is_some_and(AuditAction::is_in_handover)
     });
     let opened = events.iter().filter(|event| is_in(event.opened_at, span));
     let resolved =

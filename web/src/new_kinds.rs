@@ -48,7 +48,7 @@ pub enum AddKindError {
     },
     /// The profile is that of the node's configuration.
     #[error("{name} is the profile of the node's configuration, and is changed there")]
-    Configured {
+    IsDefaultKind {
         /// The name of the profile.
         name: String,
     },

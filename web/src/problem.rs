@@ -84,7 +84,7 @@ impl ApiError {
             Self::UnknownPump(pump) | Self::RefusedPump { pump, .. } => {
                 with_field("pump_id", pump.as_str().into(), "a pump with a stored reading; see /api/pumps".into())
             }
-            Self::AddKind(AddKindError::NameTaken { name } | AddKindError::Configured { name }) => {
+            Self::AddKind(AddKindError::NameTaken { name } | AddKindError::IsDefaultKind { name }) => {
                 with_field("name", name.as_str().into(), "a name that no profile has, or the same profile".into())
             }
             Self::DeleteKind(DeleteKindError::Refused(

@@ -141,7 +141,10 @@ fn add_token(directory: &mut UserDirectory, gateway: &str, now_ms: i64) -> Crede
 fn two_tokens_of_a_gateway_are_valid_at_a_time() {
     let mut directory = UserDirectory::default();
     let (first, second) = (add_token(&mut directory, "gw", 0), add_token(&mut directory, "gw", 0));
-    assert_eq!(directory.plan_add_token(new_token("gw"), 1).map(drop), Err(AccessError::TwoTokens(name("gw"))));
+    assert_eq!(
+        directory.plan_add_token(new_token("gw"), 1).map(drop),
+        Err(AccessError::TooManyTokensOfName(name("gw")))
+    );
     add_token(&mut directory, "other", 1);
     for token in [&first, &second] {
         assert!(matches!(directory.token(token, 1), Ok(Principal::PumpToken { .. })));

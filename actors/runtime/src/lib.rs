@@ -11,7 +11,7 @@
 //! use actix::{Actor, Context, Handler};
 //! use parking_lot::Mutex;
 //! use tokio::sync::oneshot;
-//! use volute_runtime::{Envelope, Message, RestartPolicy, Role, SupervisionConfig, Supervisor};
+//! use volute_runtime::{Envelope, Message, RestartPolicy, ActorIdentity, SupervisionConfig, Supervisor};
 //!
 //! struct Counter {
 //!     /// Shared with the code outside of the actor, so that it outlives a failed incarnation (one run of the actor).
@@ -52,7 +52,7 @@
 //!     let config = SupervisionConfig { policy, stuck_after: Duration::from_secs(30) };
 //!     let supervisor = Supervisor::new(config, Arc::new(SystemTime::now));
 //!
-//!     let role = Role { id: "counter".into(), kind: "counter", stage: "counters", subject: None };
+//!     let role = ActorIdentity { id: "counter".into(), kind: "counter", stage: "counters", subject: None };
 //!     let inbox = supervisor.register::<Counter>(role, &supervisor.start_thread());
 //!     let mailbox = inbox.mailbox(100);
 //!     let total = Arc::new(Mutex::new(0));
@@ -127,7 +127,7 @@ pub use metrics::ActorMetrics;
 pub use outbox::Outbox;
 pub use reply_to::ReplyTo;
 pub use restart_policy::RestartPolicy;
-pub use slot::{ActorSlot, ActorState, ActorThread, Role, WallClock};
+pub use slot::{ActorIdentity, ActorSlot, ActorState, ActorThread, WallClock};
 pub use supervisor::{ActorReport, MAX_ABANDONED_THREADS, SupervisionConfig, Supervisor};
 
 #[cfg(test)]

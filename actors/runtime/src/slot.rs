@@ -40,7 +40,7 @@ const STOPPED: u8 = 2;
 
 /// The identity of an actor.
 #[derive(Debug, Clone)]
-pub struct Role {
+pub struct ActorIdentity {
     /// Unique among a supervisor's actors, for example `counter/3`.
     pub id: String,
     /// The type of the actor, for example `counter`. Also the name of the failpoint before each message.
@@ -109,7 +109,7 @@ pub(crate) trait Launcher: Send + Sync {
 /// The part of an actor that outlives its incarnations.
 pub struct ActorSlot {
     /// Its identity.
-    pub role: Role,
+    pub role: ActorIdentity,
     /// Its metrics.
     pub metrics: ActorMetrics,
     pub(crate) thread: Arc<ActorThread>,
@@ -134,7 +134,7 @@ struct Status {
 }
 
 impl ActorSlot {
-    pub(crate) fn new(role: Role, thread: Arc<ActorThread>, shared: Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn new(role: ActorIdentity, thread: Arc<ActorThread>, shared: Arc<Shared>) -> Arc<Self> {
         let status = Status {
             state: ActorState::Starting,
             last_error: None,

@@ -34,7 +34,7 @@ use crate::{
     liveness::CurrentMessage,
     mailbox::Inbox,
     restart_policy::{NextStart, RestartPolicy},
-    slot::{ActorSlot, ActorState, ActorThread, Launcher, Role, Shared, WallClock},
+    slot::{ActorIdentity, ActorSlot, ActorState, ActorThread, Launcher, Shared, WallClock},
 };
 
 /// The number of abandoned threads after which the process should be restarted.
@@ -115,7 +115,7 @@ impl Supervisor {
     }
 
     /// Registers an actor that will run on `thread`. Its messages wait until it is [started](Self::start).
-    pub fn register<A: Actor<Context = Context<A>>>(&self, role: Role, thread: &Arc<ActorThread>) -> Inbox<A> {
+    pub fn register<A: Actor<Context = Context<A>>>(&self, role: ActorIdentity, thread: &Arc<ActorThread>) -> Inbox<A> {
         let slot = ActorSlot::new(role, thread.clone(), self.0.shared.clone());
         self.0.slots.lock().insert(slot.role.id.clone(), slot.clone());
         Inbox::new(slot)

@@ -129,8 +129,8 @@ impl Handler<Envelope<Ping>> for Toy {
 }
 
 impl Handle {
-    fn role(id: &str) -> Role {
-        Role { id: id.to_owned(), kind: "toy", stage: "toys", subject: None }
+    fn role(id: &str) -> ActorIdentity {
+        ActorIdentity { id: id.to_owned(), kind: "toy", stage: "toys", subject: None }
     }
 
     fn on(supervisor: &Supervisor, thread: &Arc<ActorThread>, id: &str, limit: usize) -> Self {

@@ -21,7 +21,7 @@ pub(crate) enum PumpMode {
     /// They are not scored: the pump's kind has no model.
     NoModel,
     /// They are not scored: the status of the baseline could not be read yet.
-    BaselineUnread,
+    BaselineNotLoaded,
     /// They are counted for the pump's baseline.
     Learning(BaselineCollection),
     /// They are scored and judged. `refinement` counts the running from which the baseline will be learned again; none
@@ -41,7 +41,7 @@ impl PumpMode {
         match self {
             Self::Learning(collection) => Some(collection),
             Self::Judged { refinement, .. } => refinement.as_deref(),
-            Self::NoModel | Self::BaselineUnread => None,
+            Self::NoModel | Self::BaselineNotLoaded => None,
         }
     }
 
@@ -50,7 +50,7 @@ impl PumpMode {
         match self {
             Self::Learning(collection) => Some(collection),
             Self::Judged { refinement, .. } => refinement.as_deref_mut(),
-            Self::NoModel | Self::BaselineUnread => None,
+            Self::NoModel | Self::BaselineNotLoaded => None,
         }
     }
 }
@@ -74,7 +74,7 @@ pub(crate) fn initial_mode(
     baseline_status: Option<BaselineStatus>,
 ) -> PumpMode {
     let Some(DetectionContext { model, how, running_ms }) = detection else { return PumpMode::NoModel };
-    let Some(baseline_status) = baseline_status else { return PumpMode::BaselineUnread };
+    let Some(baseline_status) = baseline_status else { return PumpMode::BaselineNotLoaded };
     let goal = goal(profile, how.detector, *running_ms);
     let from_model =
         || model_baseline(model, profile).cloned().map(|baseline| PumpMode::judged(Decider::new(baseline)));

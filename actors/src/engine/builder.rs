@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, PumpId};
-use volute_runtime::{ActorThread, Inbox, Mailbox, Role, Supervisor};
+use volute_runtime::{ActorIdentity, ActorThread, Inbox, Mailbox, Supervisor};
 
 use crate::{
     alarms::AlarmBoard,
@@ -21,7 +21,7 @@ use crate::{
     inference::{
         batch_size::best_batch,
         dispatch::QueueLimits,
-        pool::{Pool, WAKE_UPS_PER_WORKER},
+        pool::{Pool, WAKE_UP_CAPACITY},
         worker::InferenceActor,
     },
     ingress::{
@@ -47,7 +47,7 @@ const MAX_WAITING_POSTS: usize = 4096;
 const DEFAULT_BATCH: usize = 32;
 /// The capacity of the mailboxes of the live feed, of the maintenance actor, and of the recorder for rows other than
 /// readings.
-const RESULTS_CAPACITY: usize = 65_536;
+const MAILBOX_CAPACITY: usize = 65_536;
 
 /// What all actors share.
 pub(super) struct EngineBuilder {
@@ -82,7 +82,7 @@ impl EngineBuilder {
         let linger = engine.linger;
         self.supervisor
             .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.generation));
-        Recorder { readings: inbox.mailbox(max_in_flight + MAX_POST_ITEMS), results: inbox.mailbox(RESULTS_CAPACITY) }
+        Recorder { readings: inbox.mailbox(max_in_flight + MAX_POST_ITEMS), results: inbox.mailbox(MAILBOX_CAPACITY) }
     }
 
     pub(super) fn flusher(
@@ -113,7 +113,7 @@ impl EngineBuilder {
             let (catalog, board, clock) = (catalog.clone(), board.clone(), clock.clone());
             LiveActor::new(catalog, board, clock, stale_after_intervals, &settings, subscribers.clone())
         });
-        inbox.mailbox(RESULTS_CAPACITY)
+        inbox.mailbox(MAILBOX_CAPACITY)
     }
 
     pub(super) fn maintenance(
@@ -132,7 +132,7 @@ impl EngineBuilder {
             work: work.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
-        inbox.mailbox(RESULTS_CAPACITY)
+        inbox.mailbox(MAILBOX_CAPACITY)
     }
 
     pub(super) fn metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
@@ -153,7 +153,8 @@ impl EngineBuilder {
 
     /// Returns the pool, after starting the configured number of workers on a thread each.
     pub(super) fn inference(&self, engine: &EngineSettings) -> Pool {
-        let role = |n| Role { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
+        let role =
+            |n| ActorIdentity { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..engine.inference_workers)
             .map(|n| self.supervisor.register(role(n), &self.supervisor.start_thread()))
             .collect();
@@ -166,7 +167,7 @@ impl EngineBuilder {
         };
         let limits = QueueLimits { batch, per_pump: engine.queued_windows_per_pump, total: engine.queued_windows };
         let mailboxes =
-            workers.iter().map(|worker| (worker.mailbox(WAKE_UPS_PER_WORKER).into(), worker.slot().clone())).collect();
+            workers.iter().map(|worker| (worker.mailbox(WAKE_UP_CAPACITY).into(), worker.slot().clone())).collect();
         let pool = Pool::new(limits, self.counters.clone(), mailboxes);
         for (number, worker) in workers.iter().enumerate() {
             let (pool, counters) = (pool.clone(), self.counters.clone());
@@ -229,7 +230,7 @@ impl EngineBuilder {
 
     /// Registers an actor with `name` as its id, kind and stage.
     fn register<A: Actor<Context = Context<A>>>(&self, name: &'static str, thread: &Arc<ActorThread>) -> Inbox<A> {
-        self.supervisor.register(Role { id: name.into(), kind: name, stage: name, subject: None }, thread)
+        self.supervisor.register(ActorIdentity { id: name.into(), kind: name, stage: name, subject: None }, thread)
     }
 
     /// Registers an actor with `name` as its id, kind and stage, on a thread of its own.

@@ -21,7 +21,7 @@ use crate::{
 
 /// The capacity of a worker's mailbox. Two wake-ups are enough: one from a pump and one from the worker itself. With
 /// each, the worker checks all waiting windows.
-pub(crate) const WAKE_UPS_PER_WORKER: usize = 2;
+pub(crate) const WAKE_UP_CAPACITY: usize = 2;
 
 /// Wakes a worker, so that it asks the pool for windows.
 pub(crate) struct WakeUp;

@@ -13,12 +13,12 @@
 //! | 10:00:41, 10:00:42 | decided and published |
 //!
 //! A checkpoint is sent to the recorder after the detection of its window and cannot overtake it, so no window is
-//! missed between the two. The state itself is [`volute_anomaly::DeciderMemory`]. Does not read stored checkpoints; see
+//! missed between the two. The state itself is [`volute_anomaly::DeciderCheckpoint`]. Does not read stored checkpoints; see
 //! [`super::recovery`].
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use volute_anomaly::{Baseline, Decider, DeciderMemory, MemoryError};
+use volute_anomaly::{Baseline, Decider, DeciderCheckpoint, UnfitCheckpoint};
 use volute_data::PumpCheckpoint;
 use volute_plant::{PumpId, Timestamp, WindowedReading};
 
@@ -39,7 +39,7 @@ pub(super) enum CheckpointError {
     #[error("the stored checkpoint cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error(transparent)]
-    Unfit(#[from] MemoryError),
+    Unfit(#[from] UnfitCheckpoint),
 }
 
 /// The checkpoints of one pump.
@@ -138,6 +138,6 @@ impl Checkpoints {
 
 /// Returns a decider with the stored state. Fails if the state belongs to another baseline.
 pub(super) fn restore_decider(baseline: &Arc<Baseline>, state: &PumpCheckpoint) -> Result<Decider, CheckpointError> {
-    let memory: DeciderMemory = serde_json::from_str(&state.document)?;
-    Ok(Decider::with_memory(baseline.clone(), memory)?)
+    let memory: DeciderCheckpoint = serde_json::from_str(&state.document)?;
+    Ok(Decider::with_checkpoint(baseline.clone(), memory)?)
 }

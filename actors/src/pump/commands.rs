@@ -42,7 +42,7 @@ impl PumpActor {
                 self.judge.discard_checkpoint();
                 self.advance_commissioning(ctx);
             }
-            PumpMode::BaselineUnread => {
+            PumpMode::BaselineNotLoaded => {
                 let next = self.commission.mode_read_failed();
                 self.run_commission_action(next, ctx);
             }
@@ -69,7 +69,7 @@ impl PumpActor {
     }
 
     fn advance_commissioning(&mut self, ctx: &mut Context<Self>) {
-        if matches!(self.judge.mode(), PumpMode::BaselineUnread) {
+        if matches!(self.judge.mode(), PumpMode::BaselineNotLoaded) {
             return self.retry_reading_mode(ctx);
         }
         let next = self.commission.next_action(self.judge.mode());

@@ -25,7 +25,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use volute_anomaly::{Baseline, Decider, ResidualWindow, Score, StepInput, StepState};
+use volute_anomaly::{Baseline, Decider, DeciderState, ResidualWindow, Score, StepInput};
 use volute_data::PumpCheckpoint;
 use volute_plant::{
     AdmittedReading, Detection, NoWindow, OperatingState, PlannedWork, Profile, PumpId, Reading, StepRow, Timestamp,
@@ -36,7 +36,7 @@ use super::{
     checkpoint::{Checkpoints, RecoveredCheckpoint, StoredCheckpoint, restore_decider},
     feed::Feed,
     note::note,
-    pending::{JudgedStep, PendingWindow, PendingWindows, ReadyWindow},
+    pending::{JudgedStep, PendingWindow, PendingWindows, ReadyReading},
 };
 use crate::{
     commissioning::mode::PumpMode,
@@ -106,7 +106,7 @@ impl Judge {
             profile,
             timestamp_limits,
             is_played: false,
-            mode: PumpMode::BaselineUnread,
+            mode: PumpMode::BaselineNotLoaded,
             pending: PendingWindows::new(first_seq),
             last_detection: None,
             first_seq,
@@ -312,11 +312,11 @@ impl Judge {
 
     /// Stores the decider's state, after the detections that it includes. For a decider that judges steps, `step_state`
     /// is its state after the step that was decided on last.
-    fn store_checkpoint(&mut self, step_state: Option<StepState>, effects: &mut Vec<Effect>) {
+    fn store_checkpoint(&mut self, step_state: Option<DeciderState>, effects: &mut Vec<Effect>) {
         let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
             return;
         };
-        let document = match serde_json::to_string(&decider.memory(step_state)) {
+        let document = match serde_json::to_string(&decider.checkpoint(step_state)) {
             Ok(document) => document,
             Err(error) => return tracing::error!(pump = self.pump.as_str(), %error, "checkpoint not stored"),
         };
@@ -332,7 +332,7 @@ impl Judge {
     /// Queues a current reading that is not part of a window, so that its limits are evaluated in the order of arrival.
     fn queue_not_windowed(&mut self, reading: Reading) {
         if self.is_current(&reading) {
-            self.pending.push_ready(ReadyWindow::NotWindowed { reading });
+            self.pending.push_ready(ReadyReading::NotWindowed { reading });
         }
     }
 
@@ -346,7 +346,7 @@ impl Judge {
             let is_at_work = context.work.iter().any(|work| work.covers(reading.at));
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
-                (_, PumpMode::BaselineUnread) => NotScoredReason::BaselineUnavailable,
+                (_, PumpMode::BaselineNotLoaded) => NotScoredReason::BaselineUnavailable,
                 (Ok(_), PumpMode::Judged { .. }) if self.checkpoints.is_decided(reading.at) => continue,
                 (window, PumpMode::Judged { decider, refinement }) => {
                     let at = reading.at;
@@ -363,7 +363,7 @@ impl Judge {
                             continue;
                         }
                         _ if step.is_some() => {
-                            self.pending.push_ready(ReadyWindow::Decidable { reading, at, step, score: None });
+                            self.pending.push_ready(ReadyReading::Decidable { reading, at, step, score: None });
                             continue;
                         }
                         Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
@@ -381,7 +381,7 @@ impl Judge {
                     }
                 }
             };
-            self.pending.push_ready(ReadyWindow::NotScored { reading, why });
+            self.pending.push_ready(ReadyReading::NotScored { reading, why });
         }
         self.decide(context.now, effects);
     }
@@ -398,20 +398,20 @@ impl Judge {
     fn decide(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         while let Some(ready) = self.pending.pop_ready(now) {
             match ready {
-                ReadyWindow::Decidable { reading, at, step, score } => {
+                ReadyReading::Decidable { reading, at, step, score } => {
                     self.decide_on(reading, at, step.as_deref(), score.as_ref(), effects);
                 }
-                ReadyWindow::NotScored { reading, why } => self.continue_without_score(reading, why, effects),
-                ReadyWindow::Lost { reading, at, step: Some(step) } => {
+                ReadyReading::NotScored { reading, why } => self.continue_without_score(reading, why, effects),
+                ReadyReading::Lost { reading, at, step: Some(step) } => {
                     effects.push(Effect::ScoreLost);
                     self.decide_on(reading, at, Some(&step), None, effects);
                 }
-                ReadyWindow::Lost { reading, step: None, .. } => {
+                ReadyReading::Lost { reading, step: None, .. } => {
                     effects.push(Effect::ScoreLost);
                     self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
                 }
-                ReadyWindow::Skipped { reading } => self.evaluate(reading, None, effects),
-                ReadyWindow::NotWindowed { reading } => {
+                ReadyReading::Skipped { reading } => self.evaluate(reading, None, effects),
+                ReadyReading::NotWindowed { reading } => {
                     let detection = self.detection_near(reading.at);
                     self.evaluate(reading, detection, effects);
                 }

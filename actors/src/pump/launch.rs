@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use volute_data::PumpRecord;
 use volute_plant::PumpId;
-use volute_runtime::{Incarnation, Role};
+use volute_runtime::{ActorIdentity, Incarnation};
 
 use super::{
     actor::{PumpActor, PumpActorArgs, PumpMailboxes},
@@ -28,7 +28,7 @@ pub(crate) fn start_pump(
 ) -> PumpHandle {
     let next = context.next_thread.fetch_add(1, Ordering::Relaxed);
     let thread = &context.threads[next % context.threads.len()];
-    let role = Role { id: actor_id(pump), kind: "pump", stage: "pumps", subject: Some(pump.shared()) };
+    let role = ActorIdentity { id: actor_id(pump), kind: "pump", stage: "pumps", subject: Some(pump.shared()) };
     let inbox = context.supervisor.register(role, thread);
     let mailboxes = PumpMailboxes {
         commands: inbox.mailbox(MAX_QUEUED_COMMANDS),

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use volute_anomaly::{Score, StepJudgement, StepState};
+use volute_anomaly::{DeciderState, Score, StepJudgement};
 use volute_plant::{Reading, Timestamp};
 
 use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
@@ -31,7 +31,7 @@ pub(super) enum PendingWindow {
     /// detector judges steps.
     Scoring { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, since: Instant },
     /// It can be decided on.
-    Ready(ReadyWindow),
+    Ready(ReadyReading),
 }
 
 /// A step that its detector has judged.
@@ -43,11 +43,11 @@ pub(super) struct JudgedStep {
     /// Whether an episode began or ended with it.
     pub episode_changed: bool,
     /// The detector's state after it, if a checkpoint was due.
-    pub state: Option<StepState>,
+    pub state: Option<DeciderState>,
 }
 
 /// A reading that is decided on as soon as it is the first of the queue.
-pub(super) enum ReadyWindow {
+pub(super) enum ReadyReading {
     /// Its window has a score, or its step is judged, or both.
     Decidable { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, score: Option<Score> },
     /// Its window has no score, for this reason.
@@ -93,7 +93,7 @@ impl PendingWindows {
     }
 
     /// Appends a window that is ready.
-    pub(super) fn push_ready(&mut self, window: ReadyWindow) {
+    pub(super) fn push_ready(&mut self, window: ReadyReading) {
         self.push(PendingWindow::Ready(window));
     }
 
@@ -104,12 +104,12 @@ impl PendingWindows {
         let PendingWindow::Scoring { reading, at, step, .. } = window else { return };
         let (reading, at, step) = (reading.clone(), *at, step.take());
         *window = PendingWindow::Ready(match (score, step) {
-            (Ok(score), step) => ReadyWindow::Decidable { reading, at, step, score: Some(score) },
-            (Err(_), Some(step)) => ReadyWindow::Decidable { reading, at, step: Some(step), score: None },
+            (Ok(score), step) => ReadyReading::Decidable { reading, at, step, score: Some(score) },
+            (Err(_), Some(step)) => ReadyReading::Decidable { reading, at, step: Some(step), score: None },
             (Err(ScoreFailure::Failed), None) => {
-                ReadyWindow::NotScored { reading, why: NotScoredReason::ScoringFailed }
+                ReadyReading::NotScored { reading, why: NotScoredReason::ScoringFailed }
             }
-            (Err(ScoreFailure::Skipped), None) => ReadyWindow::Skipped { reading },
+            (Err(ScoreFailure::Skipped), None) => ReadyReading::Skipped { reading },
         });
     }
 
@@ -124,19 +124,19 @@ impl PendingWindows {
     pub(super) fn skip_all(&mut self) {
         for window in &mut self.windows {
             if let PendingWindow::Scoring { reading, .. }
-            | PendingWindow::Ready(ReadyWindow::Decidable { reading, .. }) = window
+            | PendingWindow::Ready(ReadyReading::Decidable { reading, .. }) = window
             {
-                *window = PendingWindow::Ready(ReadyWindow::Skipped { reading: reading.clone() });
+                *window = PendingWindow::Ready(ReadyReading::Skipped { reading: reading.clone() });
             }
         }
     }
 
     /// Removes and returns the first window if it is ready.
-    pub(super) fn pop_ready(&mut self, now: Instant) -> Option<ReadyWindow> {
+    pub(super) fn pop_ready(&mut self, now: Instant) -> Option<ReadyReading> {
         let ready = match self.windows.pop_front()? {
             PendingWindow::Ready(ready) => ready,
             PendingWindow::Scoring { reading, at, step, since } if now.duration_since(since) > SCORE_TIMEOUT => {
-                ReadyWindow::Lost { reading, at, step }
+                ReadyReading::Lost { reading, at, step }
             }
             waiting => {
                 self.windows.push_front(waiting);
@@ -174,11 +174,11 @@ mod tests {
         std::iter::from_fn(|| pending.pop_ready(now))
             .map(|ready| {
                 let (reading, how) = match ready {
-                    ReadyWindow::Decidable { reading, .. } => (reading, "scored"),
-                    ReadyWindow::NotScored { reading, .. } => (reading, "not scored"),
-                    ReadyWindow::Skipped { reading } => (reading, "skipped"),
-                    ReadyWindow::NotWindowed { reading } => (reading, "not windowed"),
-                    ReadyWindow::Lost { reading, .. } => (reading, "lost"),
+                    ReadyReading::Decidable { reading, .. } => (reading, "scored"),
+                    ReadyReading::NotScored { reading, .. } => (reading, "not scored"),
+                    ReadyReading::Skipped { reading } => (reading, "skipped"),
+                    ReadyReading::NotWindowed { reading } => (reading, "not windowed"),
+                    ReadyReading::Lost { reading, .. } => (reading, "lost"),
                 };
                 ((reading.at.millis() - 1_773_050_400_000) / 1000, how)
             })
@@ -222,7 +222,7 @@ mod tests {
             let mut pending = PendingWindows::new(0);
             pending.push(scoring(0, now));
             pending.push(scoring(1, now));
-            pending.push_ready(ReadyWindow::NotWindowed { reading: reading(2) });
+            pending.push_ready(ReadyReading::NotWindowed { reading: reading(2) });
             pending.score(1, Ok(score()));
             pending
         };

@@ -1,18 +1,18 @@
 //! One simulated pump over time: its backfilled past, then its fault, which is repeated.
 //!
-//! An example: a pump with an episode of 300 s at normal speed. The last 10 minutes before the start are backfilled and
-//! healthy. Then the episode starts: healthy, growing fault, full fault, recovery. It is followed by 180 s of healthy
-//! running. After these 480 s the next cycle starts with the same episode.
+//! An example: a pump with a fault run of 300 s at normal speed. The last 10 minutes before the start are backfilled and
+//! healthy. Then the fault run starts: healthy, growing fault, full fault, recovery. It is followed by 180 s of healthy
+//! running. After these 480 s the next cycle starts with the same fault run.
 
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
-use volute_simulator::{Design, Episode, LoadPlan, MachineStatus, Simulator, Step};
+use volute_simulator::{Design, FaultRun, LoadPlan, MachineStatus, Simulator, Step};
 
 use super::{
     plan::{PumpPlan, Speed},
     progress::{Phase, PumpProgress},
 };
 
-/// Healthy running between two episodes, in seconds at normal speed.
+/// Healthy running between two fault runs, in seconds at normal speed.
 const HEALTHY_GAP_S: f64 = 180.0;
 /// The maximum number of readings of one pump that are generated per call. The others follow with the next calls.
 const MAX_READINGS_PER_CALL: usize = 300;
@@ -23,9 +23,9 @@ pub(super) const BACKFILL_MS: i64 = 600_000;
 pub(super) struct FaultCycle {
     pump: PumpId,
     simulator: Simulator,
-    episode: Option<Episode>,
+    fault_run: Option<FaultRun>,
     gap_s: f64,
-    /// The first episode starts with the first reading at or after this time. Before this time the pump is healthy.
+    /// The first fault run starts with the first reading at or after this time. Before this time the pump is healthy.
     live_from: Timestamp,
     /// The time of the last reading.
     at: Timestamp,
@@ -34,14 +34,14 @@ pub(super) struct FaultCycle {
 }
 
 impl FaultCycle {
-    /// Creates a pump whose first reading is one interval after `from`, and whose first episode starts after
+    /// Creates a pump whose first reading is one interval after `from`, and whose first fault run starts after
     /// `live_from`.
     pub(super) fn new(plan: PumpPlan, speed: Speed, from: Timestamp, live_from: Timestamp) -> Self {
         let speed = speed.times();
-        let episode = plan.fault.map(|(fault, severity, cycle_s)| Episode::within(fault, severity, cycle_s / speed));
+        let fault_run = plan.fault.map(|(fault, severity, cycle_s)| FaultRun::within(fault, severity, cycle_s / speed));
         let simulator = Simulator::new(Design::drawn(plan.seed), LoadPlan::Steps, plan.seed, from);
         let (pump, gap_s) = (plan.pump, HEALTHY_GAP_S / speed);
-        Self { pump, simulator, episode, gap_s, live_from, at: from, last: None, cycle: 0 }
+        Self { pump, simulator, fault_run, gap_s, live_from, at: from, last: None, cycle: 0 }
     }
 
     /// Appends the readings that are due by `now`.
@@ -66,11 +66,11 @@ impl FaultCycle {
 
     /// Returns the progress of the current cycle.
     pub(super) fn progress(&self) -> PumpProgress {
-        let since_s = self.simulator.episode().map_or(0.0, |(_, since_s)| since_s);
+        let since_s = self.simulator.fault_run().map_or(0.0, |(_, since_s)| since_s);
         PumpProgress {
             pump: self.pump.clone(),
-            fault: self.episode.map(|episode| episode.fault),
-            severity: self.episode.map(|episode| episode.severity.get()),
+            fault: self.fault_run.map(|fault_run| fault_run.fault),
+            severity: self.fault_run.map(|fault_run| fault_run.severity.get()),
             phase: Some(match self.last.as_ref().map_or(MachineStatus::Normal, |step| step.status) {
                 MachineStatus::Normal => Phase::Normal,
                 MachineStatus::Broken => Phase::Broken,
@@ -78,29 +78,29 @@ impl FaultCycle {
             }),
             growth: self.last.as_ref().map_or(0.0, |step| step.growth),
             elapsed_s: since_s,
-            total_s: self.episode.map(|episode| episode.total_s() + self.gap_s),
+            total_s: self.fault_run.map(|fault_run| fault_run.total_s() + self.gap_s),
             cycle: self.cycle,
         }
     }
 
     fn advance(&mut self, by_ms: i64) -> &Step {
-        self.begin_due_episode();
+        self.begin_due_fault_run();
         self.at = self.at.plus_ms(by_ms);
         self.last.insert(self.simulator.step(by_ms as f64 / 1e3))
     }
 
-    /// Starts the first episode, or the next one when the last and the healthy time after it are over.
-    fn begin_due_episode(&mut self) {
+    /// Starts the first fault run, or the next one when the last and the healthy time after it are over.
+    fn begin_due_fault_run(&mut self) {
         if self.at < self.live_from {
             return;
         }
-        let is_due = match self.simulator.episode() {
-            Some((episode, since_s)) => since_s >= episode.total_s() + self.gap_s,
-            None => self.episode.is_some(),
+        let is_due = match self.simulator.fault_run() {
+            Some((fault_run, since_s)) => since_s >= fault_run.total_s() + self.gap_s,
+            None => self.fault_run.is_some(),
         };
         if is_due {
             self.cycle += 1;
-            self.simulator.set_episode(self.episode);
+            self.simulator.set_fault_run(self.fault_run);
         }
     }
 }

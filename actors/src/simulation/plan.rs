@@ -25,7 +25,7 @@ pub enum Plan {
 pub struct PumpPlan {
     /// The id of the pump.
     pub pump: PumpId,
-    /// The fault, its severity, and the length of one episode in seconds at normal speed. An episode is healthy, then
+    /// The fault, its severity, and the length of one fault run in seconds at normal speed. A fault run is healthy, then
     /// has a growing fault, the full fault, and a recovery. Episodes are repeated. None for a pump that stays healthy.
     pub fault: Option<(Fault, Severity, f64)>,
     /// The seed of its design, load and noise.

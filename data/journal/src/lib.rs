@@ -138,7 +138,7 @@ pub enum JournalError {
     Full,
     /// The process is short of file descriptors or memory. The next append tries again.
     #[error("the journal cannot be written at the moment: {0}")]
-    Shortage(String),
+    OutOfResources(String),
     /// A write or a sync failed. The journal refuses all records until the process restarts.
     #[error("the journal has failed: {0}")]
     Failed(String),
@@ -189,7 +189,7 @@ pub enum JournalHealth {
     /// The last group could not be written because the disk is full.
     Full,
     /// The last group could not be written, because file descriptors or memory were short. Holds the details.
-    Shortage(String),
+    OutOfResources(String),
     /// The journal refuses all records until the process restarts. Holds the reason.
     Failed(String),
 }

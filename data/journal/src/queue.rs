@@ -230,7 +230,7 @@ impl Shared {
     pub(super) fn failure(&self) -> JournalError {
         match &self.state().status.health {
             JournalHealth::Failed(reason) => JournalError::Failed(reason.clone()),
-            JournalHealth::Good | JournalHealth::Full | JournalHealth::Shortage(_) => JournalError::Closed,
+            JournalHealth::Good | JournalHealth::Full | JournalHealth::OutOfResources(_) => JournalError::Closed,
         }
     }
 

@@ -40,7 +40,7 @@ struct OpenSegment {
 #[derive(Debug)]
 enum WriteError {
     Full,
-    Shortage(String),
+    OutOfResources(String),
     Failed(String),
 }
 
@@ -62,7 +62,7 @@ impl Writer {
         match self.create_segment() {
             Ok(()) => {}
             Err(WriteError::Full) => self.set_health(JournalHealth::Full),
-            Err(WriteError::Shortage(reason)) => self.set_health(JournalHealth::Shortage(reason)),
+            Err(WriteError::OutOfResources(reason)) => self.set_health(JournalHealth::OutOfResources(reason)),
             Err(WriteError::Failed(reason)) => return Err(JournalError::Failed(reason)),
         }
         Ok(())
@@ -96,9 +96,9 @@ impl Writer {
                 self.set_health(JournalHealth::Full);
                 refuse(group, || JournalError::Full);
             }
-            Err(Some(WriteError::Shortage(reason))) => {
-                self.set_health(JournalHealth::Shortage(reason.clone()));
-                refuse(group, || JournalError::Shortage(reason.clone()));
+            Err(Some(WriteError::OutOfResources(reason))) => {
+                self.set_health(JournalHealth::OutOfResources(reason.clone()));
+                refuse(group, || JournalError::OutOfResources(reason.clone()));
             }
             Err(Some(WriteError::Failed(reason))) => {
                 self.fail(&reason);
@@ -178,7 +178,7 @@ impl Writer {
     /// open.
     fn rotate(&mut self) -> Result<(), WriteError> {
         match self.create_segment() {
-            Err(WriteError::Shortage(reason)) if self.current.is_some() => {
+            Err(WriteError::OutOfResources(reason)) if self.current.is_some() => {
                 if !std::mem::replace(&mut self.rotation_overdue, true) {
                     tracing::warn!(
                         reason,
@@ -257,7 +257,7 @@ impl Writer {
             match self.delete(oldest) {
                 Ok(true) => tracing::info!(segment = oldest.first.0, bytes = oldest.bytes, "journal segment deleted"),
                 Ok(false) => break,
-                Err(WriteError::Full | WriteError::Shortage(_)) => break,
+                Err(WriteError::Full | WriteError::OutOfResources(_)) => break,
                 Err(WriteError::Failed(reason)) => {
                     self.fail(&reason);
                     break;
@@ -306,7 +306,7 @@ impl Writer {
         match health {
             JournalHealth::Good => tracing::info!(%dir, "the journal can be written again"),
             JournalHealth::Full => tracing::error!(%dir, "the journal's disk is full"),
-            JournalHealth::Shortage(reason) => {
+            JournalHealth::OutOfResources(reason) => {
                 tracing::error!(%dir, reason, "the journal cannot be written at the moment")
             }
             // Logged by `fail`.
@@ -365,7 +365,7 @@ fn classify(problem: &str, path: &std::path::Path, error: &io::Error) -> WriteEr
     if is_full(error) {
         WriteError::Full
     } else if is_shortage(error) {
-        WriteError::Shortage(format!("{} {problem}: {error}", path.display()))
+        WriteError::OutOfResources(format!("{} {problem}: {error}", path.display()))
     } else {
         fatal(problem, path, error)
     }

@@ -39,7 +39,7 @@ pub(super) fn lock(repository: &Path) -> Result<File, BackupError> {
 }
 
 /// Fails if one folder is inside the other, or both are the same. The folders need not exist.
-pub(super) fn check_apart(a: &Path, b: &Path) -> Result<(), BackupError> {
+pub(super) fn check_not_nested(a: &Path, b: &Path) -> Result<(), BackupError> {
     let (a, b) = (resolve(a)?, resolve(b)?);
     if b.starts_with(&a) {
         return Err(BackupError::NestedFolders { outer: a, inner: b });

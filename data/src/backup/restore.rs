@@ -20,7 +20,7 @@ use volute_plant::Timestamp;
 
 use super::{
     error::{BackupError, Damage},
-    files::{at, check_apart, copy, make_folders, sha256, sync_folder, sync_folders},
+    files::{at, check_not_nested, copy, make_folders, sha256, sync_folder, sync_folders},
     layout::{MANIFEST, PARTIAL},
     listing::list,
     manifest::Manifest,
@@ -62,12 +62,12 @@ pub fn verify(dir: &Path) -> Result<Manifest, BackupError> {
 /// name. `into` never holds an incomplete copy.
 pub fn restore(from: &Path, name: Option<&str>, into: &Path) -> Result<RestoreReport, BackupError> {
     let dir = select_backup(from, name)?;
-    check_apart(from, into)?;
+    check_not_nested(from, into)?;
     check_empty(into)?;
     let manifest = verify(&dir)?;
     let (partial, parent) = partial_folder(into)?;
     create_folder(&parent).map_err(at(&parent))?;
-    let _lock = lock_partial_folder(&partial, into)?;
+    let _lock = prepare_partial_folder(&partial, into)?;
     let copied = copy_all(&dir, &manifest, &partial)
         .and_then(|()| fs::rename(&partial, into).map_err(|error| rename_error(error, into)))
         .and_then(|()| sync_folder(&parent));
@@ -126,7 +126,7 @@ fn partial_folder(into: &Path) -> Result<(PathBuf, PathBuf), BackupError> {
 
 /// Creates and locks the temporary folder of a restore, and empties it if it exists. Fails if it is locked: then
 /// another restore to the same target is in progress.
-fn lock_partial_folder(partial: &Path, into: &Path) -> Result<File, BackupError> {
+fn prepare_partial_folder(partial: &Path, into: &Path) -> Result<File, BackupError> {
     let busy = || Err(BackupError::Restoring { into: into.to_owned() });
     match fs::create_dir(partial) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(partial)(error)),
@@ -170,11 +170,11 @@ fn rename_error(error: io::Error, into: &Path) -> BackupError {
 }
 
 fn copy_all(dir: &Path, manifest: &Manifest, partial: &Path) -> Result<(), BackupError> {
-    let never_stopping = AtomicBool::new(false);
+    let no_cancel = AtomicBool::new(false);
     make_folders(partial, &manifest.folders)?;
     for entry in &manifest.files {
         let path = dir.join(&entry.path);
-        let (bytes, sha256) = copy(&path, &partial.join(&entry.path), &never_stopping)?;
+        let (bytes, sha256) = copy(&path, &partial.join(&entry.path), &no_cancel)?;
         if let Some(problem) = describe_difference((bytes, &sha256), (entry.bytes, &entry.sha256)) {
             return Err(BackupError::Damaged { dir: dir.to_owned(), damage: vec![Damage { path, problem }] });
         }

@@ -163,7 +163,7 @@ impl AuditAction {
 
     /// Returns whether it is about pumps, their alarms and their maintenance, so that it belongs into a shift handover.
     /// Users, tokens and the node itself do not.
-    pub fn is_of_plant(self) -> bool {
+    pub fn is_in_handover(self) -> bool {
         matches!(
             self,
             Self::Commission

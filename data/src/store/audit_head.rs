@@ -113,14 +113,14 @@ pub(super) fn read_head_file(dir: &Path) -> Option<ChainHead> {
 
 /// A stored end of the chain: its head, or the anchor before its first entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HeadRecord {
+pub struct ChainEndRecord {
     /// `head` or `anchor`.
     name: String,
     #[serde(flatten)]
     head: ChainHead,
 }
 
-impl HeadRecord {
+impl ChainEndRecord {
     pub(crate) fn of_head(head: ChainHead) -> Self {
         Self { name: "head".to_owned(), head }
     }
@@ -140,7 +140,7 @@ impl HeadRecord {
     }
 }
 
-impl DocumentKind for HeadRecord {
+impl DocumentKind for ChainEndRecord {
     const TABLE: &'static str = "audit_chain";
     const KEY_PREFIX: KeyPrefix = KeyPrefix::Other;
     const BELONGS_TO_PUMP: bool = false;

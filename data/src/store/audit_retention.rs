@@ -16,7 +16,7 @@ use super::{
     StoreError,
     audit_chain::ChainHead,
     audit_entry::AuditEntry,
-    audit_head::HeadRecord,
+    audit_head::ChainEndRecord,
     document::{self, Document, DocumentKind},
     document_kinds,
     documents::{self, array},
@@ -43,9 +43,9 @@ pub(super) async fn sweep(engine: &DatabaseEngine, before_ms: i64) -> Result<boo
     for ids in unlinked.chunks(ENTRIES_PER_DELETE) {
         engine.execute("DELETE $ids RETURN NONE", [("ids", ids.to_vec().into_value())]).await?;
     }
-    let anchor_key = HeadRecord::of_anchor(ChainHead::EMPTY).key();
-    let anchor = documents::stored::<HeadRecord>(engine, &anchor_key).await?;
-    let mut anchor = anchor.as_ref().map_or(ChainHead::EMPTY, HeadRecord::entry);
+    let anchor_key = ChainEndRecord::of_anchor(ChainHead::EMPTY).key();
+    let anchor = documents::stored::<ChainEndRecord>(engine, &anchor_key).await?;
+    let mut anchor = anchor.as_ref().map_or(ChainHead::EMPTY, ChainEndRecord::entry);
     let expired = first_linked(engine, before_ms).await?;
     more |= expired.len() == ENTRIES_PER_SWEEP;
     let chain: Vec<(ChainHead, RecordId)> = expired
@@ -58,7 +58,7 @@ pub(super) async fn sweep(engine: &DatabaseEngine, before_ms: i64) -> Result<boo
         let Some((last, _)) = entries.last() else { break };
         anchor = *last;
         let ids: Vec<RecordId> = entries.iter().map(|(_, id)| id.clone()).collect();
-        let row = documents::row(&Document::of(&HeadRecord::of_anchor(anchor)))?;
+        let row = documents::row(&Document::of(&ChainEndRecord::of_anchor(anchor)))?;
         engine.execute(DELETE, [("ids", ids.into_value()), ("anchor", row)]).await?;
     }
     // If the chain has a gap, what follows it stays until the gap's end is too old too.

@@ -1,7 +1,7 @@
 //! Gives audit entries their place in the chain, in the order in which the journal makes them durable.
 //!
 //! An entry that is committed gets the number and the hash after those of the last durable entry, and the same record
-//! of the journal holds the new head ([`HeadRecord`]). So entries and head are durable together or not at all, and a
+//! of the journal holds the new head ([`ChainEndRecord`]). So entries and head are durable together or not at all, and a
 //! replay after a kill finds the chain as it was. If a record fails, the head stays, and the entries get other numbers
 //! when they are committed again. Only one record with audit entries is written at a time; further ones wait:
 //!
@@ -15,7 +15,7 @@ use super::{
     Store, StoreError,
     audit_chain::ChainHead,
     audit_entry::AuditEntry,
-    audit_head::{HeadRecord, OnDone, Turn},
+    audit_head::{ChainEndRecord, OnDone, Turn},
     document::{Document, DocumentKind},
     types::{Batch, CommitError},
 };
@@ -94,6 +94,6 @@ fn link(documents: &[Document], mut head: ChainHead) -> Result<(Vec<Document>, C
         }
         linked.push(Document::of(&entry));
     }
-    linked.push(Document::of(&HeadRecord::of_head(head)));
+    linked.push(Document::of(&ChainEndRecord::of_head(head)));
     Ok((linked, head))
 }

@@ -11,7 +11,7 @@ use super::{
     Store, StoreError,
     audit_chain::{ChainFault, ChainHash, ChainHead, FoundLink, first_fault},
     audit_entry::AuditEntry,
-    audit_head::HeadRecord,
+    audit_head::ChainEndRecord,
     document::{self, Document, DocumentKind, Fields},
     document_kinds,
     documents::{self, all_ids},
@@ -55,8 +55,9 @@ impl Store {
             let waiting: Vec<Document> = memory.other_rows().documents(AuditEntry::TABLE).cloned().collect();
             (waiting, self.0.audit_chain.head())
         };
-        let anchor = documents::stored::<HeadRecord>(engine, &HeadRecord::of_anchor(ChainHead::EMPTY).key()).await?;
-        let anchor = anchor.as_ref().map(HeadRecord::entry);
+        let anchor =
+            documents::stored::<ChainEndRecord>(engine, &ChainEndRecord::of_anchor(ChainHead::EMPTY).key()).await?;
+        let anchor = anchor.as_ref().map(ChainEndRecord::entry);
         let mut found = Found::default();
         documents::scan(engine, AuditEntry::TABLE, all_ids(), |id, row| {
             found.add(document_kinds::from_row(row)).map_err(|error| unreadable(id, error))?;

@@ -13,7 +13,7 @@ use super::{
     StoreError,
     alarms::{AlarmCheckpoint, AlarmRecord, AlarmRules},
     audit_entry::AuditEntry,
-    audit_head::HeadRecord,
+    audit_head::ChainEndRecord,
     document::{self, Document, DocumentKind, Fields, PUMP},
     handover::HandoverSeen,
 };
@@ -25,7 +25,7 @@ pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
     KindInfo::of::<AlarmRules>(),
     KindInfo::of::<AuditEntry>(),
     KindInfo::of::<HandoverSeen>(),
-    KindInfo::of::<HeadRecord>(),
+    KindInfo::of::<ChainEndRecord>(),
     KindInfo::of::<MaintenanceEvent>(),
     KindInfo::of::<PastExcursion>(),
     KindInfo::of::<PlannedWork>(),

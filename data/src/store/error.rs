@@ -81,7 +81,7 @@ pub enum StoreError {
     DiskFull,
     /// The process is short of file descriptors or memory; nothing of the batch is stored.
     #[error("{0}")]
-    Shortage(#[source] JournalError),
+    OutOfResources(#[source] JournalError),
     /// The head (the rows in memory that are not in the database yet) is full, because the database is unavailable;
     /// nothing of the batch is stored.
     #[error("{waiting_mib} MiB wait for the database, which is the maximum (store.backlog_mib)")]
@@ -128,7 +128,7 @@ impl From<JournalError> for StoreError {
     fn from(error: JournalError) -> Self {
         match error {
             JournalError::Full => Self::DiskFull,
-            JournalError::Shortage(_) => Self::Shortage(error),
+            JournalError::OutOfResources(_) => Self::OutOfResources(error),
             JournalError::Closed => Self::Closed,
             JournalError::Busy => Self::Busy,
             JournalError::TooLarge { bytes, max } => Self::TooLarge { bytes, max },

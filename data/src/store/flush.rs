@@ -25,7 +25,7 @@ use volute_plant::{Detection, PumpId, Reading, SampleOverlap, Timestamp};
 
 use super::{
     Store, StoreError, StoreInner,
-    audit_head::HeadRecord,
+    audit_head::ChainEndRecord,
     blocks::{BlockSeries, blocks_of_minutes},
     checkpoints::CheckpointRow,
     document::DocumentKind,
@@ -120,7 +120,7 @@ impl Store {
                 self.0.head().abort_flush(&batch);
                 return Err(error);
             }
-            if batch.other_rows.has_documents(HeadRecord::TABLE)
+            if batch.other_rows.has_documents(ChainEndRecord::TABLE)
                 && let Err(error) = self.0.audit_chain.save(&self.0.dir)
             {
                 self.0.head().abort_flush(&batch);
@@ -301,7 +301,7 @@ impl TransactionRows {
         let mut readings: BTreeMap<_, Vec<Reading>> = blocks_of_minutes(engine, &may_exist).await?;
         let mut detections: BTreeMap<_, Vec<Detection>> = blocks_of_minutes(engine, &may_exist).await?;
         let rollup_counts = rollup_counts(engine, &may_exist).await?;
-        let mut rows = Self { hourly: hour_rollups_before(engine, batch, flush_cache).await?, ..Self::default() };
+        let mut rows = Self { hourly: current_hour_rollups(engine, batch, flush_cache).await?, ..Self::default() };
         for due in &batch.due {
             let key = (due.pump.clone(), due.start_ms);
             let rollup_count = rollup_counts.get(&key).copied().unwrap_or(0);
@@ -380,7 +380,7 @@ async fn rollup_counts(
 }
 
 /// Returns the current rollups of the hours that the batch adds to.
-async fn hour_rollups_before(
+async fn current_hour_rollups(
     engine: &DatabaseEngine,
     batch: &FlushBatch,
     flush_cache: &FlushCache,

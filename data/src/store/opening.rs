@@ -20,7 +20,7 @@ use volute_plant::{PumpId, PumpName, Timestamp};
 use super::{
     Store, StoreError, StoreInner, StoreSettings,
     audit_chain::ChainHead,
-    audit_head::{self, HeadRecord},
+    audit_head::{self, ChainEndRecord},
     conversion,
     database::{Database, DatabaseState},
     document::DocumentKind,
@@ -130,8 +130,12 @@ impl StoreInner {
 
     /// Sets the head of the audit log's chain to the furthest of those in the database, the journal and the file.
     fn raise_audit_head(&self, in_database: Option<ChainHead>) {
-        let in_journal =
-            self.head().other_rows().documents(HeadRecord::TABLE).filter_map(HeadRecord::read_head).collect::<Vec<_>>();
+        let in_journal = self
+            .head()
+            .other_rows()
+            .documents(ChainEndRecord::TABLE)
+            .filter_map(ChainEndRecord::read_head)
+            .collect::<Vec<_>>();
         let heads = in_database.into_iter().chain(audit_head::read_head_file(&self.dir)).chain(in_journal);
         heads.for_each(|head| self.audit_chain.raise(head));
     }
@@ -181,8 +185,9 @@ impl StoredState {
             false => {
                 let (mark, removals) = (flush::read_mark(engine).await?, removal::read(engine).await?);
                 let head =
-                    documents::stored::<HeadRecord>(engine, &HeadRecord::of_head(ChainHead::EMPTY).key()).await?;
-                (mark, removals, pump_name_cache::read(engine).await?, head.as_ref().map(HeadRecord::entry))
+                    documents::stored::<ChainEndRecord>(engine, &ChainEndRecord::of_head(ChainHead::EMPTY).key())
+                        .await?;
+                (mark, removals, pump_name_cache::read(engine).await?, head.as_ref().map(ChainEndRecord::entry))
             }
         };
         Ok(Self {

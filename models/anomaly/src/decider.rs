@@ -39,11 +39,11 @@
 //!
 //! Does not raise alarms. Does not name faults.
 
+mod checkpoint;
 mod conditional;
 mod deadband;
-mod memory;
-mod memory_error;
 mod step;
+mod unfit_checkpoint;
 
 use std::{mem, sync::Arc};
 
@@ -60,10 +60,10 @@ use crate::{
     levels::LevelTracker,
 };
 
-pub use conditional::{StepJudgement, StepState};
-pub use memory::DeciderMemory;
-pub use memory_error::MemoryError;
+pub use checkpoint::DeciderCheckpoint;
+pub use conditional::{DeciderState, StepJudgement};
 pub use step::StepInput;
+pub use unfit_checkpoint::UnfitCheckpoint;
 
 /// During relearning, an episode continues if this share of its greatest change has returned and its peak score was at
 /// least [`MIN_RESUMABLE_SCORE`]. An episode with a lower peak may have been a false alarm.
@@ -93,7 +93,7 @@ struct Fused {
     phase: Phase,
 }
 
-/// Stored in this form: a change of it needs a new version of [`DeciderMemory`].
+/// Stored in this form: a change of it needs a new version of [`DeciderCheckpoint`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum Phase {
@@ -108,14 +108,14 @@ enum Phase {
         done: u32,
         /// The episode that has ended. It continues if its change returns. `None` in a state that an older version stored.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        paused: Option<Box<Paused>>,
+        paused: Option<Box<ResumableEpisode>>,
     },
 }
 
 /// An episode that has ended, kept during relearning, and the levels that its change was measured from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Paused {
+struct ResumableEpisode {
     episode: Episode,
     levels: Vec<f64>,
     /// Each level stays within its maximum drift of its anchor ([`LevelTracker`]).
@@ -136,7 +136,7 @@ struct Episode {
     stuck: bool,
     /// Number of successive windows that were back to normal.
     #[serde(rename = "back")]
-    quiet_windows: usize,
+    normal_windows: usize,
     /// The loss of the last window that was not back to normal. Later windows report it until the episode ends.
     #[serde(default, rename = "held")]
     held_loss: f64,
@@ -183,8 +183,8 @@ impl Decider {
         matches!(self.state, State::Conditional(_))
     }
 
-    /// Returns the state after the last step that [`Decider::follow`] took, for [`Decider::memory`].
-    pub fn step_state(&self) -> Option<StepState> {
+    /// Returns the state after the last step that [`Decider::follow`] took, for [`Decider::checkpoint`].
+    pub fn step_state(&self) -> Option<DeciderState> {
         match &self.state {
             State::Conditional(state) => Some(state.state().clone()),
             State::LstmAutoencoder | State::Fused(_) => None,
@@ -243,9 +243,9 @@ impl Fused {
             && remaining_share(&paused.episode.change, &now) >= RESUME_SHARE
             && AnomalyScore::of(baseline, &paused.levels, scores).value > THRESHOLD;
         if resumes {
-            let Paused { episode, levels, anchors } = mem::take(paused.as_mut());
+            let ResumableEpisode { episode, levels, anchors } = mem::take(paused.as_mut());
             self.tracker = LevelTracker::at(&baseline.channels, &baseline.tuning, levels, anchors);
-            self.phase = Phase::Episode(Episode { quiet_windows: 0, held_loss: 0.0, ..episode });
+            self.phase = Phase::Episode(Episode { normal_windows: 0, held_loss: 0.0, ..episode });
         }
     }
 
@@ -279,11 +279,11 @@ impl Fused {
             let share = remaining_share(&episode.change, &change(baseline, levels, scores, |score| score.short));
             let returned = !episode.stuck && share < tuning.returned;
             let is_back_to_normal = below_quiet || returned;
-            episode.quiet_windows = if is_back_to_normal { episode.quiet_windows + 1 } else { 0 };
+            episode.normal_windows = if is_back_to_normal { episode.normal_windows + 1 } else { 0 };
             if !is_back_to_normal || episode.held_loss <= THRESHOLD {
                 episode.held_loss = with_deadband.max(THRESHOLD.next_up());
             }
-            if episode.quiet_windows < tuning.clear_after {
+            if episode.normal_windows < tuning.clear_after {
                 return episode.held_loss;
             }
             loss = with_deadband.min(THRESHOLD);
@@ -293,7 +293,7 @@ impl Fused {
                 let (levels, anchors) = (self.tracker.levels().to_vec(), self.tracker.anchors().to_vec());
                 Phase::Relearning {
                     done: 0,
-                    paused: Some(Box::new(Paused { episode: mem::take(episode), levels, anchors })),
+                    paused: Some(Box::new(ResumableEpisode { episode: mem::take(episode), levels, anchors })),
                 }
             };
         }

@@ -56,7 +56,7 @@ pub use conditional::{
     CONDITIONAL_VERSION, ChannelDeviation, ConditionalBaseline, ConditionalFitError, ConditionalLearnedFrom,
     ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefinementSchedule, TimedSamples,
 };
-pub use decider::{Decider, DeciderMemory, MemoryError, StepInput, StepJudgement, StepState};
+pub use decider::{Decider, DeciderCheckpoint, DeciderState, StepInput, StepJudgement, UnfitCheckpoint};
 pub use dynamics::{
     ChannelDynamics, DYNAMICS_VERSION, DYNAMICS_WINDOW, DynamicsBaseline, DynamicsError, DynamicsNetwork,
     DynamicsResult, DynamicsScorer, DynamicsState, DynamicsTrainError, DynamicsTraining, Measure, ResidualHistory,

@@ -77,7 +77,7 @@ struct ProfileData {
     channels: Vec<Channel>,
     rules: Vec<Rule>,
     hash: String,
-    /// See [`Profile::stand_in`].
+    /// See [`Profile::placeholder`].
     is_stand_in: bool,
 }
 
@@ -157,7 +157,7 @@ impl Profile {
 
     /// Returns a stand-in for a profile that cannot be read, so that readings of its pumps can be stored. Only the
     /// channels' names are known. Every number is plausible, and there are no units, limits and rules.
-    pub fn stand_in(name: &str, channels: &[String]) -> Self {
+    pub fn placeholder(name: &str, channels: &[String]) -> Self {
         let channel = |name: &String| Channel {
             name: name.clone(),
             // Not shown, and no rule or model selects a channel by it.
@@ -176,7 +176,7 @@ impl Profile {
         Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in }))
     }
 
-    /// Returns whether this is a stand-in for a profile that cannot be read; see [`Profile::stand_in`].
+    /// Returns whether this is a stand-in for a profile that cannot be read; see [`Profile::placeholder`].
     pub fn is_stand_in(&self) -> bool {
         self.0.is_stand_in
     }

@@ -1,7 +1,7 @@
 //! The faults of a pump by name, and their severity.
 //!
 //! Does not define what a fault changes (see [`crate::condition`] and [`crate::sensors`]) nor when (see
-//! [`crate::Episode`]).
+//! [`crate::FaultRun`]).
 
 use std::fmt;
 

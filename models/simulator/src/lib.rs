@@ -2,9 +2,8 @@
 //! demo.
 //!
 //! A [`Simulator`] runs a [`Design`] (the pump as built) under a [`LoadPlan`] (the demand on it), with at most one
-//! [`Episode`] of a [`Fault`] at a time. An episode here is the course of one fault, not the detector's episode. A
-//! fault changes physical parameters; its symptoms follow from the solved operating point. The same seed gives the same
-//! readings, bit for bit on the same processor architecture.
+//! [`FaultRun`] of a [`Fault`] at a time. A fault changes physical parameters; its symptoms follow from the solved
+//! operating point. The same seed gives the same readings, bit for bit on the same processor architecture.
 //!
 //! An example: [`Fault::BlockedSuction`] raises the loss of the suction line. Solving for the operating point then
 //! gives less flow, less suction pressure, and at last cavitation with its vibration.
@@ -15,8 +14,8 @@
 
 mod condition;
 mod design;
-mod episode;
 mod fault;
+mod fault_run;
 mod hydraulics;
 mod load;
 mod motor;
@@ -29,8 +28,8 @@ mod thermal;
 pub mod variable_speed;
 
 pub use design::Design;
-pub use episode::{Episode, MachineStatus};
 pub use fault::{Fault, FaultError, SensorFault, Severity, SeverityError};
+pub use fault_run::{FaultRun, MachineStatus};
 pub use load::LoadPlan;
 pub use sensor_specs::unit_of;
 pub use simulator::Simulator;

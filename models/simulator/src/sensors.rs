@@ -43,7 +43,7 @@ fn quantize(index: usize, value: f64) -> f64 {
 /// How strong a sensor fault is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FaultStrength {
-    /// The severity of the episode. Stuck, spike and dropout faults have their full strength as soon as they begin.
+    /// The severity of the fault run. Stuck, spike and dropout faults have their full strength as soon as they begin.
     pub(crate) severity: f64,
     /// The present level: severity times growth. Used for drift.
     pub(crate) level: f64,

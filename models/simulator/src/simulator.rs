@@ -7,10 +7,10 @@ use rand::rngs::Xoshiro256PlusPlus;
 use volute_plant::Timestamp;
 
 use crate::{
-    Design, Episode, Fault, LoadPlan, Step, Truth,
+    Design, Fault, FaultRun, LoadPlan, Step, Truth,
     condition::Condition,
     design::OIL_REFERENCE_C,
-    episode::Stage,
+    fault_run::Stage,
     hydraulics::{BAR_PER_M, L_MIN_PER_M3_S, OperatingPoint},
     load::Load,
     noise::{Ar1, follow, rng_stream},
@@ -47,15 +47,15 @@ pub struct Simulator {
     sensors: Sensors,
     start: Timestamp,
     elapsed_s: f64,
-    episode: Option<ActiveEpisode>,
+    fault_run: Option<ActiveEpisode>,
     seed: u64,
     state: State,
 }
 
-/// An episode with its start, and the state of the failing sensor.
+/// A fault run with its start, and the state of the failing sensor.
 #[derive(Debug, Clone)]
 struct ActiveEpisode {
-    episode: Episode,
+    fault_run: FaultRun,
     since_s: f64,
     sensor_fault: SensorFaultState,
 }
@@ -94,25 +94,25 @@ impl Simulator {
         let load = Load::new(load, seed);
         let sensors = Sensors::new(design.noise_factor, rng_stream(seed, 2));
         let state = State::new(load.demand().level, rng_stream(seed, 3));
-        let mut simulator = Self { design, load, sensors, start, elapsed_s: 0.0, episode: None, seed, state };
+        let mut simulator = Self { design, load, sensors, start, elapsed_s: 0.0, fault_run: None, seed, state };
         simulator.warm_up();
         simulator
     }
 
-    /// Starts an episode in place of the current one. With none the machine is healthy at once, and its signals follow
+    /// Starts a fault run in place of the current one. With none the machine is healthy at once, and its signals follow
     /// with their lags.
-    pub fn set_episode(&mut self, episode: Option<Episode>) {
+    pub fn set_fault_run(&mut self, fault_run: Option<FaultRun>) {
         let (since_s, seed) = (self.elapsed_s, self.seed);
-        self.episode = episode.map(|episode| ActiveEpisode {
-            episode,
+        self.fault_run = fault_run.map(|fault_run| ActiveEpisode {
+            fault_run,
             since_s,
             sensor_fault: SensorFaultState::new(rng_stream(seed, 4)),
         });
     }
 
-    /// Returns the episode and the seconds since it was set, also after its end.
-    pub fn episode(&self) -> Option<(&Episode, f64)> {
-        self.episode.as_ref().map(|active| (&active.episode, self.elapsed_s - active.since_s))
+    /// Returns the fault run and the seconds since it was set, also after its end.
+    pub fn fault_run(&self) -> Option<(&FaultRun, f64)> {
+        self.fault_run.as_ref().map(|active| (&active.fault_run, self.elapsed_s - active.since_s))
     }
 
     /// Advances by `dt_s` seconds and reads the sensors. Does not advance if `dt_s` is not positive or not finite.
@@ -130,7 +130,7 @@ impl Simulator {
     }
 
     fn stage(&self) -> Stage {
-        self.episode().map_or(Stage::HEALTHY, |(episode, since_s)| episode.stage(since_s))
+        self.fault_run().map_or(Stage::HEALTHY, |(fault_run, since_s)| fault_run.stage(since_s))
     }
 
     fn warm_up(&mut self) {
@@ -233,10 +233,10 @@ impl Simulator {
         let truth = self.truth();
         let mut readings = self.sensors.read(&truth.signals, speed.min(1.0), dt_s);
         let stage = self.stage();
-        if let (Some(Fault::Sensor(kind, quantity)), Some(active)) = (stage.fault, &mut self.episode)
+        if let (Some(Fault::Sensor(kind, quantity)), Some(active)) = (stage.fault, &mut self.fault_run)
             && let Some(index) = index_of(quantity)
         {
-            let strength = FaultStrength { severity: active.episode.severity.get(), level: stage.level };
+            let strength = FaultStrength { severity: active.fault_run.severity.get(), level: stage.level };
             readings[index] = readings[index].and_then(|value| active.sensor_fault.apply(kind, index, value, strength));
         }
         let Stage { status, fault, growth, .. } = stage;

@@ -2,7 +2,7 @@
 //!
 //! The heat of a healthy machine warms a large mass of iron, with lags of many minutes. The heat of a fault develops in
 //! a small place near the sensor (a bearing race, a seal face) before it warms the iron around. It is added with a
-//! separate short lag, so a short episode shows its heat within minutes.
+//! separate short lag, so a short fault run shows its heat within minutes.
 
 use std::f64::consts::TAU;
 

@@ -8,7 +8,7 @@ use Quantity::{
 };
 use proptest::prelude::*;
 use volute_plant::{Profile, Quantity, Sample, Timestamp};
-use volute_simulator::{Design, Episode, Fault, LoadPlan, MachineStatus, SensorFault, Severity, Simulator, Step};
+use volute_simulator::{Design, Fault, FaultRun, LoadPlan, MachineStatus, SensorFault, Severity, Simulator, Step};
 
 const ALL: [Quantity; 10] = [Rpm, Tb, Oil, Vib, Q, Ps, Pd, I, Tc, Ta];
 
@@ -77,13 +77,13 @@ fn severity(value: f64) -> Severity {
     Severity::new(value).expect("0 to 1")
 }
 
-/// Runs a rated pump with and without the episode, second by second.
-fn run_pair(episode: Episode) -> Vec<(Step, Step)> {
+/// Runs a rated pump with and without the fault run, second by second.
+fn run_pair(fault_run: FaultRun) -> Vec<(Step, Step)> {
     let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
     let mut healthy = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
     let mut faulty = healthy.clone();
-    faulty.set_episode(Some(episode));
-    (0..episode.total_s() as usize).map(|_| (faulty.step(1.0), healthy.step(1.0))).collect()
+    faulty.set_fault_run(Some(fault_run));
+    (0..fault_run.total_s() as usize).map(|_| (faulty.step(1.0), healthy.step(1.0))).collect()
 }
 
 /// Returns the faulty value minus the healthy one, without noise.
@@ -93,14 +93,14 @@ fn difference((faulty, healthy): &(Step, Step), quantity: Quantity) -> f64 {
 }
 
 /// Returns the second half of the time at full growth.
-fn full_growth(episode: &Episode) -> std::ops::Range<usize> {
-    let end = (episode.onset_s + episode.growth_s + episode.hold_s) as usize;
-    end - (episode.hold_s / 2.0) as usize..end
+fn full_growth(fault_run: &FaultRun) -> std::ops::Range<usize> {
+    let end = (fault_run.onset_s + fault_run.growth_s + fault_run.hold_s) as usize;
+    end - (fault_run.hold_s / 2.0) as usize..end
 }
 
 /// Returns the mean difference over the second half of the time at full growth.
-fn effect(pairs: &[(Step, Step)], episode: &Episode, quantity: Quantity) -> f64 {
-    let grown = &pairs[full_growth(episode)];
+fn effect(pairs: &[(Step, Step)], fault_run: &FaultRun, quantity: Quantity) -> f64 {
+    let grown = &pairs[full_growth(fault_run)];
     grown.iter().map(|pair| difference(pair, quantity)).sum::<f64>() / grown.len() as f64
 }
 
@@ -108,10 +108,10 @@ fn effect(pairs: &[(Step, Step)], episode: &Episode, quantity: Quantity) -> f64 
 fn a_grown_fault_has_the_symptoms_of_the_table_in_order() {
     for Row { fault, signs, order } in TABLE {
         for total_s in [180.0, 1_200.0] {
-            let episode = Episode::within(fault, severity(1.0), total_s);
-            let pairs = run_pair(episode);
+            let fault_run = FaultRun::within(fault, severity(1.0), total_s);
+            let pairs = run_pair(fault_run);
             for &(quantity, sign) in signs {
-                let (effect, clear) = (effect(&pairs, &episode, quantity), clear(quantity));
+                let (effect, clear) = (effect(&pairs, &fault_run, quantity), clear(quantity));
                 let message = format!("{fault} in {total_s} s: {quantity:?} by {effect:.3}");
                 match sign {
                     Up => assert!(effect > clear, "{message}"),
@@ -132,42 +132,42 @@ fn a_grown_fault_has_the_symptoms_of_the_table_in_order() {
 
 #[test]
 fn magnitudes_match_the_table() {
-    let percent = |pairs: &[(Step, Step)], episode: &Episode, quantity| {
+    let percent = |pairs: &[(Step, Step)], fault_run: &FaultRun, quantity| {
         let usual = pairs[0].1.truth().value(quantity).expect("measured");
-        100.0 * effect(pairs, episode, quantity) / usual
+        100.0 * effect(pairs, fault_run, quantity) / usual
     };
     let run_slow = |fault| {
-        let episode = Episode::within(fault, severity(1.0), 1_200.0);
-        (run_pair(episode), episode)
+        let fault_run = FaultRun::within(fault, severity(1.0), 1_200.0);
+        (run_pair(fault_run), fault_run)
     };
-    let (pairs, episode) = run_slow(Fault::BearingWear);
-    assert!((10.0..=30.0).contains(&effect(&pairs, &episode, Tb)));
-    assert!((2.0..=8.0).contains(&percent(&pairs, &episode, I)));
-    let (pairs, episode) = run_slow(Fault::Misalignment);
-    assert!((2.0..=5.0).contains(&percent(&pairs, &episode, I)));
-    let (pairs, episode) = run_slow(Fault::SealLeak);
-    assert!((-5.0..=-1.0).contains(&percent(&pairs, &episode, Q)));
-    let (pairs, episode) = run_slow(Fault::Overload);
-    assert!(percent(&pairs, &episode, I) > 40.0);
+    let (pairs, fault_run) = run_slow(Fault::BearingWear);
+    assert!((10.0..=30.0).contains(&effect(&pairs, &fault_run, Tb)));
+    assert!((2.0..=8.0).contains(&percent(&pairs, &fault_run, I)));
+    let (pairs, fault_run) = run_slow(Fault::Misalignment);
+    assert!((2.0..=5.0).contains(&percent(&pairs, &fault_run, I)));
+    let (pairs, fault_run) = run_slow(Fault::SealLeak);
+    assert!((-5.0..=-1.0).contains(&percent(&pairs, &fault_run, Q)));
+    let (pairs, fault_run) = run_slow(Fault::Overload);
+    assert!(percent(&pairs, &fault_run, I) > 40.0);
     for fault in [Fault::DeadHead, Fault::DryRun] {
-        let (pairs, episode) = run_slow(fault);
-        let grown = &pairs[full_growth(&episode)];
+        let (pairs, fault_run) = run_slow(fault);
+        let grown = &pairs[full_growth(&fault_run)];
         assert!(grown.iter().all(|(faulty, _)| faulty.truth().flow_l_min == 0.0), "{fault}");
     }
-    let (pairs, episode) = run_slow(Fault::DeadHead);
-    let closed = pairs[full_growth(&episode).start].0.truth();
+    let (pairs, fault_run) = run_slow(Fault::DeadHead);
+    let closed = pairs[full_growth(&fault_run).start].0.truth();
     let shut_off_m = 72.0 * (closed.value(Rpm).expect("measured") / 2_950.0).powi(2);
     assert!((closed.head_m - shut_off_m).abs() < 1.0, "{} {shut_off_m}", closed.head_m);
 }
 
 #[test]
 fn cavitation_fluctuates() {
-    let episode = Episode::within(Fault::Cavitation, severity(1.0), 600.0);
-    let pairs = run_pair(episode);
+    let fault_run = FaultRun::within(Fault::Cavitation, severity(1.0), 600.0);
+    let pairs = run_pair(fault_run);
     let spread = |quantity, faulty: bool| {
         let of =
             |pair: &(Step, Step)| if faulty { pair.0.truth().value(quantity) } else { pair.1.truth().value(quantity) };
-        let values: Vec<f64> = pairs[full_growth(&episode)].iter().filter_map(of).collect();
+        let values: Vec<f64> = pairs[full_growth(&fault_run)].iter().filter_map(of).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
     };
@@ -178,9 +178,9 @@ fn cavitation_fluctuates() {
 
 #[test]
 fn bearing_wear_vibration_grows_faster_and_faster() {
-    let episode = Episode::within(Fault::BearingWear, severity(1.0), 1_000.0);
-    let pairs = run_pair(episode);
-    let at = |growth: f64| difference(&pairs[(episode.onset_s + growth * episode.growth_s) as usize], Vib);
+    let fault_run = FaultRun::within(Fault::BearingWear, severity(1.0), 1_000.0);
+    let pairs = run_pair(fault_run);
+    let at = |growth: f64| difference(&pairs[(fault_run.onset_s + growth * fault_run.growth_s) as usize], Vib);
     let (first, second, third) = (at(0.5) - at(0.2), at(0.75) - at(0.5), at(0.98) - at(0.75));
     assert!(0.0 < first && first < second && second < third, "{first} {second} {third}");
 }
@@ -193,8 +193,8 @@ fn a_higher_severity_has_larger_symptoms() {
                 continue;
             }
             let effects = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].map(|level| {
-                let episode = Episode::within(fault, severity(level), 300.0);
-                effect(&run_pair(episode), &episode, quantity).abs()
+                let fault_run = FaultRun::within(fault, severity(level), 300.0);
+                effect(&run_pair(fault_run), &fault_run, quantity).abs()
             });
             assert!(effects.is_sorted(), "{fault}, {quantity:?}: {effects:?}");
             assert_eq!(effects[0], 0.0, "{fault}: severity 0 has no effect");
@@ -208,8 +208,8 @@ fn states_follow_in_order_and_the_fault_is_named_while_active() {
     use MachineStatus::{Broken, Normal, Recovering};
     for fault in Fault::machine_faults() {
         let mut states = Vec::new();
-        let episode = Episode::within(fault, severity(0.5), 240.0);
-        for (faulty, healthy) in run_pair(Episode { hold_s: 60.0, ..episode }) {
+        let fault_run = FaultRun::within(fault, severity(0.5), 240.0);
+        for (faulty, healthy) in run_pair(FaultRun { hold_s: 60.0, ..fault_run }) {
             if states.last() != Some(&faulty.status) {
                 states.push(faulty.status);
             }
@@ -223,16 +223,16 @@ fn states_follow_in_order_and_the_fault_is_named_while_active() {
 }
 
 #[test]
-fn without_its_episode_a_machine_is_healthy_at_once_and_cools_with_lags() {
+fn without_its_fault_run_a_machine_is_healthy_at_once_and_cools_with_lags() {
     let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
     let mut pump = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
-    let lasting = Episode { hold_s: 1e6, ..Episode::within(Fault::BearingWear, severity(1.0), 120.0) };
-    pump.set_episode(Some(lasting));
+    let lasting = FaultRun { hold_s: 1e6, ..FaultRun::within(Fault::BearingWear, severity(1.0), 120.0) };
+    pump.set_fault_run(Some(lasting));
     let hot = (0..300).map(|_| pump.step(1.0)).last().expect("steps");
-    assert_eq!(pump.episode(), Some((&lasting, 300.0)));
-    pump.set_episode(None);
+    assert_eq!(pump.fault_run(), Some((&lasting, 300.0)));
+    pump.set_fault_run(None);
     let after = pump.step(1.0);
-    assert_eq!((after.status, after.fault, after.growth, pump.episode()), (MachineStatus::Normal, None, 0.0, None));
+    assert_eq!((after.status, after.fault, after.growth, pump.fault_run()), (MachineStatus::Normal, None, 0.0, None));
     let bearing = |step: &Step| step.truth().value(Tb).expect("measured");
     assert!(bearing(&hot) - bearing(&after) < 1.0 && bearing(&after) > 70.0);
     let later = (0..600).map(|_| pump.step(1.0)).last().expect("steps");
@@ -244,9 +244,9 @@ fn a_sensor_fault_changes_only_its_sensor() {
     let kinds = [SensorFault::Stuck, SensorFault::Drift, SensorFault::Spike, SensorFault::Dropout];
     for (kind, quantity) in kinds.into_iter().flat_map(|kind| ALL.map(|quantity| (kind, quantity))) {
         let fault = Fault::Sensor(kind, quantity);
-        let episode = Episode::within(fault, severity(1.0), 300.0);
+        let fault_run = FaultRun::within(fault, severity(1.0), 300.0);
         let mut changed = 0;
-        for (faulty, healthy) in run_pair(episode) {
+        for (faulty, healthy) in run_pair(fault_run) {
             assert_eq!(faulty.truth(), healthy.truth(), "the machine is healthy");
             for other in ALL.into_iter().filter(|other| *other != quantity) {
                 assert_eq!(faulty.value(other), healthy.value(other), "{kind:?} of {quantity:?}");
@@ -262,9 +262,9 @@ fn a_sensor_fault_changes_only_its_sensor() {
 #[test]
 fn sensor_faults_give_their_kind_of_values() {
     let of = |kind| {
-        let episode = Episode::within(Fault::Sensor(kind, Q), severity(1.0), 300.0);
-        let pairs = run_pair(episode);
-        let grown = full_growth(&episode);
+        let fault_run = FaultRun::within(Fault::Sensor(kind, Q), severity(1.0), 300.0);
+        let pairs = run_pair(fault_run);
+        let grown = full_growth(&fault_run);
         pairs[grown].iter().map(|(faulty, healthy)| (faulty.value(Q), healthy.value(Q))).collect::<Vec<_>>()
     };
     let stuck = of(SensorFault::Stuck);
@@ -294,7 +294,7 @@ proptest! {
         let fault = Fault::parse(name, channel).expect(name);
         let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
         let mut pump = Simulator::new(Design::drawn(seed), load, seed, start);
-        pump.set_episode(Some(Episode::within(fault, severity(level), total_s)));
+        pump.set_fault_run(Some(FaultRun::within(fault, severity(level), total_s)));
         for _ in 0..total_s as usize {
             let step = pump.step(1.0);
             for (sample, channel) in step.samples(&profile).iter().zip(profile.channels()) {

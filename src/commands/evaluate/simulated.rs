@@ -16,7 +16,7 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use volute_anomaly::{Commissioning, Model};
 use volute_plant::{NoWindow, Profile, PumpId, Quantity, Sample, Timestamp};
-use volute_simulator::{Design, Episode, Fault, LoadPlan, SensorFault, Severity, Simulator};
+use volute_simulator::{Design, Fault, FaultRun, LoadPlan, SensorFault, Severity, Simulator};
 
 use super::{
     parallel,
@@ -197,11 +197,11 @@ fn trial(
 ) -> Result<Trial> {
     let profile = &simulated.profile;
     let level = Severity::new(severity).map_err(|error| anyhow!("{error}"))?;
-    let typical = Episode::typical(fault, level);
+    let typical = FaultRun::typical(fault, level);
     let growth_s = typical.growth_s.min(MAX_GROWTH_S);
-    let episode = Episode { onset_s: ONSET_S, growth_s, hold_s: FAULT_S - growth_s, recovery_s: 0.0, ..typical };
+    let episode = FaultRun { onset_s: ONSET_S, growth_s, hold_s: FAULT_S - growth_s, recovery_s: 0.0, ..typical };
     let mut pump = pump.clone();
-    pump.set_episode(Some(episode));
+    pump.set_fault_run(Some(episode));
     let channel = match fault {
         Fault::Sensor(_, quantity) => profile.channels().iter().position(|channel| channel.quantity == quantity),
         _ => None,

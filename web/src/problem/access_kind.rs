@@ -42,7 +42,7 @@ pub(super) fn of(error: &ChangeError) -> (StatusCode, &'static str, &'static str
             | AccessError::Disabled(_)
             | AccessError::TooManyUsers(_)
             | AccessError::TooManyTokens(_)
-            | AccessError::TwoTokens(_)
+            | AccessError::TooManyTokensOfName(_)
             | AccessError::HasSecondFactor
             | AccessError::LastAdmin(_),
         ) => (StatusCode::CONFLICT, "access-conflict", "The change contradicts what exists"),

@@ -166,7 +166,7 @@ impl From<AddKindError> for ApiError {
             AddKindError::Invalid(error) => Self::Invalid(error.into()),
             AddKindError::DiskFull => IngestError::DiskFull.into(),
             error @ (AddKindError::NameTaken { .. }
-            | AddKindError::Configured { .. }
+            | AddKindError::IsDefaultKind { .. }
             | AddKindError::TooMany { .. }
             | AddKindError::NotStored(_)) => Self::AddKind(error),
         }

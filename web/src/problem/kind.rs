@@ -73,7 +73,7 @@ pub(super) fn of(error: &ApiError) -> (StatusCode, &'static str, &'static str) {
         ApiError::AddKind(AddKindError::NameTaken { .. }) => {
             (StatusCode::CONFLICT, "profile-taken", "Another profile has this name")
         }
-        ApiError::AddKind(AddKindError::Configured { .. }) => {
+        ApiError::AddKind(AddKindError::IsDefaultKind { .. }) => {
             (StatusCode::CONFLICT, "profile-configured", "The profile is the node's configured one")
         }
         ApiError::AddKind(AddKindError::TooMany { .. }) => {

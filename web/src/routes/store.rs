@@ -127,7 +127,7 @@ impl StoreResponse {
                 problems.push("The disk is full: readings are refused until there is room.".to_owned());
                 "full"
             }
-            JournalHealth::Shortage(reason) => {
+            JournalHealth::OutOfResources(reason) => {
                 problems.push(format!("Readings are refused until the shortage has passed: {reason}."));
                 "shortage"
             }

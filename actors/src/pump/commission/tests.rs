@@ -122,7 +122,7 @@ fn a_new_mode_has_its_own_requests_and_pauses() {
     assert_eq!(commission.mode_number(), 8);
     assert!(matches!(persisted(&mut commission, &mut mode, true), NextAction::Request { .. }), "its own request");
     assert_eq!(pause_s(&commission.deferred()), 5, "and its own pauses");
-    for mut other in [PumpMode::NoModel, PumpMode::BaselineUnread] {
+    for mut other in [PumpMode::NoModel, PumpMode::BaselineNotLoaded] {
         assert_eq!((commission.due(&other), commission.next_action(&other)), (NextAction::Idle, NextAction::Idle));
         assert_eq!(commission.persisted(&mut other, record(), true), NextAction::Idle);
         assert_eq!(commission.failed(&mut other, &LearnError::Aborted), NextAction::Idle);

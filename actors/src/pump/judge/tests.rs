@@ -112,9 +112,11 @@ fn without_workers_nothing_waits_and_limits_are_evaluated() {
 
 #[test]
 fn a_pump_without_a_baseline_shows_why_and_its_limits_are_evaluated() {
-    for (mode, why) in
-        [(PumpMode::NoModel, "NoModel"), (PumpMode::BaselineUnread, "BaselineUnavailable"), (learning(), "Learning(")]
-    {
+    for (mode, why) in [
+        (PumpMode::NoModel, "NoModel"),
+        (PumpMode::BaselineNotLoaded, "BaselineUnavailable"),
+        (learning(), "Learning("),
+    ] {
         let mut bench = Bench::new(mode);
         (-29..0).for_each(|s| drop(bench.take(reading(s))));
         let summaries = summarize(&bench.take(reading(0)));

@@ -283,8 +283,8 @@ fn a_lack_of_descriptors_or_memory_is_temporary() {
         let journal = open_on(dir.path(), &plan, small_segments()).unwrap();
         let refused = |journal: &Journal| {
             let refused = block_on(journal.append(payload(1, 90)));
-            assert!(matches!(refused, Err(JournalError::Shortage(_))), "{errno}: {refused:?}");
-            assert!(matches!(journal.status().health, JournalHealth::Shortage(_)), "{errno}");
+            assert!(matches!(refused, Err(JournalError::OutOfResources(_))), "{errno}: {refused:?}");
+            assert!(matches!(journal.status().health, JournalHealth::OutOfResources(_)), "{errno}");
         };
         refused(&journal);
         plan.set(|faults| faults.create_errno = None);

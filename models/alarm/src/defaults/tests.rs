@@ -18,7 +18,7 @@ fn every_profile_has_alarms_without_configuration() {
         let armed = ArmedAlarms::compile(&profile(name), &definitions).expect(name);
         assert_eq!(armed.alarms().len(), count, "{name}");
     }
-    assert_eq!(default_alarms(&Profile::stand_in("lost", &["A".into(), "a".into()])).len(), 6);
+    assert_eq!(default_alarms(&Profile::placeholder("lost", &["A".into(), "a".into()])).len(), 6);
     let node = default_node_alarms();
     let ids: Vec<&str> = node.iter().map(|definition| definition.id.as_str()).collect();
     assert_eq!(ids, ["node-disk", "node-database", "node-journal", "node-actor"]);

@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     deadband::{THRESHOLD, with_deadband},
-    memory_error::MemoryError,
     step::StepInput,
+    unfit_checkpoint::UnfitCheckpoint,
 };
 use crate::{
     Baseline, ConditionalBaseline, ConditionalResult, ConditionalState, DynamicsResult, DynamicsState, ResidualHistory,
@@ -65,7 +65,7 @@ impl StepJudgement {
 /// The state of the conditional detector of one pump.
 #[derive(Debug, Clone)]
 pub(super) struct ConditionalDecider {
-    steps: StepState,
+    steps: DeciderState,
     stuck: StuckPhase,
     dynamics: Option<DynamicsState>,
 }
@@ -73,7 +73,7 @@ pub(super) struct ConditionalDecider {
 /// The state of the judgements, which is ahead of the decisions. Stored in this form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StepState {
+pub struct DeciderState {
     conditional: ConditionalState,
     residuals: ResidualHistory,
 }
@@ -84,14 +84,14 @@ pub struct StepState {
 struct StuckPhase {
     is_stuck: bool,
     /// Successive windows without a stuck channel.
-    quiet_windows: usize,
+    normal_windows: usize,
 }
 
 /// The stored state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ConditionalMemory {
-    steps: StepState,
+pub(super) struct ConditionalCheckpoint {
+    steps: DeciderState,
     stuck: StuckPhase,
     dynamics: Option<DynamicsState>,
 }
@@ -113,14 +113,14 @@ impl ConditionalDecider {
     fn with_state(baseline: &Baseline, conditional: ConditionalState) -> ConditionalDecider {
         let residuals = ResidualHistory::new(baseline.channels.len());
         let dynamics = baseline.dynamics.as_ref().map(DynamicsState::new);
-        ConditionalDecider { steps: StepState { conditional, residuals }, stuck: StuckPhase::default(), dynamics }
+        ConditionalDecider { steps: DeciderState { conditional, residuals }, stuck: StuckPhase::default(), dynamics }
     }
 
     /// Takes a step. Returns its judgement; `None` if the pump does not run or has not settled, if no channel can be judged
     /// yet, or if the step is not later than the one before.
     pub(super) fn follow(&mut self, conditional: &ConditionalBaseline, step: &StepInput) -> Option<StepJudgement> {
         let samples = step.samples();
-        let StepState { conditional: state, residuals } = &mut self.steps;
+        let DeciderState { conditional: state, residuals } = &mut self.steps;
         if !step.is_settled {
             state.observe(conditional, step.at, &samples);
             residuals.interrupt();
@@ -142,7 +142,7 @@ impl ConditionalDecider {
     }
 
     /// Returns the state after the last step that [`Self::follow`] took.
-    pub(super) fn state(&self) -> &StepState {
+    pub(super) fn state(&self) -> &DeciderState {
         &self.steps
     }
 
@@ -203,20 +203,20 @@ impl ConditionalDecider {
         Some(state.step(baseline, score?.dynamics.as_ref()?))
     }
 
-    pub(super) fn memory(&self, steps: StepState) -> ConditionalMemory {
-        ConditionalMemory { steps, stuck: self.stuck, dynamics: self.dynamics.clone() }
+    pub(super) fn checkpoint(&self, steps: DeciderState) -> ConditionalCheckpoint {
+        ConditionalCheckpoint { steps, stuck: self.stuck, dynamics: self.dynamics.clone() }
     }
 
     pub(super) fn restore(
         baseline: &Arc<Baseline>,
-        memory: ConditionalMemory,
-    ) -> Result<ConditionalDecider, MemoryError> {
+        checkpoint: ConditionalCheckpoint,
+    ) -> Result<ConditionalDecider, UnfitCheckpoint> {
         let conditional =
-            baseline.conditional.as_ref().ok_or(MemoryError::Shape("the baseline has no conditional part"))?;
-        let ConditionalMemory { steps, stuck, dynamics } = memory;
+            baseline.conditional.as_ref().ok_or(UnfitCheckpoint::Shape("the baseline has no conditional part"))?;
+        let ConditionalCheckpoint { steps, stuck, dynamics } = checkpoint;
         steps.conditional.check(conditional)?;
         if !steps.residuals.is_valid(baseline.channels.len()) {
-            return Err(MemoryError::Shape("the residuals are not one row of channels after the other"));
+            return Err(UnfitCheckpoint::Shape("the residuals are not one row of channels after the other"));
         }
         let dynamics = match (&baseline.dynamics, dynamics) {
             (Some(baseline), Some(state)) => {
@@ -239,10 +239,10 @@ fn stuck_scores(baseline: &Baseline, score: &Score) -> Vec<f64> {
 impl StuckPhase {
     fn advance(&mut self, baseline: &Baseline, most_stuck: f64) {
         if most_stuck > THRESHOLD {
-            *self = StuckPhase { is_stuck: true, quiet_windows: 0 };
+            *self = StuckPhase { is_stuck: true, normal_windows: 0 };
         } else if self.is_stuck {
-            self.quiet_windows = if most_stuck < baseline.tuning.quiet { self.quiet_windows + 1 } else { 0 };
-            self.is_stuck = self.quiet_windows < baseline.tuning.clear_after;
+            self.normal_windows = if most_stuck < baseline.tuning.quiet { self.normal_windows + 1 } else { 0 };
+            self.is_stuck = self.normal_windows < baseline.tuning.clear_after;
         }
     }
 }

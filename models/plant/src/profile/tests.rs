@@ -350,12 +350,12 @@ fn another_interval_makes_another_hash_and_changes_nothing_else() {
 #[test]
 fn a_stand_in_takes_every_number_and_is_not_the_profile() {
     let names = ["Motor_RPM".to_owned(), "Druck".to_owned()];
-    let stand_in = Profile::stand_in("line", &names);
-    assert!(stand_in.is_stand_in() && stand_in.channel_names().eq(["Motor_RPM", "Druck"]));
+    let placeholder = Profile::placeholder("line", &names);
+    assert!(placeholder.is_stand_in() && placeholder.channel_names().eq(["Motor_RPM", "Druck"]));
     for number in [f64::MIN, -1.0, 0.0, 1e300, f64::MAX] {
-        assert_eq!(stand_in.channels()[1].sample(number), Sample::Good(number));
+        assert_eq!(placeholder.channels()[1].sample(number), Sample::Good(number));
     }
-    assert!(stand_in.rules().is_empty() && stand_in.channels()[0].limits == Limits::default());
-    assert!(stand_in.is_same(&Profile::stand_in("line", &names)));
-    assert!(stand_in.with_interval(5_000).is_some_and(|changed| changed.is_stand_in()));
+    assert!(placeholder.rules().is_empty() && placeholder.channels()[0].limits == Limits::default());
+    assert!(placeholder.is_same(&Profile::placeholder("line", &names)));
+    assert!(placeholder.with_interval(5_000).is_some_and(|changed| changed.is_stand_in()));
 }

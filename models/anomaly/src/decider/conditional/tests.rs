@@ -5,8 +5,8 @@ use std::sync::Arc;
 use volute_plant::Detection;
 
 use crate::{
-    Baseline, ChannelBaseline, ChannelScore, ConditionalBaseline, Decider, DeciderMemory, Detector, Score, StepInput,
-    TimedSamples,
+    Baseline, ChannelBaseline, ChannelScore, ConditionalBaseline, Decider, DeciderCheckpoint, Detector, Score,
+    StepInput, TimedSamples,
     conditional::tests::pump::{FLOW, Pump, SPEED, profile},
     testing::model,
 };
@@ -136,10 +136,10 @@ fn a_restart_changes_no_detection() {
         for (row, (step, _)) in later[..10].iter().zip(&steps) {
             ahead.decide(&id, row.at, step.as_ref(), Some(&score(None)));
         }
-        serde_json::to_string(&ahead.memory(steps[9].1.clone())).expect("JSON")
+        serde_json::to_string(&ahead.checkpoint(steps[9].1.clone())).expect("JSON")
     };
-    let memory: DeciderMemory = serde_json::from_str(&checkpoint).expect("the same");
-    let mut restored = Decider::with_memory(baseline, memory).expect("its own memory");
+    let checkpoint: DeciderCheckpoint = serde_json::from_str(&checkpoint).expect("the same");
+    let mut restored = Decider::with_checkpoint(baseline, checkpoint).expect("its own checkpoint");
     let again: Vec<_> =
         later[10..].iter().map(|row| decide(&mut restored, row, &values(row), Some(&score(None)))).collect();
     assert_eq!(again, expected[10..]);

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Decider, Fused, Phase, State,
-    conditional::{ConditionalDecider, ConditionalMemory, StepState},
-    memory_error::{MemoryError, VERSION},
+    conditional::{ConditionalCheckpoint, ConditionalDecider, DeciderState},
+    unfit_checkpoint::{UnfitCheckpoint, VERSION},
 };
 use crate::{Baseline, Detector, levels::LevelTracker};
 
 /// The stored state of a decider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DeciderMemory {
+pub struct DeciderCheckpoint {
     version: u32,
     /// The id of the decider's baseline.
     baseline: String,
@@ -26,7 +26,7 @@ pub struct DeciderMemory {
     fused: Option<FusedMemory>,
     /// The state of [`Detector::Conditional`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    conditional: Option<Box<ConditionalMemory>>,
+    conditional: Option<Box<ConditionalCheckpoint>>,
 }
 
 /// The stored state of [`Detector::Fused`].
@@ -42,11 +42,11 @@ struct FusedMemory {
 }
 
 impl Decider {
-    /// Returns its state after its last decision. [`Decider::with_memory`] continues from it.
+    /// Returns its state after its last decision. [`Decider::with_checkpoint`] continues from it.
     ///
     /// The conditional detector judges steps ahead of its decisions. For it, `step_state` is the state after the step that was
     /// decided on last ([`Decider::step_state`]). `None` is right only if every step that was taken is decided.
-    pub fn memory(&self, step_state: Option<StepState>) -> DeciderMemory {
+    pub fn checkpoint(&self, step_state: Option<DeciderState>) -> DeciderCheckpoint {
         let (mut fused, mut conditional) = (None, None);
         match &self.state {
             State::LstmAutoencoder => {}
@@ -59,31 +59,31 @@ impl Decider {
             }
             State::Conditional(decider) => {
                 let state = step_state.unwrap_or_else(|| decider.state().clone());
-                conditional = Some(Box::new(decider.memory(state)));
+                conditional = Some(Box::new(decider.checkpoint(state)));
             }
         }
-        DeciderMemory { version: VERSION, baseline: self.baseline.id.clone(), fused, conditional }
+        DeciderCheckpoint { version: VERSION, baseline: self.baseline.id.clone(), fused, conditional }
     }
 
     /// Creates a decider that continues from a stored state. Its decisions are the same, bit for bit, as those of the decider
     /// that stored it.
     ///
     /// Refuses a state of another baseline or version, or one that does not fit the baseline.
-    pub fn with_memory(baseline: Arc<Baseline>, memory: DeciderMemory) -> Result<Decider, MemoryError> {
-        let DeciderMemory { version, baseline: found, fused, conditional } = memory;
+    pub fn with_checkpoint(baseline: Arc<Baseline>, checkpoint: DeciderCheckpoint) -> Result<Decider, UnfitCheckpoint> {
+        let DeciderCheckpoint { version, baseline: found, fused, conditional } = checkpoint;
         if version != VERSION {
-            return Err(MemoryError::Version { found: version });
+            return Err(UnfitCheckpoint::Version { found: version });
         }
         if found != baseline.id {
-            return Err(MemoryError::Baseline { found, expected: baseline.id.clone() });
+            return Err(UnfitCheckpoint::Baseline { found, expected: baseline.id.clone() });
         }
         let state = match (baseline.detector, fused, conditional) {
             (Detector::LstmAutoencoder, None, None) => State::LstmAutoencoder,
             (Detector::Fused, Some(fused), None) => State::Fused(fused.restore(&baseline)?),
-            (Detector::Conditional, None, Some(memory)) => {
-                State::Conditional(Box::new(ConditionalDecider::restore(&baseline, *memory)?))
+            (Detector::Conditional, None, Some(checkpoint)) => {
+                State::Conditional(Box::new(ConditionalDecider::restore(&baseline, *checkpoint)?))
             }
-            _ => return Err(MemoryError::Shape("it is of another detector")),
+            _ => return Err(UnfitCheckpoint::Shape("it is of another detector")),
         };
         Ok(Decider { model: baseline.model_name(), baseline, state })
     }
@@ -99,19 +99,19 @@ impl Decider {
 }
 
 impl FusedMemory {
-    fn restore(self, baseline: &Baseline) -> Result<Fused, MemoryError> {
+    fn restore(self, baseline: &Baseline) -> Result<Fused, UnfitCheckpoint> {
         let FusedMemory { levels, anchors, phase } = self;
         let fits = |numbers: &[f64]| numbers.len() == baseline.channels.len() && numbers.iter().all(|n| n.is_finite());
         if !fits(&levels) || !fits(&anchors) {
-            return Err(MemoryError::Shape("the levels are not one finite number per channel"));
+            return Err(UnfitCheckpoint::Shape("the levels are not one finite number per channel"));
         }
         match &phase {
             Phase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
-                return Err(MemoryError::Shape("the episode is not one finite number per channel"));
+                return Err(UnfitCheckpoint::Shape("the episode is not one finite number per channel"));
             }
             // Relearning ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
             Phase::Relearning { done, .. } if *done >= baseline.tuning.settle_steps => {
-                return Err(MemoryError::Shape("the levels are relearned already"));
+                return Err(UnfitCheckpoint::Shape("the levels are relearned already"));
             }
             Phase::Relearning { paused: Some(paused), .. }
                 if ![&paused.episode.change, &paused.levels, &paused.anchors]
@@ -119,7 +119,7 @@ impl FusedMemory {
                     .all(|numbers| fits(numbers))
                     || !paused.episode.peak.is_finite() =>
             {
-                return Err(MemoryError::Shape("the paused episode is not one finite number per channel"));
+                return Err(UnfitCheckpoint::Shape("the paused episode is not one finite number per channel"));
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ pub(super) const VERSION: u32 = 1;
 
 /// The stored state cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MemoryError {
+pub enum UnfitCheckpoint {
     /// It was written by another version of the program.
     #[error("stored decider state of version {found}; expected: {VERSION}")]
     Version {

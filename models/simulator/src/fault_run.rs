@@ -1,6 +1,6 @@
 //! The time course of a fault: when it begins, how it grows, how long it stays and how it fades.
 //!
-//! An example: `Episode::within(fault, severity, 300.0)` with bearing wear. The machine is healthy for 30 s. Then the
+//! An example: `FaultRun::within(fault, severity, 300.0)` with bearing wear. The machine is healthy for 30 s. Then the
 //! fault grows for 105 s, stays at its severity for 105 s, and fades in the last 60 s. The status is `Normal` until the
 //! fault has grown by 5 %, then `Broken`, and `Recovering` while it fades.
 
@@ -34,7 +34,7 @@ impl fmt::Display for MachineStatus {
 
 /// The time course of one fault. Times are in seconds; negative ones count as 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Episode {
+pub struct FaultRun {
     /// The fault.
     pub fault: Fault,
     /// Its severity at full growth.
@@ -49,7 +49,7 @@ pub struct Episode {
     pub recovery_s: f64,
 }
 
-/// The state of an episode at one time.
+/// The state of a fault run at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stage {
     pub(crate) status: MachineStatus,
@@ -66,20 +66,20 @@ impl Stage {
     pub(crate) const HEALTHY: Self = Self { status: MachineStatus::Normal, fault: None, growth: 0.0, level: 0.0 };
 }
 
-impl Episode {
-    /// Returns the seconds from the start of the episode until the machine is healthy again.
+impl FaultRun {
+    /// Returns the seconds from the start of the fault run until the machine is healthy again.
     pub fn total_s(&self) -> f64 {
         [self.onset_s, self.growth_s, self.hold_s, self.recovery_s].iter().map(|s| s.max(0.0)).sum()
     }
 
-    /// Returns an episode with realistic durations: a bearing wears over weeks, a valve closes in seconds.
+    /// Returns a fault run with realistic durations: a bearing wears over weeks, a valve closes in seconds.
     pub fn typical(fault: Fault, severity: Severity) -> Self {
         let (growth_s, hold_s) = typical_durations(fault);
         let recovery_s = growth_s.clamp(30.0, 15.0 * MINUTE);
         Self { fault, severity, onset_s: 10.0 * MINUTE, growth_s, hold_s, recovery_s }
     }
 
-    /// Returns an episode of `total_s` seconds: a tenth healthy, then growing for at most 35 %, and fading in the last
+    /// Returns a fault run of `total_s` seconds: a tenth healthy, then growing for at most 35 %, and fading in the last
     /// fifth. Faults that grow faster in reality keep their real growth time.
     pub fn within(fault: Fault, severity: Severity, total_s: f64) -> Self {
         let total_s = total_s.max(0.0);
@@ -145,13 +145,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_episode_has_the_given_length_and_its_states_in_order(total_s in 60.0..1e6_f64) {
+        fn a_fault_run_has_the_given_length_and_its_states_in_order(total_s in 60.0..1e6_f64) {
             for fault in every_fault() {
-                let episode = Episode::within(fault, Severity::new(1.0).expect("fine"), total_s);
-                prop_assert!((episode.total_s() - total_s).abs() < 1e-6 * total_s);
+                let fault_run = FaultRun::within(fault, Severity::new(1.0).expect("fine"), total_s);
+                prop_assert!((fault_run.total_s() - total_s).abs() < 1e-6 * total_s);
                 let mut states: Vec<MachineStatus> = Vec::new();
                 for i in 0..=500 {
-                    let stage = episode.stage(total_s * 1.01 * f64::from(i) / 500.0);
+                    let stage = fault_run.stage(total_s * 1.01 * f64::from(i) / 500.0);
                     prop_assert!((0.0..=1.0).contains(&stage.growth));
                     if states.last() != Some(&stage.status) {
                         states.push(stage.status);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_incipient_fault_is_normal_and_invalid_times_do_not_panic() {
-        let episode = Episode {
+        let fault_run = FaultRun {
             fault: Fault::BearingWear,
             severity: Severity::new(1.0).expect("fine"),
             onset_s: 10.0,
@@ -181,11 +181,11 @@ mod tests {
             (170.0, MachineStatus::Recovering, 0.75),
             (200.0, MachineStatus::Normal, 0.0),
         ] {
-            let stage = episode.stage(since_s);
+            let stage = fault_run.stage(since_s);
             assert_eq!(stage.status, status, "{since_s}");
             assert!((stage.growth - growth).abs() < 1e-9, "{since_s}: {}", stage.growth);
         }
-        let invalid = Episode { onset_s: -1.0, growth_s: 0.0, hold_s: 0.0, recovery_s: 0.0, ..episode };
+        let invalid = FaultRun { onset_s: -1.0, growth_s: 0.0, hold_s: 0.0, recovery_s: 0.0, ..fault_run };
         assert_eq!(invalid.stage(0.0).growth, 0.0);
         assert_eq!(invalid.total_s(), 0.0);
     }

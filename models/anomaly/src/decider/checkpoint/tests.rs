@@ -76,20 +76,20 @@ fn decide(decider: &mut Decider, second: usize, score: &Score) -> Detection {
 
 /// Restores a decider from its stored form.
 fn restarted(decider: &Decider) -> Decider {
-    let text = serde_json::to_string(&decider.memory(None)).expect("JSON");
-    let memory: DeciderMemory = serde_json::from_str(&text).expect("the same");
-    assert_eq!(memory, decider.memory(None));
-    Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
+    let text = serde_json::to_string(&decider.checkpoint(None)).expect("JSON");
+    let checkpoint: DeciderCheckpoint = serde_json::from_str(&text).expect("the same");
+    assert_eq!(checkpoint, decider.checkpoint(None));
+    Decider::with_checkpoint(decider.baseline().clone(), checkpoint).expect("its own checkpoint")
 }
 
 /// Restores a decider from the state of an older version, which did not have the held loss.
 fn restored_by_older_version(decider: &Decider) -> Decider {
-    let mut memory = serde_json::to_value(decider.memory(None)).expect("JSON");
-    if let Some(episode) = memory.pointer_mut("/fused/phase/episode").and_then(|episode| episode.as_object_mut()) {
+    let mut checkpoint = serde_json::to_value(decider.checkpoint(None)).expect("JSON");
+    if let Some(episode) = checkpoint.pointer_mut("/fused/phase/episode").and_then(|episode| episode.as_object_mut()) {
         episode.remove("held").expect("it is stored now");
     }
-    let memory = serde_json::from_value(memory).expect("it can be read");
-    Decider::with_memory(decider.baseline().clone(), memory).expect("its own memory")
+    let checkpoint = serde_json::from_value(checkpoint).expect("it can be read");
+    Decider::with_checkpoint(decider.baseline().clone(), checkpoint).expect("its own checkpoint")
 }
 
 fn bits(detection: &Detection) -> (u64, bool, Vec<u64>) {
@@ -127,7 +127,7 @@ proptest! {
             prop_assert_eq!(bits(&expected), bits(&found), "at {}", second);
             prop_assert_eq!(expected, found);
         }
-        prop_assert_eq!(uninterrupted.memory(None), interrupted.memory(None));
+        prop_assert_eq!(uninterrupted.checkpoint(None), interrupted.checkpoint(None));
         prop_assert_eq!(uninterrupted.in_episode(), interrupted.in_episode());
     }
 
@@ -204,19 +204,20 @@ fn a_state_that_does_not_fit_is_refused() {
     let own = baseline(Detector::Fused, 1, 45);
     let other = baseline(Detector::Fused, 2, 45);
     let loss = baseline(Detector::LstmAutoencoder, 1, 45);
-    let memory = || {
+    let checkpoint = || {
         let mut decider = Decider::new(own.clone());
         assert!(decide(&mut decider, 0, &at(20.0)).is_anomaly);
-        decider.memory(None)
+        decider.checkpoint(None)
     };
-    let refuse = |memory: DeciderMemory| Decider::with_memory(own.clone(), memory).expect_err("must be refused");
-    let state_of = |baseline: &Arc<Baseline>| Decider::new(baseline.clone()).memory(None);
-    let expected = MemoryError::Baseline { found: other.id.clone(), expected: own.id.clone() };
+    let refuse =
+        |checkpoint: DeciderCheckpoint| Decider::with_checkpoint(own.clone(), checkpoint).expect_err("must be refused");
+    let state_of = |baseline: &Arc<Baseline>| Decider::new(baseline.clone()).checkpoint(None);
+    let expected = UnfitCheckpoint::Baseline { found: other.id.clone(), expected: own.id.clone() };
     assert_eq!(refuse(state_of(&other)), expected);
-    assert_eq!(refuse(DeciderMemory { version: 2, ..memory() }), MemoryError::Version { found: 2 });
+    assert_eq!(refuse(DeciderCheckpoint { version: 2, ..checkpoint() }), UnfitCheckpoint::Version { found: 2 });
     assert_eq!(
-        refuse(DeciderMemory { baseline: own.id.clone(), ..state_of(&loss) }),
-        MemoryError::Shape("it is of another detector")
+        refuse(DeciderCheckpoint { baseline: own.id.clone(), ..state_of(&loss) }),
+        UnfitCheckpoint::Shape("it is of another detector")
     );
     let changes: [fn(&mut FusedMemory); 7] = [
         |fused| fused.levels.truncate(1),
@@ -234,15 +235,16 @@ fn a_state_that_does_not_fit_is_refused() {
         },
     ];
     for change in changes {
-        let mut memory = memory();
-        change(memory.fused.as_mut().expect("fused"));
-        assert!(matches!(refuse(memory), MemoryError::Shape(_)));
+        let mut checkpoint = checkpoint();
+        change(checkpoint.fused.as_mut().expect("fused"));
+        assert!(matches!(refuse(checkpoint), UnfitCheckpoint::Shape(_)));
     }
-    assert!(Decider::with_memory(own.clone(), memory()).is_ok());
+    assert!(Decider::with_checkpoint(own.clone(), checkpoint()).is_ok());
     assert!(
-        serde_json::from_str::<DeciderMemory>("{\"version\":1,\"baseline\":\"x\"}").is_ok_and(|m| m.fused.is_none())
+        serde_json::from_str::<DeciderCheckpoint>("{\"version\":1,\"baseline\":\"x\"}")
+            .is_ok_and(|m| m.fused.is_none())
     );
-    assert!(serde_json::from_str::<DeciderMemory>("{\"version\":1}").is_err());
+    assert!(serde_json::from_str::<DeciderCheckpoint>("{\"version\":1}").is_err());
 }
 
 #[test]
@@ -253,6 +255,6 @@ fn the_stored_form_is_small() {
     let score = Score { loss: 0.1, channels: vec![channel; 10].into(), dynamics: None };
     let mut decider = Decider::new(Arc::new(baseline));
     assert!(decide(&mut decider, 0, &score).is_anomaly);
-    let text = serde_json::to_string(&decider.memory(None)).expect("JSON");
+    let text = serde_json::to_string(&decider.checkpoint(None)).expect("JSON");
     assert!(text.len() < 1024, "{} bytes: {text}", text.len());
 }
