@@ -23,7 +23,7 @@ pub struct DeciderCheckpoint {
     /// The id of the decider's baseline.
     baseline: String,
     /// None if the detector has no state.
-    fused: Option<FusedMemory>,
+    fused: Option<FusedCheckpoint>,
     /// The state of [`Detector::Conditional`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conditional: Option<Box<ConditionalCheckpoint>>,
@@ -32,7 +32,7 @@ pub struct DeciderCheckpoint {
 /// The stored state of [`Detector::Fused`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FusedMemory {
+struct FusedCheckpoint {
     /// The tracked level of each channel.
     levels: Vec<f64>,
     /// The anchor of each tracked level.
@@ -51,7 +51,7 @@ impl Decider {
         match &self.state {
             State::LstmAutoencoder => {}
             State::Fused(Fused { tracker, phase }) => {
-                fused = Some(FusedMemory {
+                fused = Some(FusedCheckpoint {
                     levels: tracker.levels().to_vec(),
                     anchors: tracker.anchors().to_vec(),
                     phase: phase.clone(),
@@ -98,9 +98,9 @@ impl Decider {
     }
 }
 
-impl FusedMemory {
+impl FusedCheckpoint {
     fn restore(self, baseline: &Baseline) -> Result<Fused, UnfitCheckpoint> {
-        let FusedMemory { levels, anchors, phase } = self;
+        let FusedCheckpoint { levels, anchors, phase } = self;
         let fits = |numbers: &[f64]| numbers.len() == baseline.channels.len() && numbers.iter().all(|n| n.is_finite());
         if !fits(&levels) || !fits(&anchors) {
             return Err(UnfitCheckpoint::Shape("the levels are not one finite number per channel"));

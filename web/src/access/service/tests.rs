@@ -67,6 +67,7 @@ async fn what_is_stored_is_there_after_a_restart() {
     let restarted = Access::open(Box::new(records), settings()).await;
     restarted.session(&session, 4).expect("it continues");
     assert!(restarted.session(&other, 4).is_err(), "it has ended");
+    restarted.add_user(&name("bob"), Role::Admin, 5).await.expect("another admin");
     restarted.disable_user(&name("ada"), 5).await.expect("disabled");
     let restarted = Access::open(Box::new(records), settings()).await;
     assert!(restarted.session(&session, 6).is_err());

@@ -219,7 +219,7 @@ fn a_state_that_does_not_fit_is_refused() {
         refuse(DeciderCheckpoint { baseline: own.id.clone(), ..state_of(&loss) }),
         UnfitCheckpoint::Shape("it is of another detector")
     );
-    let changes: [fn(&mut FusedMemory); 7] = [
+    let changes: [fn(&mut FusedCheckpoint); 7] = [
         |fused| fused.levels.truncate(1),
         |fused| fused.anchors.push(0.0),
         |fused| fused.levels[1] = f64::NAN,
