@@ -13,7 +13,7 @@ use volute_alarm::{
     State, Suppression, default_alarms,
 };
 use volute_data::AlarmRules;
-use volute_plant::{Profile, PumpId, Timestamp};
+use volute_plant::{Profile, PumpId, Timestamp, event_evidence::EvidenceAlarm};
 
 /// An alarm that is not normal.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +125,25 @@ pub(crate) fn standing_alarm(alarm: &Alarm, definition: Option<&AlarmDefinition>
         suppressions: status.suppressions().iter().cloned().collect(),
         id,
     }
+}
+
+/// Returns the alarms of a pump that stand, as evidence of a maintenance event: those whose condition holds, also if they
+/// are shelved or suppressed, and those that wait for a person. The highest priority comes first, and the oldest of these.
+pub(crate) fn alarm_evidence(alarms: &[StandingAlarm]) -> Vec<EvidenceAlarm> {
+    let mut standing: Vec<&StandingAlarm> =
+        alarms.iter().filter(|alarm| alarm.holds || alarm.state.is_standing()).collect();
+    standing.sort_by_key(|alarm| (std::cmp::Reverse(alarm.priority), alarm.announced_at));
+    let evidence = standing.into_iter().map(|alarm| EvidenceAlarm {
+        alarm: alarm.id.to_string(),
+        title: alarm.title.clone(),
+        priority: alarm.priority.as_str().to_owned(),
+        state: alarm.state.as_str().to_owned(),
+        occurrence: alarm.occurrence,
+        raised_at: alarm.announced_at,
+        value: alarm.raised.and_then(|raised| raised.value),
+        limit: alarm.raised.and_then(|raised| raised.limit),
+    });
+    evidence.collect()
 }
 
 /// Returns the definitions of a pump: those of its profile's limits, with the pump's own in place of those of the same

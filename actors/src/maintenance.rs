@@ -25,6 +25,7 @@ use volute_plant::{Clock, EventChange, EventState, MaintenanceEvent, PumpId, Rul
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox};
 
 use crate::{
+    alarms::{AlarmBoard, alarm_evidence},
     catalog::Catalog,
     counters::{Counters, add},
     planned_work::WorkBoard,
@@ -84,6 +85,8 @@ pub(crate) struct MaintenanceContext {
     pub clock: Arc<dyn Clock>,
     /// The planned work that is not over.
     pub work: WorkBoard,
+    /// The alarms that stand, which are evidence of an event.
+    pub board: AlarmBoard,
 }
 
 impl MaintenanceActor {
@@ -147,7 +150,9 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
         }
         let new = || RuleEvaluator::new(catalog.of(&reading.pump).profile, Vec::new());
         let evaluator = self.evaluators.entry(reading.pump.clone()).or_insert_with(new);
-        for change in evaluator.evaluate(&reading, detection.as_ref()) {
+        let board = &self.context.board;
+        let alarms = || alarm_evidence(&board.of(&reading.pump));
+        for change in evaluator.evaluate(&reading, detection.as_ref(), &alarms) {
             let event = change.event().clone();
             match change {
                 EventChange::Opened(_) => {
@@ -156,6 +161,7 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
                         pump = event.pump.as_str(),
                         rule = event.rule,
                         peak = event.peak,
+                        severity = event.severity.as_str(),
                         "maintenance event opened"
                     );
                 }

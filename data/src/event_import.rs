@@ -267,6 +267,8 @@ impl EventReader<'_> {
             resolved_at: Some(resolved_at),
             source: Some(self.source.clone()),
             work: StatusHistory::default(),
+            recommendation: None,
+            evidence: Vec::new(),
         })
     }
 

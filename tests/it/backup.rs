@@ -145,6 +145,8 @@ fn seed(dir: &Path) {
         resolved_at: Some(at(20)),
         source: None,
         work: Default::default(),
+        recommendation: None,
+        evidence: Vec::new(),
     };
     let figures = [("resident_bytes".to_owned(), 1.5)].into();
     // Recent, as the node would delete an old one at once.

@@ -141,6 +141,55 @@ fn an_event_is_planned_approved_done_and_reopened() {
     assert_eq!(asha.status("GET", "/api/maintenance-events/nothing", None), 400);
 }
 
+/// An event says what it is based on, also after its severity was raised and the node was killed.
+#[test]
+fn an_event_has_its_evidence_and_what_its_rule_recommends() {
+    let data = tempfile::tempdir().expect("a directory");
+    let config = NodeConfig::new(&data, "centrifugal");
+    let node = config.node();
+    let begin = now_ms() - 50_000;
+    post(&node, &reading(PUMP, begin, 99.0));
+    let event = wait_for_event(|| node.get_ok("/api/maintenance-events"), "active");
+    assert_eq!((&event["evidence"], &event["severity"]), (&json!(null), &json!("high")), "only in the event: {event}");
+    assert_eq!(event["recommendation"]["cost_now"], event["cost"], "{event}");
+    let path = path_of(&event);
+    let hot: Vec<Value> = (1..30).map(|second| reading(PUMP, begin + second * 1_000, 99.0)).collect();
+    post(&node, &json!(hot));
+    node.wait_until("/api/alarms?priority=high", |alarms| alarms["items"][0]["holds"] == true);
+    post(&node, &reading(PUMP, begin + 35_000, 120.0));
+    wait_until("the severity", || {
+        let event = node.get_ok(&path);
+        if event["severity"] == "critical" { Ok(()) } else { Err(event) }
+    });
+    let whole = node.get_ok(&path);
+    drop(node);
+    let node = config.node();
+    assert_eq!(node.get_ok(&path), whole, "after a kill");
+    let evidence = whole["evidence"].as_array().expect("a list");
+    let of = |field: &str| evidence.iter().map(|one| one[field].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (of("severity"), of("value")),
+        (vec![json!("high"), json!("critical")], vec![json!(99.0), json!(120.0)])
+    );
+    assert_eq!((of("limit"), of("channel")), (vec![json!(85.0), json!(110.0)], vec![json!(BEARING), json!(BEARING)]));
+    assert_eq!(evidence[1]["values"].as_array().map(Vec::len), Some(10), "all channels: {whole}");
+    assert_eq!(evidence[1]["at"], time(begin + 35_000));
+    assert_eq!(evidence[0]["alarms"], json!([]), "no alarm stood when it was opened");
+    let alarm = &evidence[1]["alarms"][0];
+    assert_eq!(
+        (&alarm["priority"], &alarm["limit"], &alarm["value"]),
+        (&json!("high"), &json!(93.0), &json!(99.0)),
+        "{whole}"
+    );
+    let recommended = &whole["recommendation"];
+    assert_eq!(recommended["from"], "rule bearing-overheating of the profile centrifugal, at severity critical");
+    assert_eq!((&recommended["cost_now"]["amount"], &whole["cost"]["amount"]), (&json!(22000.0), &json!(22000.0)));
+    assert_eq!(recommended["cost_if_it_fails"], json!({"amount": 90000.0, "currency": "INR"}));
+    assert_eq!(recommended["failure_mode"], "bearing_wear");
+    assert!(recommended["actions"][0].as_str().is_some_and(|action| action.contains("standby")), "{recommended}");
+    assert_eq!(recommended["spare_parts"].as_array().map(Vec::len), Some(3));
+}
+
 /// An action that was answered is there after a kill, also one on a resolved event, and nothing is repeated.
 #[test]
 fn actions_survive_kills() {

@@ -130,6 +130,7 @@ impl EngineBuilder {
             counters: self.counters.clone(),
             clock: self.clock.clone(),
             work: work.clone(),
+            board: self.board.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
         inbox.mailbox(MAILBOX_CAPACITY)

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use volute_plant::{
-    Currency, EventKey, MaintenanceEvent, Money, PumpId, Severity, Timestamp,
+    Currency, EventKey, MaintenanceEvent, Money, PumpId, Recommendation, Severity, Timestamp,
+    event_evidence::EventEvidence,
     event_status::{EventStatus, StatusHistory},
 };
 
@@ -43,6 +44,12 @@ pub struct EventFields {
     /// For a person who reads the table; it follows from `work`.
     #[serde(default, skip_serializing_if = "is_open")]
     work_status: EventStatus,
+    /// What its rule recommends. Rows before it was recorded do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recommendation: Option<Recommendation>,
+    /// What it is based on. Rows before it was recorded do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<EventEvidence>,
 }
 
 fn is_open(status: &EventStatus) -> bool {
@@ -87,6 +94,8 @@ impl DocumentKind for MaintenanceEvent {
             source: self.source.clone(),
             work_status: self.work.status(),
             work: self.work.clone(),
+            recommendation: self.recommendation.clone(),
+            evidence: self.evidence.clone(),
         }
     }
 
@@ -111,6 +120,8 @@ impl DocumentKind for MaintenanceEvent {
             model: fields.model,
             source: fields.source,
             work: fields.work,
+            recommendation: fields.recommendation,
+            evidence: fields.evidence,
         };
         if event.state().as_str() != fields.state {
             return Err("its state and its times contradict each other".into());

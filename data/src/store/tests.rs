@@ -29,7 +29,9 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use volute_journal::Seq;
 use volute_plant::{
-    Currency, Detection, EventState, MaintenanceEvent, Money, PumpId, Reading, Sample, Severity, Timestamp,
+    Currency, Detection, EventState, MaintenanceEvent, Money, PumpId, Reading, Recommendation, Sample, Severity,
+    SparePart, Timestamp,
+    event_evidence::{EventEvidence, EvidenceAlarm, EvidenceDetection, EvidenceValue},
 };
 
 use super::{engine::DatabaseEngine, series::Series, *};
@@ -96,6 +98,50 @@ fn event(name: &str, rule: &str, ms: i64, resolved: bool) -> MaintenanceEvent {
         resolved_at: resolved.then(|| at(ms + 20)),
         source: None,
         work: Default::default(),
+        recommendation: None,
+        evidence: Vec::new(),
+    }
+}
+
+fn recommendation() -> Recommendation {
+    let cost_now = Money { amount: 15_000.5, currency: Currency::try_from("INR".to_owned()).expect("a currency") };
+    Recommendation {
+        profile: "small".into(),
+        severity: Severity::High,
+        failure_mode: None,
+        actions: vec!["Check the oil.".into()],
+        spare_parts: vec![SparePart { name: "Seal".into(), number: None, quantity: 2 }],
+        cost_now,
+        cost_if_it_fails: Some(cost_now),
+    }
+}
+
+fn evidence() -> EventEvidence {
+    EventEvidence {
+        severity: Severity::High,
+        at: at(500),
+        received_at: at(510),
+        channel: "Tb".into(),
+        value: 91.0,
+        limit: 85.0,
+        values: vec![EvidenceValue { channel: "Tb".into(), unit: "°C".into(), value: 91.0, is_plausible: true }],
+        detection: Some(EvidenceDetection {
+            loss: 0.75,
+            threshold: 0.5,
+            model: "m-1".into(),
+            contributions: vec![("Tb".into(), 0.9), ("Q".into(), 0.1)],
+        }),
+        alarms: vec![EvidenceAlarm {
+            alarm: "hot".into(),
+            title: "Hot".into(),
+            priority: "high".into(),
+            state: "unacknowledged".into(),
+            occurrence: 1,
+            raised_at: None,
+            value: Some(95.0),
+            limit: None,
+        }],
+        alarms_standing: 1,
     }
 }
 
@@ -124,7 +170,13 @@ fn every_table_returns_what_was_stored() {
     unusual.samples = [Sample::Bad(-0.0), Sample::Filled].into();
     unusual.late = true;
     let figures = [("ingest_readings_per_s".to_owned(), 3.0), ("resident_bytes".to_owned(), 1e9)].into();
-    let by_limit = MaintenanceEvent { peak_loss: None, model: None, ..event("P-1", "limit", 500, false) };
+    let by_limit = MaintenanceEvent {
+        peak_loss: None,
+        model: None,
+        recommendation: Some(recommendation()),
+        evidence: vec![evidence()],
+        ..event("P-1", "limit", 500, false)
+    };
     let events = [event("P-1", "bearing-hot", 0, false), event("P-1", "bearing-hot", 500, true), by_limit];
     let entries = [entry("restart", 0), entry("commission", 5)];
     let batch = Batch {

@@ -31,6 +31,7 @@ mod comment;
 mod detection;
 mod device_clock;
 mod draft;
+pub mod event_evidence;
 pub mod event_status;
 mod id;
 mod label;
@@ -64,7 +65,7 @@ pub use profile::{Channel, HOLD_RANGE_S, INTERVAL_RANGE_MS, MAX_CHANNELS, Profil
 pub use quantity::Quantity;
 pub use reading::{Reading, Sample, SampleOverlap};
 pub use rejection::Rejection;
-pub use rule::{Rule, Severity};
+pub use rule::{Recommendation, Rule, RuleLevel, Severity, SparePart};
 pub use rule_evaluator::{EventChange, EventKey, EventState, MaintenanceEvent, RuleEvaluator};
 pub use spelling::names_match;
 pub use time::{Clock, ManualClock, SystemClock, Timestamp, TimestampError};

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Limits, Quantity, Rule, Sample,
     label::{LengthLimits, normalize},
+    rule::InvalidRule,
     spelling::names_match,
 };
 
@@ -395,12 +396,8 @@ fn validate_rules(file: &ProfileFile) -> Result<(), ProfileError> {
             return invalid(key("name"), rule.name.clone(), "a unique name");
         }
         validate_title(key("title"), &rule.title)?;
-        if !rule.above.is_finite() {
-            return invalid(key("above"), rule.above.to_string(), "a number");
-        }
-        let amount = rule.cost.amount;
-        if !(amount.is_finite() && amount >= 0.0) {
-            return invalid(key("cost.amount"), amount.to_string(), "a number from 0");
+        if let Err(InvalidRule { key: part, value, allowed }) = rule.check() {
+            return invalid(key(&part), value, allowed);
         }
         if !file.channels.iter().any(|c| c.quantity == rule.quantity) {
             return invalid(key("quantity"), format!("{:?}", rule.quantity), "a quantity that one of the channels has");

@@ -16,6 +16,9 @@
 //! | 12 s | 60 °C | none | the rule was last violated at 11 s |
 //! | 71 s | 60 °C | resolved | a minute without a violation |
 //!
+//! A rule may have more severe levels. A value above a level's limit raises the event's severity at once; nothing lowers it.
+//! What opened the event and what raised its severity is its evidence ([`crate::event_evidence`]).
+//!
 //! What people do about an event ([`crate::event_status`]) is part of it, and changes nothing in this table. Does not notify
 //! anybody. Does not find root causes.
 
@@ -23,7 +26,11 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Detection, Money, Profile, PumpId, Reading, Rule, Severity, Timestamp, event_status::StatusHistory};
+use crate::{
+    Detection, Money, Profile, PumpId, Reading, Recommendation, Rule, Severity, Timestamp,
+    event_evidence::{EventEvidence, EvidenceAlarm, Violation},
+    event_status::StatusHistory,
+};
 
 /// Whether an event is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +90,12 @@ pub struct MaintenanceEvent {
     /// What people have done about it.
     #[serde(default)]
     pub work: StatusHistory,
+    /// What its rule recommends at its severity. None for an imported event, or one from before this was recorded.
+    #[serde(default)]
+    pub recommendation: Option<Recommendation>,
+    /// What opened it, and what raised its severity, oldest first. Empty for an imported event.
+    #[serde(default)]
+    pub evidence: Vec<EventEvidence>,
 }
 
 /// What identifies an event. In the API it is `pump/rule/opened_at`, with `%` and `/` in the pump's id as `%25` and `%2F`;
@@ -186,10 +199,16 @@ impl RuleEvaluator {
     }
 
     /// Evaluates all rules on one reading, with the detection for it if there is one. Readings must come in order.
-    pub fn evaluate(&mut self, reading: &Reading, detection: Option<&Detection>) -> Vec<EventChange> {
+    /// `alarms` returns the alarms of the pump that stand; it is called only if an event is opened or gets more severe.
+    pub fn evaluate(
+        &mut self,
+        reading: &Reading,
+        detection: Option<&Detection>,
+        alarms: &dyn Fn() -> Vec<EvidenceAlarm>,
+    ) -> Vec<EventChange> {
         let profile = self.profile.clone();
         let mut changes: Vec<EventChange> =
-            profile.rules().iter().filter_map(|rule| self.evaluate_rule(rule, reading, detection)).collect();
+            profile.rules().iter().filter_map(|rule| self.evaluate_rule(rule, reading, detection, alarms)).collect();
         let is_removed = |rule: &String| profile.rules().iter().all(|known| known.name != *rule);
         let removed: Vec<String> = self.open.keys().filter(|rule| is_removed(rule)).cloned().collect();
         changes.extend(removed.iter().filter_map(|rule| self.resolve_if_due(rule, reading.at)));
@@ -208,20 +227,38 @@ impl RuleEvaluator {
         (event.opened_at == key.opened_at).then_some(event)
     }
 
-    fn evaluate_rule(&mut self, rule: &Rule, reading: &Reading, detection: Option<&Detection>) -> Option<EventChange> {
+    fn evaluate_rule(
+        &mut self,
+        rule: &Rule,
+        reading: &Reading,
+        detection: Option<&Detection>,
+        alarms: &dyn Fn() -> Vec<EvidenceAlarm>,
+    ) -> Option<EventChange> {
         let may_hold = detection.is_none_or(|detection| detection.is_anomaly);
-        let holds = may_hold.then(|| highest_above_limit(&self.profile, rule, reading)).flatten();
-        let Some((channel, value)) = holds else { return self.resolve_if_due(&rule.name, reading.at) };
+        let holds = may_hold.then(|| violation(&self.profile, rule, reading)).flatten();
+        let Some(violation) = holds else { return self.resolve_if_due(&rule.name, reading.at) };
+        let evidence = || EventEvidence::new(&violation, &self.profile, reading, detection, alarms());
+        let recommendation = || rule.recommendation(violation.severity, self.profile.name());
         let Some(open) = self.open.get_mut(&rule.name) else {
-            let mut event = new_event(rule, reading, channel, value);
+            let mut event = new_event(rule, reading, &violation, recommendation());
+            event.evidence.push(evidence());
             event.record_anomaly(detection);
             self.open.insert(rule.name.clone(), OpenEvent { event: event.clone(), updated_at: reading.at });
             return Some(EventChange::Opened(event));
         };
-        open.event.peak = Some(open.event.peak.map_or(value, |peak| peak.max(value)));
-        open.event.record_anomaly(detection);
-        open.event.last_seen_at = reading.at;
-        if reading.at.since_ms(open.updated_at) < UPDATE_INTERVAL_MS {
+        let event = &mut open.event;
+        event.peak = Some(event.peak.map_or(violation.value, |peak| peak.max(violation.value)));
+        event.record_anomaly(detection);
+        event.last_seen_at = reading.at;
+        let is_raised = violation.severity > event.severity;
+        if is_raised {
+            let recommendation = recommendation();
+            event.severity = violation.severity;
+            event.cost = recommendation.cost_now;
+            event.recommendation = Some(recommendation);
+            event.evidence.push(evidence());
+        }
+        if !is_raised && reading.at.since_ms(open.updated_at) < UPDATE_INTERVAL_MS {
             return None;
         }
         open.updated_at = reading.at;
@@ -240,25 +277,32 @@ impl RuleEvaluator {
 }
 
 /// Returns the highest channel of the rule's quantity that is above the rule's limit.
-fn highest_above_limit<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<(&'a str, f64)> {
+fn violation<'a>(profile: &'a Profile, rule: &Rule, reading: &Reading) -> Option<Violation<'a>> {
     let channels = profile.channels().iter().zip(reading.samples.iter());
     let above = channels.filter(|(channel, _)| channel.quantity == rule.quantity).filter_map(|(channel, sample)| {
         sample.good().filter(|&value| value > rule.above).map(|value| (channel.name.as_str(), value))
     });
-    above.max_by(|a, b| a.1.total_cmp(&b.1))
+    let (channel, value) = above.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (severity, limit) = rule.severity_of(value);
+    Some(Violation { severity, channel, value, limit })
 }
 
-fn new_event(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> MaintenanceEvent {
+fn new_event(
+    rule: &Rule,
+    reading: &Reading,
+    violation: &Violation<'_>,
+    recommendation: Recommendation,
+) -> MaintenanceEvent {
     MaintenanceEvent {
         pump: reading.pump.clone(),
         rule: rule.name.clone(),
         title: rule.title.clone(),
         advice: rule.advice.clone(),
-        severity: rule.severity,
-        cost: rule.cost,
-        channel: channel.to_owned(),
+        severity: violation.severity,
+        cost: recommendation.cost_now,
+        channel: violation.channel.to_owned(),
         limit: Some(rule.above),
-        peak: Some(value),
+        peak: Some(violation.value),
         peak_loss: None,
         model: None,
         opened_at: reading.at,
@@ -266,6 +310,8 @@ fn new_event(rule: &Rule, reading: &Reading, channel: &str, value: f64) -> Maint
         resolved_at: None,
         source: None,
         work: StatusHistory::default(),
+        recommendation: Some(recommendation),
+        evidence: Vec::new(),
     }
 }
 

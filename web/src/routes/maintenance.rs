@@ -19,6 +19,7 @@ use crate::{
     query::{NoParameters, PumpParam, Query},
     responses::{Invalid, NoSuchEvent, Unavailable},
     store_context::StoreContext,
+    wire::{CostResponse, EventEvidenceResponse, RecommendationResponse},
 };
 
 /// How many of an event's newest changes the list has.
@@ -69,7 +70,7 @@ pub(crate) struct EventResponse {
     severity: &'static str,
     /// `active` or `resolved`.
     status: &'static str,
-    /// The estimated cost of the repair.
+    /// The estimated cost of the repair: `recommendation.cost_now`, if there is a recommendation.
     cost: CostResponse,
     /// The channel that was above the limit; empty if an imported event does not name it.
     channel: String,
@@ -99,6 +100,13 @@ pub(crate) struct EventResponse {
     source: Option<String>,
     /// What people have done about it.
     work: EventWorkResponse,
+    /// What the rule recommends at this severity; null for an imported event, and for one from before this was recorded.
+    #[schema(required)]
+    recommendation: Option<RecommendationResponse>,
+    /// What opened it, and what raised its severity, oldest first. Null in the list of events; only the response with one
+    /// event has it. Empty for an imported event, and for one from before this was recorded.
+    #[schema(required)]
+    evidence: Option<Vec<EventEvidenceResponse>>,
 }
 
 /// What people have done about an event. It is independent of whether the event is active.
@@ -164,16 +172,6 @@ pub(crate) struct StatusChangeResponse {
     finding: Option<FindingResponse>,
 }
 
-/// An amount of money.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CostResponse {
-    /// The amount in units of the currency.
-    amount: f64,
-    /// The currency (ISO 4217).
-    #[schema(example = "INR")]
-    currency: String,
-}
-
 /// Maintenance events of all pumps or of one, newest first.
 ///
 /// Events that were opened at the same time stay together, so a page may be slightly longer than `limit`.
@@ -195,7 +193,7 @@ pub(crate) async fn maintenance_events(
     Ok(web::Json(page.into_list(EventResponse::from)))
 }
 
-/// One maintenance event with its whole history.
+/// One maintenance event with its whole history and its evidence.
 #[utoipa::path(
     get,
     path = "/api/maintenance-events/{id}",
@@ -248,27 +246,33 @@ impl EventsQuery {
 }
 
 impl From<MaintenanceEvent> for EventResponse {
-    fn from(event: MaintenanceEvent) -> Self {
-        Self::new(event, LISTED_CHANGES)
+    /// Returns the event as the list has it.
+    fn from(mut event: MaintenanceEvent) -> Self {
+        event.evidence.clear();
+        Self { evidence: None, ..Self::new(event, LISTED_CHANGES) }
     }
 }
 
 impl EventResponse {
-    /// Returns the event with its whole history.
+    /// Returns the event with its whole history and its evidence.
     pub(crate) fn whole(event: MaintenanceEvent) -> Self {
         Self::new(event, usize::MAX)
     }
 
     fn new(event: MaintenanceEvent, max_changes: usize) -> Self {
+        let (id, status) = (event.key().to_string(), event.state().as_str());
+        let evidence = event.evidence.into_iter().map(|evidence| EventEvidenceResponse::of(&event.rule, evidence));
+        let evidence = Some(evidence.collect());
+        let recommendation = event.recommendation.map(|of_rule| RecommendationResponse::of(&event.rule, of_rule));
         Self {
-            id: event.key().to_string(),
-            status: event.state().as_str(),
+            id,
+            status,
             pump_id: event.pump.into(),
             rule: event.rule,
             title: event.title,
             advice: event.advice,
             severity: event.severity.as_str(),
-            cost: CostResponse { amount: event.cost.amount, currency: event.cost.currency.into() },
+            cost: event.cost.into(),
             channel: event.channel,
             limit: event.limit,
             peak: event.peak,
@@ -279,6 +283,8 @@ impl EventResponse {
             resolved_at: event.resolved_at.map(|at| at.to_string()),
             source: event.source,
             work: EventWorkResponse::new(&event.work, max_changes),
+            recommendation,
+            evidence,
         }
     }
 }
@@ -375,6 +381,7 @@ mod tests {
             "status": "open", "plan": null, "finding": null, "allowed": ["acknowledge", "plan", "finish"], "changes": 0,
             "history": [],
         });
+        (expected["recommendation"], expected["evidence"]) = (json!(null), json!(null));
         assert_eq!(serde_json::to_value(EventResponse::from(event.clone())).expect("JSON"), expected);
         event.model = None;
         event.pump = "P-101A/B 5%".parse().expect("an id");

@@ -137,13 +137,14 @@ pub(crate) static API: [Operation; 75] = [
 
 /// The dashboard's pages and files. They contain nothing of the plant, and the page of the login is one of them.
 #[rustfmt::skip]
-static PAGES: [Operation; 11] = [
+static PAGES: [Operation; 12] = [
     read("/", Public, || get(dashboard::page)),
     read("/login", Public, || get(dashboard::page)),
     read("/setup", Public, || get(dashboard::page)),
     read("/pumps/{id}", Public, || get(dashboard::page)),
     read("/alarms", Public, || get(dashboard::page)),
     read("/alarms/{pump}/{alarm}", Public, || get(dashboard::page)),
+    read("/events/{id}", Public, || get(dashboard::page)),
     read("/admin", Public, || get(dashboard::page)),
     read("/admin/{section}", Public, || get(dashboard::page)),
     read("/account", Public, || get(dashboard::page)),

@@ -123,6 +123,8 @@ impl TryFrom<EventForm> for MaintenanceEvent {
             resolved_at: form.resolved.map(time).transpose()?,
             source: None,
             work: StatusHistory::default(),
+            recommendation: None,
+            evidence: Vec::new(),
         })
     }
 }

@@ -247,6 +247,26 @@ fn every_rule_has_a_unique_name_a_limit_and_a_channel() {
         (SMALL.replacen("A pump for tests", &"x".repeat(121), 1), "title"),
         (SMALL.replacen("amount = 15000", "amount = -1", 1), "rules.bearing-hot.cost.amount"),
         (SMALL.replacen("amount = 15000", "amount = nan", 1), "rules.bearing-hot.cost.amount"),
+        (
+            format!("{SMALL}cost_if_it_fails = {{ amount = 1, currency = \"EUR\" }}"),
+            "rules.bearing-hot.cost_if_it_fails.currency",
+        ),
+        (
+            format!("{SMALL}cost_if_it_fails = {{ amount = -1, currency = \"INR\" }}"),
+            "rules.bearing-hot.cost_if_it_fails.amount",
+        ),
+        (format!("{SMALL}failure_mode = \"\""), "rules.bearing-hot.failure_mode"),
+        (format!("{SMALL}actions = [\"a\", \"\"]"), "rules.bearing-hot.actions[1]"),
+        (
+            format!("{SMALL}spare_parts = [{{ name = \"Seal\", quantity = 0 }}]"),
+            "rules.bearing-hot.spare_parts[0].quantity",
+        ),
+        (format!("{SMALL}[[rules.levels]]\nseverity = \"high\"\nabove = 90"), "rules.bearing-hot.levels[0].severity"),
+        (format!("{SMALL}[[rules.levels]]\nseverity = \"critical\"\nabove = 85"), "rules.bearing-hot.levels[0].above"),
+        (
+            format!("{SMALL}[[rules.levels]]\nseverity = \"critical\"\nabove = 90\nspare_parts = [{{ name = \"\" }}]"),
+            "rules.bearing-hot.levels[0].spare_parts[0].name",
+        ),
         ("name = \"x\"\ntitle = \"x\"\ninterval_ms = 1000\nchannels = []".to_owned(), "channels"),
     ] {
         let message = Profile::from_toml(&text).expect_err(key).to_string();

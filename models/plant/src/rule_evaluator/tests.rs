@@ -6,6 +6,10 @@ use crate::{
     profile::tests::{SMALL, small},
 };
 
+fn no_alarms() -> Vec<EvidenceAlarm> {
+    Vec::new()
+}
+
 /// Evaluates a reading of the bearing. `verdict`: whether there is a detection, and whether it is an anomaly.
 fn evaluate(
     evaluator: &mut RuleEvaluator,
@@ -26,7 +30,7 @@ fn evaluate(
         contributions: [0.9, 0.1].into(),
         model: "m".into(),
     });
-    evaluator.evaluate(&reading, detection.as_ref())
+    evaluator.evaluate(&reading, detection.as_ref(), &no_alarms)
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn evaluate_three(evaluator: &mut RuleEvaluator, ms: i64, samples: [Sample; 3], 
         contributions: [0.8, 0.1, 0.1].into(),
         model: format!("m-{loss}").into(),
     });
-    evaluator.evaluate(&reading, verdict.as_ref())
+    evaluator.evaluate(&reading, verdict.as_ref(), &no_alarms)
 }
 
 /// Returns one letter for a reading's changes: O opened, U updated, R resolved, . none.
@@ -282,4 +286,90 @@ fn stored_words_do_not_change() {
         assert_eq!(currency.is_ok(), valid, "{text:?}");
         assert!(currency.is_err() || currency.is_ok_and(|currency| String::from(currency) == text));
     }
+}
+
+/// The small profile, with a critical level from 100 °C on.
+fn two_levels() -> Profile {
+    let levels = r#"
+        cost_if_it_fails = { amount = 90000, currency = "INR" }
+        failure_mode = "bearing_wear"
+        actions = ["Check the oil."]
+        spare_parts = [{ name = "Bearing set", number = "6312-C3", quantity = 2 }]
+        [[rules.levels]]
+        severity = "critical"
+        above = 100
+        cost = { amount = 20000, currency = "INR" }
+        actions = ["Stop the pump.", "Replace the bearings."]
+    "#;
+    Profile::from_toml(&format!("{SMALL}{levels}")).expect("a profile")
+}
+
+#[test]
+fn a_more_severe_level_raises_the_severity_once_with_its_evidence() {
+    let mut evaluator = RuleEvaluator::new(two_levels(), []);
+    let [EventChange::Opened(opened)] = &evaluate(&mut evaluator, 0, 90.0, true)[..] else { panic!("opened") };
+    let recommended = opened.recommendation.clone().expect("by the rule");
+    assert_eq!((recommended.severity, recommended.cost_now.amount), (Severity::High, 15_000.0));
+    assert_eq!(
+        (recommended.profile.as_str(), recommended.actions.as_slice()),
+        ("small", &["Check the oil.".into()][..])
+    );
+    let [first] = &opened.evidence[..] else { panic!("one piece of evidence") };
+    assert_eq!((first.channel.as_str(), first.value, first.limit, first.severity), ("Tb", 90.0, 85.0, Severity::High));
+    assert_eq!(first.values.iter().map(|value| value.value).collect::<Vec<_>>(), [90.0, 1.0]);
+    let detection = first.detection.as_ref().expect("an anomaly");
+    assert_eq!((detection.loss, detection.contributions[0].clone()), (0.9, ("Tb".to_owned(), 0.9)));
+
+    assert_eq!(evaluate(&mut evaluator, 1, 100.0, true), [], "the level's limit itself is allowed");
+    let [EventChange::Updated(raised)] = &evaluate(&mut evaluator, 2, 101.0, None)[..] else { panic!("at once") };
+    assert_eq!((raised.severity, raised.cost.amount, raised.limit), (Severity::Critical, 20_000.0, Some(85.0)));
+    assert_eq!(
+        raised.evidence.iter().map(|e| (e.limit, e.detection.is_some())).collect::<Vec<_>>(),
+        [(85.0, true), (100.0, false)]
+    );
+    let recommended = raised.recommendation.clone().expect("by the rule");
+    assert_eq!((recommended.actions.len(), recommended.spare_parts[0].quantity), (2, 2), "parts are those of the rule");
+    assert_eq!(recommended.cost_if_it_fails.map(|cost| cost.amount), Some(90_000.0));
+    // Neither a lower value nor a restart lowers it, and it is raised once.
+    let mut again = RuleEvaluator::new(two_levels(), [raised.clone()]);
+    assert_eq!(evaluate(&mut again, 3, 120.0, true), []);
+    let [EventChange::Updated(later)] = &evaluate(&mut again, 12, 90.0, true)[..] else { panic!("updated") };
+    assert_eq!((later.severity, later.evidence.len()), (Severity::Critical, 2));
+}
+
+#[test]
+fn a_value_above_the_highest_level_opens_at_its_severity() {
+    let mut evaluator = RuleEvaluator::new(two_levels(), []);
+    let [EventChange::Opened(event)] = &evaluate(&mut evaluator, 0, 130.0, true)[..] else { panic!("opened") };
+    assert_eq!((event.severity, event.evidence[0].limit, event.evidence.len()), (Severity::Critical, 100.0, 1));
+}
+
+#[test]
+fn evidence_names_the_alarms_that_stood_and_counts_the_rest() {
+    let mut evaluator = RuleEvaluator::new(small(), []);
+    let alarm = |number: usize| EvidenceAlarm {
+        alarm: format!("a-{number}"),
+        title: "An alarm".into(),
+        priority: "high".into(),
+        state: "unacknowledged".into(),
+        occurrence: 1,
+        raised_at: None,
+        value: None,
+        limit: None,
+    };
+    let pump: PumpId = "P-1".parse().expect("a name");
+    let samples = [Sample::Good(90.0), Sample::Bad(-9.0)].into();
+    let reading = Reading { pump, at: at(0), received: at(5), samples, late: false };
+    let asked = std::cell::Cell::new(0);
+    let alarms = || {
+        asked.set(asked.get() + 1);
+        (0..30).map(alarm).collect()
+    };
+    let changes = evaluator.evaluate(&reading, None, &alarms);
+    let evidence = &changes[0].event().evidence[0];
+    assert_eq!((evidence.alarms.len(), evidence.alarms_standing), (20, 30));
+    assert_eq!((evidence.at, evidence.received_at), (at(0), at(5)));
+    assert_eq!(evidence.values.iter().map(|value| value.is_plausible).collect::<Vec<_>>(), [true, false]);
+    evaluator.evaluate(&Reading { at: at(20_000), ..reading }, None, &alarms);
+    assert_eq!(asked.get(), 1, "only when an event is opened or raised");
 }

@@ -65,6 +65,9 @@ export const fetchAlarms = (): Promise<ResultList<Alarm>> => unwrap(api.GET('/ap
 export const fetchEvents = (pump: string): Promise<ResultList<MaintenanceEvent>> =>
   unwrap(api.GET('/api/maintenance-events', { params: { query: { pump_id: pump, limit: MAX_EVENTS } } }));
 
+/** One maintenance event, with its history and its evidence. */
+export const fetchEvent = (id: string): Promise<MaintenanceEvent> => unwrap(api.GET('/api/maintenance-events/{id}', { params: { path: { id } } }));
+
 /** All versions of a pump's baseline: what is normal for this pump. */
 export const fetchBaselines = (id: string): Promise<Baselines> =>
   unwrap(api.GET('/api/pumps/{id}/baselines', { params: { path: { id } } }));

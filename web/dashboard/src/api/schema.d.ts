@@ -476,7 +476,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * One maintenance event with its whole history.
+         * One maintenance event with its whole history and its evidence.
          * @description Needs the permission `view`.
          */
         get: operations["maintenance_event"];
@@ -2132,6 +2132,48 @@ export interface components {
             /** @description Why. Required to reject a plan. */
             comment?: string | null;
         };
+        /** @description What opened an event, or raised its severity. */
+        EventEvidenceResponse: {
+            /**
+             * @description The pump's alarms whose condition held, or that waited for a person, when the rule was evaluated; the highest
+             *     priority first, at most 20.
+             */
+            alarms: components["schemas"]["EvidenceAlarmResponse"][];
+            /** @description How many alarms these were. */
+            alarms_standing: number;
+            /**
+             * Format: date-time
+             * @description The time of the reading, by the pump's clock.
+             */
+            at: string;
+            /** @description The channel that was above the limit. */
+            channel: string;
+            detection: components["schemas"]["EvidenceDetectionResponse"] | null;
+            /**
+             * Format: double
+             * @description The rule's limit at this severity, in the channel's unit.
+             */
+            limit: number;
+            /**
+             * @description Where the limit comes from.
+             * @example rule bearing-hot, at severity high
+             */
+            limit_from: string;
+            /**
+             * Format: date-time
+             * @description When the reading was received, by the node's clock.
+             */
+            received_at: string;
+            /** @description The severity of the event from then on. */
+            severity: string;
+            /**
+             * Format: double
+             * @description Its value, in its unit.
+             */
+            value: number;
+            /** @description All values of the reading. */
+            values: components["schemas"]["EvidenceValueResponse"][];
+        };
         /**
          * @description What was found.
          * @example {
@@ -2181,8 +2223,13 @@ export interface components {
             advice: string;
             /** @description The channel that was above the limit; empty if an imported event does not name it. */
             channel: string;
-            /** @description The estimated cost of the repair. */
+            /** @description The estimated cost of the repair: `recommendation.cost_now`, if there is a recommendation. */
             cost: components["schemas"]["CostResponse"];
+            /**
+             * @description What opened it, and what raised its severity, oldest first. Null in the list of events; only the response with one
+             *     event has it. Empty for an imported event, and for one from before this was recorded.
+             */
+            evidence: components["schemas"]["EventEvidenceResponse"][] | null;
             /**
              * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
              * @example pump-1/bearing-hot/2026-03-09T10:14:33.000Z
@@ -2217,6 +2264,7 @@ export interface components {
             peak_loss: number | null;
             /** @description The pump's id. */
             pump_id: string;
+            recommendation: components["schemas"]["RecommendationResponse"] | null;
             /**
              * Format: date-time
              * @description When it was resolved; null while it is active.
@@ -2256,6 +2304,78 @@ export interface components {
              * @example planned
              */
             status: string;
+        };
+        /** @description An alarm that stood. */
+        EvidenceAlarmResponse: {
+            /** @description The alarm's id, unique among the pump's alarms. */
+            alarm: string;
+            /**
+             * Format: double
+             * @description The limit of the alarm's definition then.
+             */
+            limit: number | null;
+            /**
+             * Format: int32
+             * @description Its occurrence then.
+             */
+            occurrence: number;
+            /** @description Its priority then. */
+            priority: string;
+            /**
+             * Format: date-time
+             * @description When this occurrence was raised, by the node's clock; null if it was not announced.
+             */
+            raised_at: string | null;
+            /** @description Its state then. */
+            state: string;
+            /** @description What is wrong. */
+            title: string;
+            /**
+             * Format: double
+             * @description The value that raised it; null if there is no number.
+             */
+            value: number | null;
+        };
+        /** @description The detection for the reading. */
+        EvidenceDetectionResponse: {
+            /** @description Each channel's share of the loss, the largest first. */
+            contributions: components["schemas"]["EvidenceShareResponse"][];
+            /**
+             * Format: double
+             * @description How far the pump was from normal.
+             */
+            loss: number;
+            /** @description The model and baseline that both come from. */
+            model: string;
+            /**
+             * Format: double
+             * @description The loss above which it is anomalous.
+             */
+            threshold: number;
+        };
+        /** @description A channel's share of the loss. */
+        EvidenceShareResponse: {
+            /** @description The channel. */
+            channel: string;
+            /**
+             * Format: double
+             * @description The share, 0 to 1.
+             */
+            share: number;
+        };
+        /** @description A value of the reading. */
+        EvidenceValueResponse: {
+            /** @description The channel. */
+            channel: string;
+            /** @description Whether a working sensor can have sent it. */
+            plausible: boolean;
+            /** @description Its unit then. */
+            unit: string;
+            /**
+             * Format: double
+             * @description The value, as it was sent.
+             */
+            value: number;
         };
         /** @description An account at an identity provider. */
         ExternalResponse: {
@@ -2799,8 +2919,13 @@ export interface components {
                 advice: string;
                 /** @description The channel that was above the limit; empty if an imported event does not name it. */
                 channel: string;
-                /** @description The estimated cost of the repair. */
+                /** @description The estimated cost of the repair: `recommendation.cost_now`, if there is a recommendation. */
                 cost: components["schemas"]["CostResponse"];
+                /**
+                 * @description What opened it, and what raised its severity, oldest first. Null in the list of events; only the response with one
+                 *     event has it. Empty for an imported event, and for one from before this was recorded.
+                 */
+                evidence: components["schemas"]["EventEvidenceResponse"][] | null;
                 /**
                  * @description `pump/rule/opened_at`; `%` and `/` in the pump's id are `%25` and `%2F` here.
                  * @example pump-1/bearing-hot/2026-03-09T10:14:33.000Z
@@ -2835,6 +2960,7 @@ export interface components {
                 peak_loss: number | null;
                 /** @description The pump's id. */
                 pump_id: string;
+                recommendation: components["schemas"]["RecommendationResponse"] | null;
                 /**
                  * Format: date-time
                  * @description When it was resolved; null while it is active.
@@ -3578,6 +3704,25 @@ export interface components {
                 [key: string]: number | null;
             };
         };
+        /** @description What the rule recommends at the event's severity, as its profile had it when the event got this severity. */
+        RecommendationResponse: {
+            /** @description What to do, step by step. */
+            actions: string[];
+            cost_if_it_fails: components["schemas"]["CostResponse"] | null;
+            /** @description The estimated cost of the repair, if it is done now. */
+            cost_now: components["schemas"]["CostResponse"];
+            /** @description The failure mode that the rule points to; null if it names none. */
+            failure_mode: string | null;
+            /**
+             * @description Where the actions, spare parts and costs come from.
+             * @example rule bearing-hot of the profile centrifugal, at severity high
+             */
+            from: string;
+            /** @description The severity that it is for: `low`, `medium`, `high` or `critical`. */
+            severity: string;
+            /** @description What the repair needs. */
+            spare_parts: components["schemas"]["SparePartResponse"][];
+        };
         /** @description The progress of a recording. */
         RecordingResponse: {
             /** @description The number of its rows. */
@@ -3938,6 +4083,18 @@ export interface components {
             min: number;
             /** @description The unit of `min` and `max`. */
             unit: string;
+        };
+        /** @description A spare part. */
+        SparePartResponse: {
+            /** @description What it is. */
+            name: string;
+            /** @description Its order number; null if the rule does not say. */
+            number: string | null;
+            /**
+             * Format: int32
+             * @description How many.
+             */
+            quantity: number;
         };
         /** @description A change of an event's status. */
         StatusChangeResponse: {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adminPath, alarmPath, loginPath, parseRoute, pumpPath } from './route';
+import { adminPath, alarmPath, eventPath, loginPath, parseRoute, pumpPath } from './route';
 
 describe('routes', () => {
   it('convert any pump id to a path and back', () => {
@@ -18,6 +18,18 @@ describe('routes', () => {
       expect(parseRoute(alarmPath(pump, 'bearing-high'))).toEqual({ page: 'alarm', pump, alarm: 'bearing-high' });
     }
     for (const path of ['/alarms/', '/alarms/P-1', '/alarms/P-1/a/b', '/alarms/%/a']) expect(parseRoute(path)).toEqual({ page: 'notFound', path });
+  });
+
+  it('convert a maintenance event to a path and back', () => {
+    for (const id of ['P-1/bearing-hot/2026-03-09T10:14:33.000Z', 'P-101A%2FB 5%25/a/b/2026-03-09T10:14:33.000Z']) {
+      expect(parseRoute(eventPath(id))).toEqual({ page: 'event', id });
+      expect(parseRoute(new URL(loginPath(eventPath(id)), 'http://localhost').pathname, { search: new URL(loginPath(eventPath(id)), 'http://localhost').search })).toEqual({
+        page: 'login',
+        next: eventPath(id),
+        signOn: null,
+      });
+    }
+    for (const path of ['/events', '/events/', '/events/a/b', '/events/%']) expect(parseRoute(path)).toEqual({ page: 'notFound', path });
   });
 
   it('normalize the id of a pump', () => {

@@ -10,6 +10,8 @@ export type Route =
   /** All alarms; what is shown of them is in the address's `?…`. */
   | { page: 'alarms' }
   | { page: 'alarm'; pump: string; alarm: string }
+  /** One maintenance event, by its id. */
+  | { page: 'event'; id: string }
   /** `section` is null for the first one that the user may see. */
   | { page: 'admin'; section: AdminSection | null }
   | { page: 'account' }
@@ -36,11 +38,12 @@ export function parseRoute(path: string, { search = '', hash = '' }: AddressPart
   const admin = /^\/admin(?:\/(users|tokens|audit))?$/.exec(path);
   if (admin) return { page: 'admin', section: (admin[1] as AdminSection | undefined) ?? null };
   if (path === '/alarms') return { page: 'alarms' };
-  const match = /^\/(?:pumps\/([^/]+)\/?|alarms\/([^/]+)\/([^/]+))$/.exec(path);
+  const match = /^\/(?:pumps\/([^/]+)\/?|alarms\/([^/]+)\/([^/]+)|events\/([^/]+))$/.exec(path);
   if (!match) return { page: 'notFound', path };
-  const [, pump, pumpOfAlarm, alarm] = match;
+  const [, pump, pumpOfAlarm, alarm, event] = match;
   try {
     if (pump !== undefined) return { page: 'pump', pump: normalizeId(decodeURIComponent(pump)) };
+    if (event !== undefined) return { page: 'event', id: decodeURIComponent(event) };
     return { page: 'alarm', pump: normalizeId(decodeURIComponent(pumpOfAlarm)), alarm: decodeURIComponent(alarm) };
   } catch {
     return { page: 'notFound', path };
@@ -53,11 +56,13 @@ export const loginPath = (path: string): string => (path === '/' ? '/login' : `/
 /** The path that `?next=` names, with its own `?…`, if it is one of the node's own pages behind the login; otherwise that of the fleet. */
 function nextPath(search: string): string {
   const next = new URLSearchParams(search).get('next') ?? '/';
-  return ['pump', 'alarms', 'alarm', 'admin', 'account'].includes(parseRoute(next.split('?')[0]).page) ? next : '/';
+  return ['pump', 'alarms', 'alarm', 'event', 'admin', 'account'].includes(parseRoute(next.split('?')[0]).page) ? next : '/';
 }
 
 export const adminPath = (section: AdminSection): string => `/admin/${section}`;
 
 export const alarmPath = (pump: string, alarm: string): string => `/alarms/${encodeURIComponent(pump)}/${encodeURIComponent(alarm)}`;
+
+export const eventPath = (id: string): string => `/events/${encodeURIComponent(id)}`;
 
 export const pumpPath = (pump: string): string => `/pumps/${encodeURIComponent(pump)}`;
