@@ -15,4 +15,5 @@ pub mod model_versions;
 mod node_kinds;
 pub mod pretrained;
 pub mod profiles;
+mod secret_file;
 pub mod telemetry;

@@ -1,7 +1,11 @@
 //! `volute user` and `volute token`: list and change the users and pump tokens of a node. A running node carries
 //! out the command itself; otherwise the command opens the store.
 
-use std::{collections::BTreeSet, fs, io::Write};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Write},
+};
 
 use anyhow::{Context, Result};
 use volute_access::CredentialId;
@@ -10,7 +14,8 @@ use volute_plant::{Clock, PumpId, SystemClock};
 use volute_web::Access;
 
 use super::{
-    open_store::{current_user, open_stopped_or_new, runtime},
+    data_folder,
+    open_store::{absolute, current_user, open_stopped, open_stopped_or_new, runtime},
     serve::access_settings,
     stopped_audit::StoppedAudit,
 };
@@ -62,8 +67,20 @@ async fn execute(command: AccessCommand, config: &Config) -> Result<AccessReport
         Err(ControlError::NoNode { .. }) => {}
         response => return Ok(response?),
     }
-    // A node can be secured before its first start.
-    let store = open_stopped_or_new(config).await?;
+    let is_new = !data_folder::has_store(&config.store.dir);
+    let store = match command {
+        // A node can be secured before its first start.
+        AccessCommand::AddUser { .. } | AccessCommand::AddToken { .. } => open_stopped_or_new(config).await?,
+        _ => open_stopped(config).await?,
+    };
+    if is_new {
+        let dir = absolute(&config.store.dir)?;
+        writeln!(
+            io::stderr(),
+            "No node has used {} yet; this creates it. The node must be started with the same store.dir.",
+            dir.display()
+        )?;
+    }
     let access = Access::open(Box::new(store.clone()), access_settings(config)).await;
     let (who, now) = (current_user()?, SystemClock.now());
     let entry = command.audit_entry(&who, now);

@@ -363,6 +363,21 @@ fn users_are_added_while_the_node_is_stopped() {
 }
 
 #[test]
+fn only_additions_create_a_data_directory_and_they_say_where() {
+    let plant = Plant::new();
+    let dir = plant.data().join("new");
+    let output = |args: &[&str]| volute().args(args).arg("--data-dir").arg(&dir).output().expect("it runs");
+    let listed = output(&["user", "list"]);
+    let text = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert!(!listed.status.success() && text.contains("has never been used by a node") && !dir.exists(), "{text}");
+    let added = output(&["user", "add", "ada", "--role", "admin"]);
+    let text = String::from_utf8_lossy(&added.stderr).into_owned();
+    assert!(added.status.success() && text.contains(dir.to_str().expect("UTF-8")), "{text}");
+    let again = output(&["user", "add", "bob", "--role", "admin"]);
+    assert_eq!(String::from_utf8_lossy(&again.stderr), "", "the directory is known");
+}
+
+#[test]
 fn a_login_asks_for_the_code_of_a_second_factor() {
     let plant = Plant::new();
     let node = plant.start.node();

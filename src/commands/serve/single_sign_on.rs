@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use volute_web::{ClientSecret, OidcSettings, SingleSignOn};
 
-use crate::config::{Config, Oidc};
+use crate::{
+    config::{Config, Oidc},
+    secret_file,
+};
 
 /// The environment variable that may have the secret in place of a file. It is no key of the configuration, which is shown.
 const SECRET_VARIABLE: &str = "VOLUTE_OIDC_CLIENT_SECRET";
@@ -34,7 +37,7 @@ pub(super) fn single_sign_on(config: &Config) -> Result<Option<SingleSignOn>> {
         roles: roles.clone(),
         public_url: public_url.as_str().to_owned(),
         authorities: ca_file
-            .map(|file| fs::read(file).with_context(|| named("access.oidc.ca_file", file)))
+            .map(|file| secret_file::read(file).with_context(|| named("access.oidc.ca_file", file)))
             .transpose()?,
         ends_issuer_session: access.oidc.end_issuer_session,
     };
@@ -53,7 +56,7 @@ fn client_secret(file: Option<&Path>, variable: Option<String>) -> Result<Option
     if mode & OTHERS != 0 {
         bail!("{}: everybody on this machine may use it (mode {:o}); allowed: chmod 600", name(), mode & 0o777);
     }
-    let text = fs::read_to_string(file).with_context(name)?;
+    let text = String::from_utf8(secret_file::read(file).with_context(name)?).with_context(name)?;
     ClientSecret::new(&text).map(Some).with_context(|| format!("{} is empty", name()))
 }
 

@@ -28,7 +28,7 @@ use volute_web::{CertificatePair, Fingerprint, PemFiles, Reloader, ServedCertifi
 
 use crate::{
     config::{Config, TlsMode},
-    machine,
+    machine, secret_file,
 };
 
 /// How often the files are read.
@@ -147,7 +147,7 @@ impl NodeTls {
 
 impl Source {
     fn read(&self) -> Result<PemFiles, String> {
-        let read = |path: &Path| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+        let read = |path: &Path| secret_file::read(path).map_err(|error| format!("{}: {error}", path.display()));
         let (chain, key) = match self {
             Self::SelfSigned { file, .. } => (file, file),
             Self::Files { chain, key } => (chain, key),
@@ -185,7 +185,7 @@ async fn received(signal: &mut Option<Signal>) {
 
 /// Returns the node's own certificate. Makes one if there is none, or it cannot be used or has expired.
 fn own_certificate(file: &Path, names: &[String], addresses: &[IpAddr], now: Timestamp) -> Result<CertificatePair> {
-    match fs::read(file) {
+    match secret_file::read(file) {
         Ok(pem) => match CertificatePair::parse(&pem, &pem) {
             Ok(pair) if pair.expires_in_ms(now) >= RENEW_BEFORE_MS => return Ok(pair),
             Ok(pair) => tracing::info!(expires = pair.expires(), "the self-signed certificate is replaced"),
