@@ -297,7 +297,7 @@ fn planned_work_suppresses_alarms_until_it_is_ended() {
         let items = parts[part]["items"].as_array().expect("a list").iter();
         items.filter(|item| item["id"] == id).count()
     };
-    let works = ["alarms_came", "alarms_standing"].map(|part| count(part, HOT));
+    let works = ["alarms_raised", "alarms_standing"].map(|part| count(part, HOT));
     assert_eq!((works, parts["planned_work"]["items"].as_array().map(Vec::len)), ([1, 1], Some(2)), "{handover}");
 }
 

@@ -3,8 +3,8 @@
 //! An example, since Monday 14:00, at 22:00:
 //!
 //! ```text
-//! alarms came       15:02  P-7 bearing-temperature-c-high-high, high: 95, limit 93
-//! alarms went       16:10  P-7 bearing-temperature-c-high-high: 90
+//! alarms raised     15:02  P-7 bearing-temperature-c-high-high, high: 95, limit 93
+//! alarms returned   16:10  P-7 bearing-temperature-c-high-high: 90
 //! alarms stand      18:30  P-2 Oil pressure low, high, unacknowledged
 //! commands          15:05  user asha: acknowledge-alarm P-7 bearing-temperature-c-high-high: on my way
 //! events changed    15:20  P-7 Bearing too hot: planned for Fri 08:00 by ravi
@@ -34,9 +34,9 @@ pub(crate) type Span = (Timestamp, Timestamp);
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Handover {
     /// Alarms that were announced.
-    alarms_came: HandoverPart,
+    alarms_raised: HandoverPart,
     /// Alarms whose condition ended.
-    alarms_went: HandoverPart,
+    alarms_returned: HandoverPart,
     /// Alarms that stand now, each at the time of its newest announcement.
     alarms_standing: HandoverPart,
     /// Commands to pumps, alarms and events that were carried out.
@@ -113,8 +113,8 @@ pub(crate) fn compile(rows: HandoverRows, span: Span) -> Handover {
     let changed = changes.filter(|(_, change)| is_in(change.at, span));
     let works = works.iter().filter(|work| work.end() >= span.0 || is_in(work.at, span));
     Handover {
-        alarms_came: part(transitions().filter(|row| row.announces).map(came)),
-        alarms_went: part(transitions().filter_map(went)),
+        alarms_raised: part(transitions().filter(|row| row.announces).map(raised)),
+        alarms_returned: part(transitions().filter_map(returned)),
         alarms_standing: part(
             standing
                 .iter()
@@ -148,7 +148,7 @@ fn part(items: impl Iterator<Item = HandoverItem>) -> HandoverPart {
     HandoverPart { items, more }
 }
 
-fn came(row: &Transition) -> HandoverItem {
+fn raised(row: &Transition) -> HandoverItem {
     let value = match &row.cause {
         Cause::Raised { evidence } => value_text(evidence),
         _ => None,
@@ -157,7 +157,7 @@ fn came(row: &Transition) -> HandoverItem {
     of_alarm(row, text)
 }
 
-fn went(row: &Transition) -> Option<HandoverItem> {
+fn returned(row: &Transition) -> Option<HandoverItem> {
     let Cause::Returned { evidence, .. } = &row.cause else { return None };
     let value = evidence.value.map(|value| format!(": {value}")).unwrap_or_default();
     Some(of_alarm(row, format!("{}{value}", row.alarm)))
@@ -278,9 +278,9 @@ mod tests {
             transition(200, true, raised(200)),
         ];
         let handover = compile(HandoverRows { transitions, ..HandoverRows::default() }, span());
-        assert_eq!(texts(&handover.alarms_came), ["hot, high: 95, limit 93"; 2]);
-        assert_eq!(handover.alarms_came.items[0].at, at(120));
-        assert_eq!(texts(&handover.alarms_went), ["hot: 90"]);
+        assert_eq!(texts(&handover.alarms_raised), ["hot, high: 95, limit 93"; 2]);
+        assert_eq!(handover.alarms_raised.items[0].at, at(120));
+        assert_eq!(texts(&handover.alarms_returned), ["hot: 90"]);
     }
 
     #[test]

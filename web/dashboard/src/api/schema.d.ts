@@ -2465,11 +2465,11 @@ export interface components {
         /** @description What happened in a time, and what stands at its end. */
         Handover: {
             /** @description Alarms that were announced. */
-            alarms_came: components["schemas"]["HandoverPart"];
+            alarms_raised: components["schemas"]["HandoverPart"];
+            /** @description Alarms whose condition ended. */
+            alarms_returned: components["schemas"]["HandoverPart"];
             /** @description Alarms that stand now, each at the time of its newest announcement. */
             alarms_standing: components["schemas"]["HandoverPart"];
-            /** @description Alarms whose condition ended. */
-            alarms_went: components["schemas"]["HandoverPart"];
             /** @description Commands to pumps, alarms and events that were carried out. */
             commands: components["schemas"]["HandoverPart"];
             /** @description What people did about maintenance events. */

@@ -54,3 +54,7 @@ export type AlarmTransition = Schemas['TransitionResponse'];
 export type AlarmMetrics = Schemas['AlarmMetricsResponse'];
 export type AlarmDefinitions = Schemas['DefinitionsResponse'];
 export type AlarmTrial = Schemas['TrialResponse'];
+
+export type HandoverResponse = Schemas['HandoverResponse'];
+export type Handover = Schemas['Handover'];
+export type HandoverItem = Schemas['HandoverItem'];

@@ -14,6 +14,7 @@ describe('routes', () => {
 
   it('convert an alarm to a path and back', () => {
     expect(parseRoute('/alarms')).toEqual({ page: 'alarms' });
+    expect(parseRoute('/handover')).toEqual({ page: 'handover' });
     for (const pump of ['P-101A/B', 'ä ö', '100%']) {
       expect(parseRoute(alarmPath(pump, 'bearing-high'))).toEqual({ page: 'alarm', pump, alarm: 'bearing-high' });
     }
@@ -39,7 +40,7 @@ describe('routes', () => {
   });
 
   it('lead from the login back to the page that asked for it', () => {
-    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z'), '/account', '/alarms?tab=history', alarmPath('P-1', 'hot'), '/admin', '/admin/audit?action=login&from=2026-03-09T10%3A00']) {
+    for (const path of ['/', pumpPath('P-101A/B'), pumpPath('x?y&next=z'), '/handover', '/account', '/alarms?tab=history', alarmPath('P-1', 'hot'), '/admin', '/admin/audit?action=login&from=2026-03-09T10%3A00']) {
       const { pathname, search } = new URL(loginPath(path), 'http://localhost');
       expect(parseRoute(pathname, { search })).toEqual({ page: 'login', next: path, signOn: null });
     }

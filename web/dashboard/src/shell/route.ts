@@ -12,6 +12,8 @@ export type Route =
   | { page: 'alarm'; pump: string; alarm: string }
   /** One maintenance event, by its id. */
   | { page: 'event'; id: string }
+  /** What happened since the last look. */
+  | { page: 'handover' }
   /** `section` is null for the first one that the user may see. */
   | { page: 'admin'; section: AdminSection | null }
   | { page: 'account' }
@@ -38,6 +40,7 @@ export function parseRoute(path: string, { search = '', hash = '' }: AddressPart
   const admin = /^\/admin(?:\/(users|tokens|audit))?$/.exec(path);
   if (admin) return { page: 'admin', section: (admin[1] as AdminSection | undefined) ?? null };
   if (path === '/alarms') return { page: 'alarms' };
+  if (path === '/handover') return { page: 'handover' };
   const match = /^\/(?:pumps\/([^/]+)\/?|alarms\/([^/]+)\/([^/]+)|events\/([^/]+))$/.exec(path);
   if (!match) return { page: 'notFound', path };
   const [, pump, pumpOfAlarm, alarm, event] = match;
@@ -56,7 +59,8 @@ export const loginPath = (path: string): string => (path === '/' ? '/login' : `/
 /** The path that `?next=` names, with its own `?…`, if it is one of the node's own pages behind the login; otherwise that of the fleet. */
 function nextPath(search: string): string {
   const next = new URLSearchParams(search).get('next') ?? '/';
-  return ['pump', 'alarms', 'alarm', 'event', 'admin', 'account'].includes(parseRoute(next.split('?')[0]).page) ? next : '/';
+  const behindLogin = ['pump', 'alarms', 'alarm', 'event', 'handover', 'admin', 'account'];
+  return behindLogin.includes(parseRoute(next.split('?')[0]).page) ? next : '/';
 }
 
 export const adminPath = (section: AdminSection): string => `/admin/${section}`;
