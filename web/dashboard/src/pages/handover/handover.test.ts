@@ -26,8 +26,9 @@ describe('a handover', () => {
     expect(partsOf(handover()).map(({ name }) => name).sort()).toEqual(Object.keys(handover()).sort());
   });
 
-  it('leads to the alarm, or else to the pump', () => {
+  it('leads to the alarm or the event, or else to the pump', () => {
     expect(pathOf('alarms_raised', item())).toBe('/alarms/P-7/hot');
+    expect(pathOf('events_opened', item({ id: 'P-7/bearing/2026' }))).toBe('/events/P-7%2Fbearing%2F2026');
     expect(pathOf('commands', item())).toBe('/pumps/P-7');
     expect(pathOf('commands', item({ pump_id: null }))).toBeNull();
   });

@@ -2,7 +2,7 @@
 
 import type { Handover, HandoverItem } from '../../api/types';
 import { formatMoment, plural } from '../../lib/format';
-import { alarmPath, pumpPath } from '../../shell/route';
+import { alarmPath, eventPath, pumpPath } from '../../shell/route';
 
 export type PartName = keyof Handover;
 
@@ -36,7 +36,9 @@ export const countOf = ({ items, more }: Pick<Part, 'items' | 'more'>): number =
 /** The page of what an item is about; null if there is none. */
 export function pathOf(part: PartName, { pump_id, id }: HandoverItem): string | null {
   if (pump_id === null) return null;
-  return part.startsWith('alarms_') && id !== null ? alarmPath(pump_id, id) : pumpPath(pump_id);
+  if (id !== null && part.startsWith('alarms_')) return alarmPath(pump_id, id);
+  if (id !== null && part.startsWith('events_')) return eventPath(id);
+  return pumpPath(pump_id);
 }
 
 /** The page's heading: how much there is to hand over. */
