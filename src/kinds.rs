@@ -200,8 +200,8 @@ impl KindFiles {
         known: &[KindParts],
         configured: &str,
     ) -> Result<KindParts, KindError> {
-        let profile =
-            Profile::from_toml(text).map_err(|source| KindError::Profile { file: origin.to_owned(), source })?;
+        let profile = volute_alarm::load_profile(text)
+            .map_err(|source| KindError::Profile { file: origin.to_owned(), source })?;
         let name = profile.name().to_owned();
         if !is_file_name(&name) {
             return Err(KindError::Name { name });
@@ -314,8 +314,8 @@ fn read_profile(file: &Path) -> Result<Profile, KindError> {
         return Err(KindError::NotAProfileFile { path: file.to_owned() });
     }
     let text = fs::read_to_string(file).map_err(file_error)?;
-    let profile =
-        Profile::from_toml(&text).map_err(|source| KindError::Profile { file: file.display().to_string(), source })?;
+    let profile = volute_alarm::load_profile(&text)
+        .map_err(|source| KindError::Profile { file: file.display().to_string(), source })?;
     if profile.name() != name_of(file) {
         return Err(KindError::NameMismatch { found: profile.name().to_owned() });
     }

@@ -1,6 +1,6 @@
 //! Loads a profile by name, if it is built in, or from a TOML file.
 //!
-//! Does not validate profiles; see [`volute_plant::Profile`].
+//! Does not validate profiles; see [`volute_plant::Profile`] and [`volute_alarm::load_profile`].
 
 use std::{fs, io, path::PathBuf};
 
@@ -43,7 +43,7 @@ pub enum LoadProfileError {
 /// Loads a built-in profile by name, or a profile from a file; see [`text`].
 pub fn load(name_or_path: &str) -> Result<Profile, LoadProfileError> {
     let invalid = |source| LoadProfileError::Invalid { name: name_or_path.into(), source };
-    Profile::from_toml(&text(name_or_path)?).map_err(invalid)
+    volute_alarm::load_profile(&text(name_or_path)?).map_err(invalid)
 }
 
 /// Returns the TOML text of a built-in profile, or of a file.

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::RwLock;
 use volute_alarm::{
     Alarm, AlarmDefinition, AlarmId, ArmedAlarms, CommandKind, Evidence, InvalidValue, Priority, Removal, Shelving,
-    State, Suppression, default_alarms,
+    State, Suppression, profile_alarms, replaced,
 };
 use volute_data::AlarmRules;
 use volute_plant::{Profile, PumpId, Timestamp, event_evidence::EvidenceAlarm};
@@ -146,19 +146,13 @@ pub(crate) fn alarm_evidence(alarms: &[StandingAlarm]) -> Vec<EvidenceAlarm> {
     evidence.collect()
 }
 
-/// Returns the definitions of a pump: those of its profile's limits, with the pump's own in place of those of the same
-/// id, and without those that it does not have.
+/// Returns the definitions of a pump: those of its profile, with the pump's own in place of those of the same id, and
+/// without those that it does not have.
 pub fn definitions(profile: &Profile, rules: Option<&AlarmRules>) -> Vec<AlarmDefinition> {
-    let mut definitions = default_alarms(profile);
+    let mut definitions = profile_alarms(profile);
     let Some(AlarmRules { definitions: own, removed, .. }) = rules else { return definitions };
     definitions.retain(|definition| !removed.contains(&definition.id));
-    for definition in own {
-        match definitions.iter_mut().find(|known| known.id == definition.id) {
-            Some(known) => *known = definition.clone(),
-            None => definitions.push(definition.clone()),
-        }
-    }
-    definitions
+    replaced(definitions, own.iter().cloned())
 }
 
 /// Checks and compiles the alarms of a pump. Returns all mistakes.

@@ -6,7 +6,7 @@ use std::{fs, io::Write, path::Path};
 use anyhow::{Context, Result, ensure};
 use volute_actors::{KindParts, RemoveKindError};
 use volute_data::{AuditAction, AuditEntry, Batch, Document, PumpRecord, Store};
-use volute_plant::{Clock, Profile, SystemClock};
+use volute_plant::{Clock, SystemClock};
 
 use super::{
     data_folder,
@@ -75,7 +75,7 @@ async fn add(profile: &str, model: Option<&Path>, config: &Config) -> Result<Vec
         response => return Ok(response?),
     }
     // Checked before the store is opened, so that an invalid profile does not create a data directory.
-    Profile::from_toml(&text).map_err(|source| KindError::Profile { file: profile.to_owned(), source })?;
+    volute_alarm::load_profile(&text).map_err(|source| KindError::Profile { file: profile.to_owned(), source })?;
     // The open store locks the data directory.
     let store = open_stopped_or_new(config).await?;
     let added = add_stopped(&text, profile, model.as_deref(), config, &store).await;

@@ -544,3 +544,62 @@ fn profiles_are_added_before_the_first_start_and_used_by_their_pumps() {
     let printed = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && printed.contains("the profile has Tb"), "{printed}");
 }
+
+/// An alarm of a profile's file is checked before anything uses it, is armed for its pumps, and gives way to a pump's own.
+#[test]
+fn a_profile_defines_alarms_and_a_pump_overrides_them() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = NodeConfig::new(&data, "centrifugal");
+    let path = data.path().join("bearing.toml");
+    let write = |alarm: &str| fs::write(&path, format!("{BEARING}\n[[alarms]]\n{alarm}")).expect("written");
+    let alarm = "id = \"tb-sum\"\ntitle = \"Twice as hot\"\npriority = \"critical\"\non_delay_s = 0\n\
+                 condition = { kind = \"expression\", expression = \"Tb * 2\", when = \"above\", limit = 150 }\n";
+    let toml = path.to_str().expect("text");
+
+    for (wrong, said) in [
+        (alarm.replace("Tb * 2", "Q * 2"), "alarms.tb-sum.condition.expression"),
+        (alarm.replace("\"critical\"", "\"urgent\""), "alarms[0].priority = \"\\\"urgent\\\"\""),
+        (alarm.replace("on_delay_s = 0", "on_delay_s = -5"), "alarms.tb-sum.on_delay_s = \"-5\"; allowed: 0 to 86400"),
+    ] {
+        write(&wrong);
+        let (added, printed) = add(&start.data, toml, None);
+        assert!(!added && printed.contains(said), "{printed}");
+        let checked = output(volute().args(["check-config", "--profile", toml]));
+        let printed = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert!(checked.status.code() == Some(2) && printed.contains(said), "{printed}");
+    }
+    write(alarm);
+    assert!(output(volute().args(["check-config", "--profile", toml])).status.success());
+    let node = start.node();
+    let refused =
+        node.send_json("PUT", "/api/profiles/bearing", &json!({"profile": format!("{BEARING}[[alarms]]\nid = 3")}));
+    assert_eq!((refused.status, &refused.body["field"]), (400, &json!("profile.alarms[0].id")), "{refused:?}");
+    assert!(add(&start.data, toml, None).0);
+
+    let now_ms = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        i64::try_from(now.as_millis()).expect("a time")
+    };
+    let post = |value: f64| {
+        let item = json!({"pump_id": "B-1", "profile": "bearing", "timestamp": now_ms(), "Tb": value});
+        assert_eq!(node.post(&json!([item])).body["accepted"], 1);
+    };
+    post(60.0);
+    let definitions = node.get_ok("/api/pumps/B-1/alarms");
+    let all = definitions["alarms"].as_array().expect("a list");
+    assert!(all.iter().any(|one| one["id"] == "tb-sum" && one["priority"] == "critical"), "{definitions}");
+    assert_eq!((&definitions["own"], &definitions["removed"]), (&json!([]), &json!([])));
+    post(76.0);
+    let list = node.wait_until("/api/alarms?pump_id=B-1", |list| list["items"][0]["alarm"] == "tb-sum");
+    assert_eq!((&list["items"][0]["value"], &list["items"][0]["limit"]), (&json!(152.0), &json!(150.0)), "{list}");
+
+    // The pump's own takes the place of the profile's, and without it the profile's is there again.
+    let own = json!({"id": "tb-sum", "title": "Twice as hot", "priority": "low",
+        "condition": {"kind": "expression", "expression": "Tb * 2", "when": "above", "limit": 190}});
+    let set = node.send_json("PUT", "/api/pumps/B-1/alarms", &json!({"alarms": [own]}));
+    let shown = set.body["alarms"].as_array().expect("a list").iter().find(|one| one["id"] == "tb-sum").cloned();
+    assert_eq!((set.status, &shown.expect("the pump's own")["priority"]), (200, &json!("low")), "{set:?}");
+    let set = node.send_json("PUT", "/api/pumps/B-1/alarms", &json!({"alarms": []}));
+    let shown = set.body["alarms"].as_array().expect("a list").iter().find(|one| one["id"] == "tb-sum").cloned();
+    assert_eq!(shown.expect("the profile's")["priority"], "critical");
+}

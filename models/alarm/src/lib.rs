@@ -79,6 +79,7 @@
 //! definition    alarms as people write them
 //! defaults      delays and deadbands by quantity; the alarms that every profile has
 //! armed         definitions, checked and compiled
+//! profile       the alarms of a profile's file, checked where the profile is loaded
 //! debounce      on-delay and off-delay; the time that has passed
 //! order, rate, measure, past    readings out of order, rates of change, values, excursions of the past
 //! evaluator     every reading of one pump: what is raised, and what is only recorded
@@ -118,6 +119,7 @@ mod measure;
 mod metrics;
 mod order;
 mod past;
+mod profile;
 mod pump_alarms;
 mod rate;
 mod standing;
@@ -142,6 +144,7 @@ pub use grouping::{Group, group};
 pub use measure::ChannelSpread;
 pub use metrics::{Measure, Metrics, MetricsCollector, PriorityShare, Rate, Rating, stale};
 pub use past::PastExcursion;
+pub use profile::{load_profile, profile_alarms, replaced};
 pub use pump_alarms::{Output, PumpAlarms};
 pub use standing::Standing;
 pub use state::{CommandKind, State};

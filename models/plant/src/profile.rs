@@ -77,6 +77,7 @@ struct ProfileData {
     settle_ms: i64,
     channels: Vec<Channel>,
     rules: Vec<Rule>,
+    alarms: Vec<toml::Table>,
     hash: String,
     /// See [`Profile::placeholder`].
     is_stand_in: bool,
@@ -96,7 +97,7 @@ pub enum ProfileError {
         /// The value in the file.
         value: String,
         /// The allowed values.
-        allowed: &'static str,
+        allowed: String,
     },
 }
 
@@ -138,6 +139,9 @@ struct ProfileFile {
     channels: Vec<Channel>,
     #[serde(default)]
     rules: Vec<Rule>,
+    /// Checked by `volute-alarm`, which knows alarms.
+    #[serde(default)]
+    alarms: Vec<toml::Table>,
 }
 
 /// The `settle_s` of a profile without one.
@@ -146,14 +150,15 @@ fn default_settle_s() -> i64 {
 }
 
 impl Profile {
-    /// Parses and validates a profile.
+    /// Parses and validates a profile, except for its alarms: `volute_alarm::load_profile` checks these too.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
         let file: ProfileFile = toml::from_str(text)?;
         validate(&file)?;
         let hash = hash(file.interval_ms, &file.channels);
-        let ProfileFile { name, title, interval_ms, settle_s, channels, rules } = file;
+        let ProfileFile { name, title, interval_ms, settle_s, channels, rules, alarms } = file;
         let (settle_ms, is_stand_in) = (1_000 * settle_s, false);
-        Ok(Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in })))
+        let data = ProfileData { name, title, interval_ms, settle_ms, channels, rules, alarms, hash, is_stand_in };
+        Ok(Self(Arc::new(data)))
     }
 
     /// Returns a stand-in for a profile that cannot be read, so that readings of its pumps can be stored. Only the
@@ -173,8 +178,9 @@ impl Profile {
         let channels: Vec<Channel> = channels.iter().map(channel).collect();
         let (interval_ms, settle_ms) = (STAND_IN_INTERVAL_MS, 1_000 * default_settle_s());
         let hash = hash(interval_ms, &channels);
-        let (name, title, rules, is_stand_in) = (name.to_owned(), name.to_owned(), Vec::new(), true);
-        Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, hash, is_stand_in }))
+        let (name, title, is_stand_in) = (name.to_owned(), name.to_owned(), true);
+        let (rules, alarms) = (Vec::new(), Vec::new());
+        Self(Arc::new(ProfileData { name, title, interval_ms, settle_ms, channels, rules, alarms, hash, is_stand_in }))
     }
 
     /// Returns whether this is a stand-in for a profile that cannot be read; see [`Profile::placeholder`].
@@ -274,6 +280,11 @@ impl Profile {
         Arc::ptr_eq(&self.0, &other.0) || self.channel_names().eq(other.channel_names())
     }
 
+    /// Returns the alarms of the profile's file, as tables. `volute_alarm::profile_alarms` parses them.
+    pub fn alarm_tables(&self) -> &[toml::Table] {
+        &self.0.alarms
+    }
+
     /// Returns the maintenance rules.
     pub fn rules(&self) -> &[Rule] {
         &self.0.rules
@@ -350,7 +361,7 @@ fn validate_limits(channel: &Channel) -> Result<(), ProfileError> {
 }
 
 fn invalid(key: String, value: String, allowed: &'static str) -> Result<(), ProfileError> {
-    Err(ProfileError::Value { key, value, allowed })
+    Err(ProfileError::Value { key, value, allowed: allowed.to_owned() })
 }
 
 fn validate_channels(channels: &[Channel]) -> Result<(), ProfileError> {

@@ -240,7 +240,7 @@ fn parse_kind(name: &str, body: &Value) -> Result<NewKind, InvalidValue> {
     // A refused value may be megabytes long.
     let sent = from_value(body, "field").map_err(|error| InvalidValue { value: truncated(&error.value), ..error })?;
     let AddProfileSchema { profile, model } = sent;
-    let parsed = Profile::from_toml(&profile).map_err(|error| invalid_profile(&profile, &error))?;
+    let parsed = volute_alarm::load_profile(&profile).map_err(|error| invalid_profile(&profile, &error))?;
     if parsed.name() != name {
         let value = truncated(&parsed.name().into());
         return Err(InvalidValue::new("profile.name", value, name, "another name than in the path"));
@@ -257,7 +257,7 @@ fn invalid_profile(text: &str, error: &ProfileError) -> InvalidValue {
     match error {
         ProfileError::Value { key, value, allowed } => {
             let value = truncated(&value.as_str().into());
-            InvalidValue::unspecific(&format!("profile.{key}"), value, *allowed)
+            InvalidValue::unspecific(&format!("profile.{key}"), value, allowed.as_str())
         }
         ProfileError::Toml(error) => {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
