@@ -10,7 +10,7 @@ use crate::{
     alarms::{AlarmBoard, definitions},
     commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
-    protocol::alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults},
+    protocol::alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, CommandNodeAlarms},
 };
 
 impl EngineHandle {
@@ -29,6 +29,20 @@ impl EngineHandle {
     ) -> Result<AlarmResults, AlarmCommandError> {
         let request = AlarmRequest::Commands { commands, user };
         self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await
+    }
+
+    /// Does what a user commands with alarms of the node itself, in this order. `user` is in the form of the audit log. What
+    /// took effect is durable when this returns `Ok`.
+    pub async fn command_node_alarms(
+        &self,
+        commands: Vec<(AlarmId, Command)>,
+        user: String,
+    ) -> Result<AlarmResults, AlarmCommandError> {
+        let (reply, outcome) = oneshot::channel();
+        match self.0.node_alarms.try_send(CommandNodeAlarms { commands, user, reply }) {
+            Ok(()) => outcome.await.unwrap_or(Err(AlarmCommandError::Unavailable)),
+            Err(TrySendError::Full(_) | TrySendError::Closed) => Err(AlarmCommandError::Unavailable),
+        }
     }
 
     /// Has a pump suppress its alarms by the work that is active now. It does so by itself within seconds. Durable when this

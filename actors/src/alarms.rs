@@ -1,7 +1,8 @@
 //! Alarms of all pumps: which are armed, and which stand now.
 //!
 //! Each pump's actor owns its alarms (`pump/alarms.rs`) and is the only writer of its entry on the [`AlarmBoard`]. Queries
-//! read the board, so a list of all standing alarms reads no rows and asks no actor.
+//! read the board, so a list of all standing alarms reads no rows and asks no actor. The alarms of the node itself
+//! (`node_alarms.rs`) are on the board too.
 //!
 //! An example: P-7's bearing alarm is raised. Its actor stores the transition, and replaces P-7's entry on the board.
 
@@ -48,34 +49,48 @@ pub struct StandingAlarm {
     pub suppressions: Vec<Suppression>,
 }
 
-/// The alarms that are not normal, of all registered pumps whose alarms are read from the store. Cheap to clone.
+/// The alarms that are not normal, of all registered pumps whose alarms are read from the store, and of the node itself.
+/// Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct AlarmBoard(Arc<RwLock<BTreeMap<PumpId, Arc<[StandingAlarm]>>>>);
+pub struct AlarmBoard {
+    pumps: Arc<RwLock<BTreeMap<PumpId, Arc<[StandingAlarm]>>>>,
+    node: Arc<RwLock<Arc<[StandingAlarm]>>>,
+}
 
 impl AlarmBoard {
     /// Returns the alarms of a pump.
     pub fn of(&self, pump: &PumpId) -> Arc<[StandingAlarm]> {
-        self.0.read().get(pump).cloned().unwrap_or_default()
+        self.pumps.read().get(pump).cloned().unwrap_or_default()
     }
 
     /// Returns the alarms of all pumps whose alarms are known, sorted by pump.
     pub fn all(&self) -> Vec<(PumpId, Arc<[StandingAlarm]>)> {
-        self.0.read().iter().map(|(pump, alarms)| (pump.clone(), alarms.clone())).collect()
+        self.pumps.read().iter().map(|(pump, alarms)| (pump.clone(), alarms.clone())).collect()
+    }
+
+    /// Returns the alarms of the node itself.
+    pub fn of_node(&self) -> Arc<[StandingAlarm]> {
+        self.node.read().clone()
+    }
+
+    /// Replaces the alarms of the node itself.
+    pub(crate) fn set_node(&self, alarms: Vec<StandingAlarm>) {
+        *self.node.write() = alarms.into();
     }
 
     /// Returns whether the alarms of a pump are known. At a start they are not, until its actor has read them.
     pub fn knows(&self, pump: &PumpId) -> bool {
-        self.0.read().contains_key(pump)
+        self.pumps.read().contains_key(pump)
     }
 
     /// Forgets a removed pump.
     pub(crate) fn remove(&self, pump: &PumpId) {
-        self.0.write().remove(pump);
+        self.pumps.write().remove(pump);
     }
 
     /// Replaces the alarms of a pump.
     pub(crate) fn set(&self, pump: &PumpId, alarms: Vec<StandingAlarm>) {
-        self.0.write().insert(pump.clone(), alarms.into());
+        self.pumps.write().insert(pump.clone(), alarms.into());
     }
 }
 

@@ -140,6 +140,7 @@ impl Engine {
         let work = WorkBoard::default();
         let maintenance = builder.maintenance(&shared_thread, &recorder, &work);
         builder.metrics(&shared_thread, &recorder);
+        let node_alarms = builder.node_alarms(&shared_thread, &recorder, &engine, &flags);
         let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
 
         let threads: Vec<Arc<ActorThread>> =
@@ -183,6 +184,7 @@ impl Engine {
             in_flight,
             recorder,
             live: live_feed,
+            node_alarms,
             subscribers,
             counters,
             flags,

@@ -62,6 +62,7 @@ mod maintenance;
 mod maintenance_commands;
 mod metrics;
 mod naming;
+mod node_alarms;
 mod node_clock;
 mod overflow;
 mod planned_work;

@@ -40,6 +40,7 @@ mod load;
 mod maintenance_work;
 mod memory;
 mod module_cycles;
+mod node_alarms;
 mod order;
 mod original;
 #[cfg(feature = "failpoints")]

@@ -33,6 +33,7 @@ use crate::{
     live::{LiveActor, frames::Frame},
     maintenance::{MaintenanceActor, MaintenanceContext},
     metrics::MetricsActor,
+    node_alarms::{NodeAlarmsActor, NodeAlarmsContext},
     node_clock::NodeClock,
     planned_work::WorkBoard,
     pump::{context::PumpContext, launch::start_pump},
@@ -48,6 +49,8 @@ const DEFAULT_BATCH: usize = 32;
 /// The capacity of the mailboxes of the live feed, of the maintenance actor, and of the recorder for rows other than
 /// readings.
 const MAILBOX_CAPACITY: usize = 65_536;
+/// The maximum number of commands that wait for the node's alarms.
+const MAX_NODE_COMMANDS: usize = 256;
 
 /// What all actors share.
 pub(super) struct EngineBuilder {
@@ -150,6 +153,30 @@ impl EngineBuilder {
             previous: None,
             slot: incarnation.slot(),
         });
+    }
+
+    pub(super) fn node_alarms(
+        &self,
+        thread: &Arc<ActorThread>,
+        recorder: &Recorder,
+        engine: &EngineSettings,
+        flags: &RefusalConditions,
+    ) -> Mailbox<NodeAlarmsActor> {
+        let inbox = self.register("node-alarms", thread);
+        let context = NodeAlarmsContext {
+            store: self.store.clone(),
+            recorder: recorder.clone(),
+            board: self.board.clone(),
+            clock: self.clock.clone(),
+            counters: self.counters.clone(),
+            disk: self.disk.clone(),
+            supervisor: self.supervisor.clone(),
+            journal_failed: flags.journal_failed.clone(),
+            stuck_after: engine.stuck_after,
+            warn_free_share: engine.warn_free_share,
+        };
+        self.supervisor.start(&inbox, move |incarnation| NodeAlarmsActor::new(context.clone(), incarnation));
+        inbox.mailbox(MAX_NODE_COMMANDS)
     }
 
     /// Returns the pool, after starting the configured number of workers on a thread each.

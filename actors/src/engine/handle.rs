@@ -23,6 +23,7 @@ use crate::{
     ingress::{IngressActor, RefusalConditions, in_flight::InFlightLimit, pump_table::SharedPumpTable},
     kind::{KindParts, PumpKind},
     live::{LiveActor, frames::Frame, last_shown::LastShown, snapshot::LivePump},
+    node_alarms::NodeAlarmsActor,
     protocol::{
         ingress::{IngestRequest, PostSender},
         live::GetLivePumps,
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) in_flight: InFlightLimit,
     pub(crate) recorder: Recorder,
     pub(crate) live: Mailbox<LiveActor>,
+    pub(crate) node_alarms: Mailbox<NodeAlarmsActor>,
     pub(crate) subscribers: broadcast::Sender<Arc<Frame>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) flags: RefusalConditions,

@@ -16,6 +16,14 @@ pub(crate) enum AlarmCommand {
     SetRules { rules: AlarmRules, reply: AlarmReply },
 }
 
+/// Commands of a user to the alarms of the node itself, in this order. The reply is sent when their rows are durable.
+pub(crate) struct CommandNodeAlarms {
+    pub commands: Vec<(AlarmId, Command)>,
+    /// In the form of the audit log.
+    pub user: String,
+    pub reply: AlarmReply,
+}
+
 /// What to do with the alarms of a pump.
 #[derive(Debug)]
 pub(crate) enum AlarmRequest {
@@ -37,14 +45,14 @@ pub enum AlarmCommandError {
     /// There is no such pump.
     #[error("there is no pump {0}")]
     UnknownPump(PumpId),
-    /// What is stored of the pump's alarms is not read yet.
-    #[error("the pump's alarms are not read from the database yet: try again")]
+    /// What is stored of the alarms is not read yet.
+    #[error("the alarms are not read from the database yet: try again")]
     NotReady,
     /// The command took effect, but is not durable yet. The node tries again to store it.
     #[error("the command took effect but is not stored yet: look at the alarm again before you repeat it")]
     NotStored,
-    /// The pump's actor, or its mailbox, is not available.
-    #[error("the pump is busy or out of order: try again, or see /api/actors")]
+    /// The actor of the pump or of the node's alarms, or its mailbox, is not available.
+    #[error("the part that has the alarms is busy or out of order: try again, or see /api/actors")]
     Unavailable,
     /// The alarms' definitions have mistakes.
     #[error("{}", list(.0))]
@@ -107,6 +115,8 @@ fn list(mistakes: &[InvalidValue]) -> String {
 }
 
 impl Message for AlarmCommand {}
+
+impl Message for CommandNodeAlarms {}
 
 impl Message for AlarmsChanged {
     fn subject(&self) -> Option<Subject> {

@@ -109,6 +109,18 @@ impl Store {
 }
 
 impl Store {
+    /// Returns what is stored of the alarms of the node itself. Fails while the database is unavailable.
+    pub async fn stored_node_alarms(&self) -> Result<Vec<AlarmRecord>, StoreError> {
+        // Reads the alarms of all pumps too: some thousand, once at a start.
+        let filter = DocumentFilter { pump: None, range: PageRange { limit: usize::MAX, ..PageRange::default() } };
+        let is_of_node = |record: &AlarmRecord| record.key.pump.is_none();
+        let QueryResult { rows, completeness } = self.documents::<AlarmRecord>(&filter, is_of_node).await?;
+        match completeness {
+            Completeness::Complete => Ok(rows),
+            Completeness::Partial { reason, .. } => Err(StoreError::Unavailable { reason }),
+        }
+    }
+
     /// Returns a pump's own alarms; none if it has those of its profile. Fails while the database is unavailable.
     pub async fn alarm_rules(&self, pump: &PumpId) -> Result<Option<AlarmRules>, StoreError> {
         self.document(&DocumentKey::new([pump.as_str().into()])).await

@@ -1,4 +1,4 @@
-//! `/api/alarms`: the alarms that are not normal, and what people do with them.
+//! `/api/alarms`: the alarms that are not normal, of the pumps and of the node itself, and what people do with them.
 //!
 //! An example: a plant engineer acknowledges what the list shows.
 //!
@@ -57,10 +57,10 @@ pub(crate) struct AlarmsQuery {
 /// An alarm that is not normal.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlarmResponse {
-    /// The pump's id.
-    #[schema(value_type = String)]
-    pump_id: PumpId,
-    /// The alarm's id, unique among the pump's alarms.
+    /// The pump's id; null for an alarm of the node itself.
+    #[schema(value_type = Option<String>, required)]
+    pump_id: Option<PumpId>,
+    /// The alarm's id, unique among the alarms of the pump or the node.
     #[schema(value_type = String, example = "bearing-temperature-c-high")]
     alarm: AlarmId,
     /// What is wrong.
@@ -150,6 +150,7 @@ pub(crate) async fn alarms(
     Query(query): Query<AlarmsQuery>,
 ) -> Result<web::Json<List<AlarmResponse>>, ApiError> {
     let board = node.engine.alarms();
+    let is_of_all = query.pump_id.is_none();
     let pumps = match query.pump_id {
         Some(pump) => {
             let Parsed(pump) = pump;
@@ -158,13 +159,14 @@ pub(crate) async fn alarms(
         }
         None => board.all(),
     };
+    let of_node = is_of_all.then(|| (None, board.of_node()));
     let mut items = Vec::new();
-    for (pump, alarms) in pumps {
+    for (pump, alarms) in pumps.into_iter().map(|(pump, alarms)| (Some(pump), alarms)).chain(of_node) {
         let wanted = alarms.iter().filter(|alarm| {
             query.state.is_none_or(|state| state == alarm.state)
                 && query.priority.is_none_or(|priority| priority == alarm.priority)
         });
-        items.extend(wanted.map(|alarm| AlarmResponse::new(&pump, alarm)));
+        items.extend(wanted.map(|alarm| AlarmResponse::new(pump.as_ref(), alarm)));
     }
     items.sort_by_key(|alarm| {
         let rank = match alarm.state {
@@ -188,9 +190,10 @@ pub(crate) async fn alarms(
 #[serde(deny_unknown_fields)]
 #[schema(as = AlarmReference)]
 pub(crate) struct AlarmRef {
-    /// The pump's id.
-    #[schema(value_type = String)]
-    pump_id: Parsed<PumpId>,
+    /// The pump's id; null or absent for an alarm of the node itself.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pump_id: Option<Parsed<PumpId>>,
     /// The alarm's id.
     #[schema(value_type = String)]
     alarm: AlarmId,
@@ -228,9 +231,9 @@ pub(crate) struct AlarmResults {
 /// The result for one alarm.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlarmResult {
-    /// The pump's id.
-    #[schema(value_type = String)]
-    pump_id: PumpId,
+    /// The pump's id; null for an alarm of the node itself.
+    #[schema(value_type = Option<String>, required)]
+    pump_id: Option<PumpId>,
     /// The alarm's id.
     #[schema(value_type = String)]
     alarm: AlarmId,
@@ -303,7 +306,7 @@ async fn run(
     let commands = commands(kind, schema).map_err(ApiError::Invalid)?;
     let user = who(request).to_string();
     let object = match commands.as_slice() {
-        [(pump, alarm, _)] => format!("{pump} {alarm}"),
+        [(owner, alarm, _)] => format!("{} {alarm}", owner_text(owner.as_ref())),
         several => format!("{} alarms", several.len()),
     };
     let detail = detail(&commands);
@@ -316,10 +319,10 @@ async fn run(
 /// Sends each pump its commands. Returns the results in the order of the commands, or the first error if none took effect.
 async fn execute(
     engine: &EngineHandle,
-    commands: Vec<(PumpId, AlarmId, Command)>,
+    commands: Vec<(Option<PumpId>, AlarmId, Command)>,
     user: &str,
 ) -> Result<Vec<AlarmResult>, ApiError> {
-    let mut of_pump: BTreeMap<PumpId, Vec<(usize, AlarmId, Command)>> = BTreeMap::new();
+    let mut of_pump: BTreeMap<Option<PumpId>, Vec<(usize, AlarmId, Command)>> = BTreeMap::new();
     for (index, (pump, alarm, command)) in commands.into_iter().enumerate() {
         of_pump.entry(pump).or_default().push((index, alarm, command));
     }
@@ -327,7 +330,11 @@ async fn execute(
     for (pump, commands) in of_pump {
         let named: Vec<(usize, AlarmId)> = commands.iter().map(|(index, alarm, _)| (*index, alarm.clone())).collect();
         let commands = commands.into_iter().map(|(_, alarm, command)| (alarm, command)).collect();
-        let outcomes: Vec<Result<(), ApiError>> = match engine.command_alarms(&pump, commands, user.to_owned()).await {
+        let done = match &pump {
+            Some(pump) => engine.command_alarms(pump, commands, user.to_owned()).await,
+            None => engine.command_node_alarms(commands, user.to_owned()).await,
+        };
+        let outcomes: Vec<Result<(), ApiError>> = match done {
             Ok(outcomes) => outcomes.into_iter().map(|(_, outcome)| outcome.map_err(ApiError::Alarm)).collect(),
             Err(error) => named.iter().map(|_| Err(ApiError::AlarmCommand(error.clone()))).collect(),
         };
@@ -347,7 +354,10 @@ async fn execute(
 }
 
 /// Returns the command for each alarm, or the field that is missing or does not belong to this kind of command.
-fn commands(kind: CommandKind, schema: AlarmCommandSchema) -> Result<Vec<(PumpId, AlarmId, Command)>, InvalidValue> {
+fn commands(
+    kind: CommandKind,
+    schema: AlarmCommandSchema,
+) -> Result<Vec<(Option<PumpId>, AlarmId, Command)>, InvalidValue> {
     let AlarmCommandSchema { alarms, comment, until } = schema;
     if alarms.is_empty() || alarms.len() > MAX_ALARMS {
         let allowed = format!("1 to {MAX_ALARMS} alarms");
@@ -376,11 +386,13 @@ fn commands(kind: CommandKind, schema: AlarmCommandSchema) -> Result<Vec<(PumpId
         })
     };
     let alarms = alarms.into_iter().enumerate();
-    alarms.map(|(index, alarm)| Ok((alarm.pump_id.0, alarm.alarm, command(index, alarm.occurrence)?))).collect()
+    alarms
+        .map(|(index, alarm)| Ok((alarm.pump_id.map(|pump| pump.0), alarm.alarm, command(index, alarm.occurrence)?)))
+        .collect()
 }
 
 /// Returns the details of a command for the audit log.
-fn detail(commands: &[(PumpId, AlarmId, Command)]) -> String {
+fn detail(commands: &[(Option<PumpId>, AlarmId, Command)]) -> String {
     let comment = commands.first().and_then(|(_, _, command)| match command {
         Command::Acknowledge { comment, .. }
         | Command::Unshelve { comment }
@@ -388,18 +400,24 @@ fn detail(commands: &[(PumpId, AlarmId, Command)]) -> String {
         | Command::Reset { comment } => comment.as_ref(),
         Command::Shelve { reason, .. } | Command::TakeOutOfService { reason } => Some(reason),
     });
-    let named: Vec<String> = commands.iter().take(5).map(|(pump, alarm, _)| format!("{pump} {alarm}")).collect();
+    let named: Vec<String> =
+        commands.iter().take(5).map(|(owner, alarm, _)| format!("{} {alarm}", owner_text(owner.as_ref()))).collect();
     match comment {
         Some(comment) => format!("{}: {}", named.join(", "), comment.as_str()),
         None => named.join(", "),
     }
 }
 
+/// Returns the owner of an alarm for the audit log.
+fn owner_text(pump: Option<&PumpId>) -> &str {
+    pump.map_or("node", PumpId::as_str)
+}
+
 impl AlarmResponse {
-    fn new(pump: &PumpId, alarm: &StandingAlarm) -> Self {
+    fn new(pump: Option<&PumpId>, alarm: &StandingAlarm) -> Self {
         let raised = alarm.raised.as_ref();
         Self {
-            pump_id: pump.clone(),
+            pump_id: pump.cloned(),
             alarm: alarm.id.clone(),
             title: alarm.title.clone(),
             help: alarm.help.clone(),
@@ -444,7 +462,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(kind: CommandKind, body: Value) -> Result<Vec<(PumpId, AlarmId, Command)>, InvalidValue> {
+    fn parse(kind: CommandKind, body: Value) -> Result<Vec<(Option<PumpId>, AlarmId, Command)>, InvalidValue> {
         commands(kind, from_value(&body, "field")?)
     }
 
@@ -453,7 +471,14 @@ mod tests {
         let alarm = json!({"pump_id": "P-1", "alarm": "bearing-high", "occurrence": 3});
         let acknowledged = parse(CommandKind::Acknowledge, json!({"alarms": [alarm], "comment": "on my way"}));
         let (pump, id, command) = acknowledged.expect("valid").remove(0);
-        assert_eq!((pump.as_str(), id.as_str()), ("P-1", "bearing-high"));
+        assert_eq!((pump.as_ref().map(PumpId::as_str), id.as_str()), (Some("P-1"), "bearing-high"));
+        for node in [
+            json!({"alarm": "node-disk", "occurrence": 1}),
+            json!({"pump_id": null, "alarm": "node-disk", "occurrence": 1}),
+        ] {
+            let acknowledged = parse(CommandKind::Acknowledge, json!({"alarms": [node]})).expect("valid");
+            assert_eq!(acknowledged[0].0, None, "of the node");
+        }
         let comment = Comment::try_from("on my way".to_owned()).ok();
         assert_eq!(command, Command::Acknowledge { up_to: 3, comment });
         let shelve = json!({"alarms": [alarm], "comment": "new bearing at 1", "until": "2026-03-09T13:00:00Z"});

@@ -10,7 +10,8 @@ import type { AlarmDefinitions, AlarmMetrics, AlarmResult, AlarmTransition, Alar
 export type CommandKind = 'acknowledge' | 'shelve' | 'unshelve' | 'take_out_of_service' | 'return_to_service' | 'reset';
 
 export interface AlarmReference {
-  pump_id: string;
+  /** null for an alarm of the node itself. */
+  pump_id: string | null;
   alarm: string;
   /** For `acknowledge`: the newest occurrence that the user saw. */
   occurrence?: number;

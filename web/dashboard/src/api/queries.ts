@@ -1,5 +1,6 @@
 // The dashboard's requests to the node, one function each.
 
+import { NODE } from '../lib/alarms';
 import { api, unwrap } from './client';
 import type {
   Alarm, Baselines, Detection, Incomplete, Kind, Live, LoggedOut, Login, MaintenanceEvent, NamedPump, Node, Profile, Pump, Reading, Session, Settings,
@@ -58,8 +59,11 @@ export const fetchPumps = (): Promise<ResultList<Pump>> => unwrap(api.GET('/api/
 export const fetchLive = (pump: string): Promise<Live> =>
   unwrap(api.GET('/api/live-data', { params: { query: { pump_id: pump } } }));
 
-/** The alarms that are not normal, of all pumps, the most urgent first. */
-export const fetchAlarms = (): Promise<ResultList<Alarm>> => unwrap(api.GET('/api/alarms'));
+/** The alarms that are not normal, of all pumps and of the node itself, the most urgent first. */
+export const fetchAlarms = async (): Promise<ResultList<Alarm>> => {
+  const list = await unwrap(api.GET('/api/alarms'));
+  return { ...list, items: list.items.map((alarm) => ({ ...alarm, pump_id: alarm.pump_id ?? NODE })) };
+};
 
 /** A pump's maintenance events, newest first. */
 export const fetchEvents = (pump: string): Promise<ResultList<MaintenanceEvent>> =>

@@ -46,7 +46,8 @@ export type AddedToken = Schemas['NewTokenResponse'];
 export type AuditEntry = Schemas['AuditResponse'];
 export type SecondFactor = Schemas['SecondFactorResponse'];
 
-export type Alarm = Schemas['AlarmResponse'];
+/** An alarm of a pump; one of the node itself has the `pump_id` `NODE` (lib/alarms.ts), so that both are handled alike. */
+export type Alarm = Omit<Schemas['AlarmResponse'], 'pump_id'> & { pump_id: string };
 export type AlarmSummary = Schemas['AlarmSummaryResponse'];
 export type AlarmsEvent = Schemas['AlarmsEvent'];
 export type AlarmResult = Schemas['AlarmResult'];

@@ -4,6 +4,10 @@
 import type { AlarmSummary } from '../api/types';
 import { plural } from './format';
 
+/** The `pump_id` of an alarm of the node itself: no pump's id is empty. */
+export const NODE = '';
+export const NODE_LABEL = 'The node';
+
 /** The lowest first. */
 export const PRIORITIES = ['low', 'medium', 'high', 'critical'] as const;
 export type Priority = (typeof PRIORITIES)[number];

@@ -1,3 +1,4 @@
+import { NODE } from '../../lib/alarms';
 import { render } from 'svelte/server';
 import { describe, expect, it, vi } from 'vitest';
 import type { Alarm, AlarmTransition, Session } from '../../api/types';
@@ -101,6 +102,7 @@ describe('commands', () => {
   it('name the occurrence that was seen, and only then', () => {
     expect(bodyOf('acknowledge', [alarm()], ' on my way ', null)).toEqual({ alarms: [{ pump_id: 'P-7', alarm: 'hot', occurrence: 3 }], comment: 'on my way' });
     expect(bodyOf('shelve', [alarm()], 'why', NOW)).toEqual({ alarms: [{ pump_id: 'P-7', alarm: 'hot' }], comment: 'why', until: '2026-03-09T10:05:00.000Z' });
+    expect(bodyOf('unshelve', [alarm({ pump_id: NODE, alarm: 'node-disk' })], '', null)).toEqual({ alarms: [{ pump_id: null, alarm: 'node-disk' }] });
     expect(bodyOf('unshelve', [alarm()], ' ', null)).toEqual({ alarms: [{ pump_id: 'P-7', alarm: 'hot' }] });
   });
 

@@ -3,6 +3,7 @@
 import type { AlarmCommand, CommandKind } from '../../api/alarmQueries';
 import type { Alarm, AlarmResult } from '../../api/types';
 import type { Permission } from '../../lib/access';
+import { NODE, NODE_LABEL } from '../../lib/alarms';
 import { formatMoment, plural } from '../../lib/format';
 
 export interface CommandLook {
@@ -56,7 +57,7 @@ export function untilProblem(text: string, now: number): string | null {
 /** The body of a command. For `acknowledge` it names the occurrence that was seen. */
 export function bodyOf(kind: CommandKind, alarms: readonly Alarm[], comment: string, until: number | null): AlarmCommand {
   return {
-    alarms: alarms.map(({ pump_id, alarm, occurrence }) => ({ pump_id, alarm, ...(kind === 'acknowledge' ? { occurrence } : {}) })),
+    alarms: alarms.map(({ pump_id, alarm, occurrence }) => ({ pump_id: pump_id === NODE ? null : pump_id, alarm, ...(kind === 'acknowledge' ? { occurrence } : {}) })),
     ...(comment.trim() === '' ? {} : { comment: comment.trim() }),
     ...(until === null ? {} : { until: new Date(until).toISOString() }),
   };
@@ -67,7 +68,7 @@ export function failureInWords(kind: CommandKind, results: readonly AlarmResult[
   const failed = results.filter(({ done }) => !done);
   if (failed.length === 0) return null;
   const done = results.length - failed.length;
-  const named = failed.slice(0, 5).map(({ pump_id, alarm, error }) => `${pump_id} ${alarm}: ${error ?? 'not known why'}`);
+  const named = failed.slice(0, 5).map(({ pump_id, alarm, error }) => `${pump_id ?? NODE_LABEL} ${alarm}: ${error ?? 'not known why'}`);
   const more = failed.length > named.length ? `; and ${plural(failed.length - named.length, 'more alarm')}` : '';
   return `${COMMANDS[kind].done}: ${done} of ${results.length}. Not ${named.join('; ')}${more}.`;
 }

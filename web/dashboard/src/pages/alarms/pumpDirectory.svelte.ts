@@ -5,6 +5,7 @@
 import { fetchDefinitions } from '../../api/alarmQueries';
 import { Poll } from '../../api/poll.svelte';
 import { fetchPumps } from '../../api/queries';
+import { NODE, NODE_LABEL } from '../../lib/alarms';
 import { nameChannels, type NamedChannel } from '../../lib/names';
 import { kinds } from '../../lib/node.svelte';
 import { definitionsOf, type AlarmDefinition } from './definition';
@@ -25,7 +26,7 @@ export class PumpDirectory {
 
   start = (): (() => void) => this.poll.start();
 
-  nameOf = (pump: string): string | null => this.poll.data?.get(pump)?.name ?? null;
+  nameOf = (pump: string): string | null => (pump === NODE ? NODE_LABEL : (this.poll.data?.get(pump)?.name ?? null));
 
   labelOf(pump: string): string {
     return this.nameOf(pump) ?? pump;
@@ -47,7 +48,7 @@ export class PumpDirectory {
   /** Requests the definitions of these pumps, unless that was done before. */
   request(pumps: Iterable<string>): void {
     for (const pump of pumps) {
-      if (this.#requested.has(pump) || this.#requested.size >= MAX_PUMPS) continue;
+      if (pump === NODE || this.#requested.has(pump) || this.#requested.size >= MAX_PUMPS) continue;
       this.#requested.add(pump);
       this.#waiting.push(pump);
     }
