@@ -10,7 +10,9 @@ use crate::{
     alarms::{AlarmBoard, definitions},
     commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
-    protocol::alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, CommandNodeAlarms},
+    protocol::alarms::{
+        AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, CommandNodeAlarms, NewAlarmRules,
+    },
 };
 
 impl EngineHandle {
@@ -53,7 +55,7 @@ impl EngineHandle {
     }
 
     /// Changes the pump's own alarms. Durable when this returns `Ok`.
-    pub async fn set_alarm_rules(&self, rules: AlarmRules) -> Result<(), AlarmCommandError> {
+    pub async fn set_alarm_rules(&self, rules: NewAlarmRules) -> Result<(), AlarmCommandError> {
         let pump = rules.pump.clone();
         self.send_alarm_command(&pump, |reply| AlarmCommand::SetRules { rules, reply }).await.map(drop)
     }

@@ -99,7 +99,7 @@ pub use live::{
 };
 pub use overflow::Overflow;
 pub use protocol::{
-    alarms::{AlarmCommandError, AlarmResults, AlarmSummary},
+    alarms::{AlarmCommandError, AlarmResults, AlarmSummary, NewAlarmRules},
     ingress::PostSender,
     rules::{EventRequest, EventWorkError, PlannedWorkError, WorkRequest},
 };

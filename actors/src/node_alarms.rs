@@ -71,7 +71,7 @@ fn problems(
         JournalHealth::Good if journal_failed => Some("it failed; the log says why".to_owned()),
         JournalHealth::Good => stuck(),
         JournalHealth::Full => Some("the disk is full".to_owned()),
-        JournalHealth::Shortage(reason) | JournalHealth::Failed(reason) => Some(reason.to_string()),
+        JournalHealth::OutOfResources(reason) | JournalHealth::Failed(reason) => Some(reason.clone()),
     };
     let database = match &store.database {
         DatabaseStatus::Open => None,

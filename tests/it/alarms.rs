@@ -232,3 +232,106 @@ fn definition_is_checked_and_tried_before_it_is_armed() {
     let metrics = node.get_ok("/api/alarm-metrics");
     assert_eq!(metrics["metrics"]["announcements"], 0, "{metrics}");
 }
+
+/// Readings that come too late for an alarm raise none. What they show is in the list of the past, page by page.
+#[test]
+fn the_past_is_learned_from_late_readings() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    let mut current = Pump::new("P-1", 30);
+    current.post(&node, 2, 70.0);
+    // Two excursions of the last hours, each in a post of its own.
+    for hours in [3, 2] {
+        let mut old = Pump::new("P-1", hours * 3_600);
+        for (count, value) in [(5, 70.0), (40, 96.0), (5, 70.0)] {
+            assert_eq!(node.post(&json!(old.items(count, value))).status, 200);
+        }
+    }
+    let path = format!("/api/pumps/P-1/past-excursions?alarm={HOT}");
+    let learned = node.wait_until(&path, |page| page["items"].as_array().is_some_and(|items| items.len() == 2));
+    let newest = &learned["items"][0];
+    assert_eq!((&newest["peak"], &newest["limit"], &newest["readings"]), (&json!(96.0), &json!(93.0), &json!(40)));
+    assert_eq!(newest["would_have_raised"], true, "39 s, and the on-delay is 20 s: {newest}");
+    assert_eq!(alarm(&node, "P-1"), None, "nobody can act on it");
+    node.kill();
+
+    let node = start.node();
+    assert_eq!(node.get_ok(&path)["items"], learned["items"], "after a kill");
+    let paged = node.all_items(&format!("{path}&limit=1"));
+    assert_eq!(json!(paged), learned["items"], "page by page");
+    assert_eq!(node.get("/api/pumps/nobody/past-excursions").status, 404);
+    assert_eq!(node.get("/api/pumps/P-1/past-excursions?alarm=Hot!").status, 400);
+}
+
+/// Of two people who change the alarms that both have loaded, the second one is told.
+#[test]
+fn nobody_overwrites_the_rules_that_somebody_else_has_changed() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    Pump::new("P-1", 30).post(&node, 1, 70.0);
+    let path = "/api/pumps/P-1/alarms";
+    let loaded = node.get_ok(path);
+    assert_eq!(loaded["version"], 0);
+    assert_eq!(loaded["in_use"][HOT]["on_delay_s"], 20.0, "a third of a temperature's: {}", loaded["in_use"][HOT]);
+    let alarm = |limit: f64| {
+        json!([{"id": "warm", "title": "Warm", "priority": "low",
+                "condition": {"kind": "high", "channel": BEARING, "limit": limit}}])
+    };
+    let set = |limit: f64, version: Option<u64>| {
+        let mut body = json!({"alarms": alarm(limit)});
+        if let Some(version) = version {
+            body["version"] = json!(version);
+        }
+        node.send_json("PUT", path, &body)
+    };
+    let first = set(80.0, Some(0));
+    assert_eq!((first.status, &first.body["version"]), (200, &json!(1)), "{first:?}");
+    let second = set(85.0, Some(0));
+    assert_eq!((second.status, second.body["type"].as_str()), (409, Some("urn:volute:problem:other-version")));
+    assert!(second.body["detail"].as_str().is_some_and(|text| text.contains("load them again")), "{second:?}");
+    assert_eq!(node.get_ok(path)["alarms"].to_string(), first.body["alarms"].to_string(), "nothing is changed");
+    assert_eq!(set(85.0, Some(1)).body["version"], 2);
+    assert_eq!(set(86.0, None).body["version"], 3, "without a version they are changed in any case");
+
+    let body = json!({"alarms": alarm(80.0), "removed": ["bearing-temperature-c-high", "nothing"]});
+    let refused = node.send_json("PUT", path, &body);
+    assert_eq!((refused.status, &refused.body["field"]), (400, &json!("removed[1]")), "{refused:?}");
+    let mut wide = json!({"alarms": alarm(80.0)});
+    wide["alarms"][0]["deadband"] = json!(500);
+    let refused = node.send_json("PUT", path, &wide);
+    assert_eq!((refused.status, &refused.body["field"]), (400, &json!("alarms.warm.deadband")), "{refused:?}");
+    node.kill();
+    let node = start.node();
+    assert_eq!(node.get_ok(path)["version"], 3, "after a kill");
+}
+
+#[test]
+fn lists_and_metrics_say_what_they_do_not_have() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = start(&data).node();
+    for name in ["P-1", "P-2", "P-3"] {
+        let mut pump = Pump::new(name, 50);
+        pump.post(&node, 1, 70.0);
+        assert_eq!(set_own_alarm(&node, name).status, 200);
+        pump.post(&node, 1, 95.0);
+    }
+    let high = "/api/alarms?priority=high&state=unacknowledged";
+    let of_pumps =
+        |list: &Value| list["items"].as_array().expect("a list").iter().filter(|one| !one["pump_id"].is_null()).count();
+    assert_eq!(of_pumps(&node.wait_until(high, |list| of_pumps(list) == 3)), 3);
+    assert_eq!(node.get_ok(high).get("incomplete"), None);
+    let cut = node.get_ok(&format!("{high}&limit=2"));
+    assert_eq!(cut["items"].as_array().map(Vec::len), Some(2));
+    let reason = cut["incomplete"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("less urgent alarms are left out by the limit"), "{reason}");
+    assert_eq!(node.get("/api/alarms?limit=0").status, 400);
+
+    let metrics = node.get_ok("/api/alarm-metrics");
+    let reason = metrics["incomplete"]["reason"].as_str().expect("the node is younger than a week");
+    assert!(
+        reason.starts_with("the node watches pumps since") && metrics["incomplete"]["since"] == metrics["from"],
+        "{metrics}"
+    );
+}

@@ -26,7 +26,10 @@ fn a_full_disk_is_an_alarm_that_is_acknowledged_and_shelved_over_a_kill() {
     let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__STORE__WARN_FREE_PERCENT", "100");
     let node = start.node();
     let raised = wait_for(&node, "node-disk", "unacknowledged");
-    assert_eq!((&raised["priority"], &raised["occurrence"], &raised["holds"]), (&json!("high"), &json!(1), &json!(true)));
+    assert_eq!(
+        (&raised["priority"], &raised["occurrence"], &raised["holds"]),
+        (&json!("high"), &json!(1), &json!(true))
+    );
     assert!(raised["help"].as_str().is_some_and(|help| help.contains("the disk is almost full")), "{raised}");
     let of_pump = node.get_ok("/api/alarms?pump_id=P-1");
     assert_eq!(of_pump["items"], json!([]), "it is no pump's");
@@ -42,7 +45,8 @@ fn a_full_disk_is_an_alarm_that_is_acknowledged_and_shelved_over_a_kill() {
     let node = start.node();
     assert_eq!(wait_for(&node, "node-disk", "acknowledged")["occurrence"], 1, "not raised again");
     let until = volute_plant::Timestamp::from_millis(now_ms() + 3_600_000).expect("a time").to_string();
-    let body = json!({"alarms": [{"pump_id": null, "alarm": "node-disk"}], "comment": "comes tomorrow", "until": until});
+    let body =
+        json!({"alarms": [{"pump_id": null, "alarm": "node-disk"}], "comment": "comes tomorrow", "until": until});
     assert_eq!(node.send_json("POST", "/api/alarms/shelve", &body).status, 200);
     node.kill();
 
@@ -65,6 +69,8 @@ fn now_ms() -> i64 {
 fn a_database_that_is_away_at_the_start_is_shown_and_stored_once_it_is_back() {
     let data = tempfile::tempdir().expect("a directory");
     let start = NodeConfig::new(&data, "centrifugal").with_env("VOLUTE__STORE__WARN_FREE_PERCENT", "0");
+    // Whether the node has users is known from an earlier start.
+    assert!(start.node().terminate().success());
     let away = start.clone().with_env("FAILPOINTS", "database-open=return(broken on purpose)");
     let node = away.node();
     let shown = wait_for(&node, "node-database", "unacknowledged");

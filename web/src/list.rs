@@ -34,7 +34,7 @@ pub(crate) struct List<T> {
     /// The start of the next page, to be sent as `cursor`; null on the last page.
     #[schema(required)]
     pub(crate) next_cursor: Option<String>,
-    /// Present if the database is unavailable: items may be missing.
+    /// Present if items are missing, because the database is unavailable or the list says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) incomplete: Option<IncompleteResponse>,
 }
@@ -58,7 +58,7 @@ impl<T> List<T> {
 
 impl IncompleteResponse {
     /// Returns what is missing; none if nothing is.
-    fn of(completeness: Completeness) -> Option<Self> {
+    pub(crate) fn of(completeness: Completeness) -> Option<Self> {
         match completeness {
             Completeness::Complete => None,
             Completeness::Partial { from, reason } => Some(Self { since: from.map(|from| from.to_string()), reason }),
@@ -70,6 +70,13 @@ impl IncompleteResponse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Limit(usize);
+
+impl Limit {
+    /// Returns the number.
+    pub(crate) fn get(self) -> usize {
+        self.0
+    }
+}
 
 impl TryFrom<String> for Limit {
     type Error = String;

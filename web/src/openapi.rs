@@ -15,8 +15,8 @@ use crate::{
     route_access::{self, RouteAccess},
     routes::{
         API, actors, alarm_history, alarm_rules, alarms, anomaly_history, audit, baselines, description, event_work,
-        handover, health, ingest, live, maintenance, naming, node, oidc, planned_work, profiles, pumps, roles,
-        second_factor, sensor_history, session, settings, simulation, store, stream, tokens, users,
+        handover, health, ingest, live, maintenance, naming, node, oidc, past_excursions, planned_work, profiles,
+        pumps, roles, second_factor, sensor_history, session, settings, simulation, store, stream, tokens, users,
     },
     stream_events::{AlarmsEvent, DetectionEvent, FleetEvent, LaggedEvent, ReadingEvent, RemovedEvent, RenamedEvent},
 };
@@ -166,6 +166,7 @@ fn problem_response(description: &str) -> RefOr<Response> {
         alarms::return_to_service,
         alarm_history::transitions,
         alarm_history::metrics,
+        past_excursions::past_excursions,
         alarm_rules::alarm_definitions,
         alarm_rules::set_alarm_definitions,
         alarm_rules::try_definition,

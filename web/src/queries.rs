@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::LocalBoxFuture;
-use volute_alarm::{AlarmId, Transition};
+use volute_alarm::{AlarmId, PastExcursion, Transition};
 use volute_data::{
     AuditEntry, AuditFilter, Bucket, DocumentFilter, EventFilter, PageRange, PumpRecord, PumpSettings, QueryResult,
     Store, StoreError, StoreStatus,
@@ -60,6 +60,12 @@ pub(crate) trait StoreQueries: Send + Sync {
         filter: &'a DocumentFilter,
         alarm: Option<&'a AlarmId>,
     ) -> QueryFuture<'a, QueryResult<Transition>>;
+    /// What late readings show of the past; of this alarm only if it is given.
+    fn past_excursions<'a>(
+        &'a self,
+        filter: &'a DocumentFilter,
+        alarm: Option<&'a AlarmId>,
+    ) -> QueryFuture<'a, QueryResult<PastExcursion>>;
 }
 
 impl StoreQueries for Store {
@@ -145,5 +151,13 @@ impl StoreQueries for Store {
         alarm: Option<&'a AlarmId>,
     ) -> QueryFuture<'a, QueryResult<Transition>> {
         Box::pin(self.documents(filter, move |row: &Transition| alarm.is_none_or(|alarm| *alarm == row.alarm)))
+    }
+
+    fn past_excursions<'a>(
+        &'a self,
+        filter: &'a DocumentFilter,
+        alarm: Option<&'a AlarmId>,
+    ) -> QueryFuture<'a, QueryResult<PastExcursion>> {
+        Box::pin(self.documents(filter, move |past: &PastExcursion| alarm.is_none_or(|alarm| *alarm == past.alarm)))
     }
 }

@@ -33,6 +33,7 @@ problems! {
     ProfileInUse = 409, "Pumps have the profile, or it is the profile of the node's configuration";
     Unremovable = 409, "The pump is already being removed, or it is simulated";
     WrongState = 409, "The alarm's state does not allow it";
+    OtherVersion = 409, "Somebody else has changed the alarms since they were loaded";
     NoSuchAlarm = 404, "The pump or the alarm is unknown";
     WrongStatus = 409, "The event's status does not allow it, or the plan is the user's own";
     NoSuchEvent = 404, "The event is unknown";

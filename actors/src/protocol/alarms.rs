@@ -1,9 +1,8 @@
 //! Messages about alarms: commands to a pump's actor, and what its alarms are to the live feed.
 
 use tokio::sync::oneshot;
-use volute_alarm::{AlarmId, Command, CommandError, InvalidValue, Priority};
-use volute_data::AlarmRules;
-use volute_plant::PumpId;
+use volute_alarm::{AlarmDefinition, AlarmId, Command, CommandError, InvalidValue, Priority};
+use volute_plant::{PumpId, Timestamp};
 use volute_runtime::{Message, Subject};
 
 use crate::alarms::StandingAlarm;
@@ -12,8 +11,23 @@ use crate::alarms::StandingAlarm;
 pub(crate) enum AlarmCommand {
     /// Commands. The reply is sent when their rows are durable.
     Request { request: AlarmRequest, reply: AlarmReply },
-    /// The pump's own alarms from now on.
-    SetRules { rules: AlarmRules, reply: AlarmReply },
+    /// The pump's own alarms from now on, if those that they were made from are still in use.
+    SetRules { rules: NewAlarmRules, reply: AlarmReply },
+}
+
+/// A pump's own alarms from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewAlarmRules {
+    /// The pump.
+    pub pump: PumpId,
+    /// Who sets them, in the form of the audit log.
+    pub by: String,
+    /// Alarms that replace those of the profile with the same id, or are added to them.
+    pub definitions: Vec<AlarmDefinition>,
+    /// Alarms of the profile that this pump does not have.
+    pub removed: Vec<AlarmId>,
+    /// The version that they were made from, 0 if the pump had none of its own; none: whatever is in use.
+    pub made_from: Option<u64>,
 }
 
 /// Commands of a user to the alarms of the node itself, in this order. The reply is sent when their rows are durable.
@@ -54,6 +68,16 @@ pub enum AlarmCommandError {
     /// The actor of the pump or of the node's alarms, or its mailbox, is not available.
     #[error("the part that has the alarms is busy or out of order: try again, or see /api/actors")]
     Unavailable,
+    /// Somebody else has changed the pump's own alarms meanwhile.
+    #[error(
+        "{by} changed these alarms at {at}, after you have loaded them: load them again, and make your change to those"
+    )]
+    OtherVersion {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
     /// The alarms' definitions have mistakes.
     #[error("{}", list(.0))]
     Invalid(Vec<InvalidValue>),

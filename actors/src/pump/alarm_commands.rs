@@ -24,7 +24,9 @@ use crate::{
     counters::add,
     planned_work::active_ids,
     protocol::{
-        alarms::{AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, AlarmsChanged},
+        alarms::{
+            AlarmCommand, AlarmCommandError, AlarmReply, AlarmRequest, AlarmResults, AlarmsChanged, NewAlarmRules,
+        },
         recorder::RecordRow,
     },
 };
@@ -162,8 +164,28 @@ impl PumpActor {
         Ok(results)
     }
 
+    /// Returns the rules to store, if those in use are the ones that they were made from.
+    fn next_rules(&self, new: NewAlarmRules) -> Result<AlarmRules, AlarmCommandError> {
+        let NewAlarmRules { pump, by, definitions, removed, made_from } = new;
+        if !self.alarms.is_ready() {
+            // Those in use are not known yet.
+            return Err(AlarmCommandError::NotReady);
+        }
+        let version = self.alarm_rules.as_ref().map_or(0, |rules| rules.version);
+        if let (Some(made_from), Some(rules)) = (made_from, &self.alarm_rules)
+            && made_from != version
+        {
+            return Err(AlarmCommandError::OtherVersion { by: rules.by.clone(), at: rules.at });
+        }
+        Ok(AlarmRules { pump, at: self.context.clock.now(), by, definitions, removed, version: version + 1 })
+    }
+
     /// Stores the pump's own alarms and uses them.
-    fn set_alarm_rules(&mut self, rules: AlarmRules, reply: AlarmReply, ctx: &mut Context<Self>) {
+    fn set_alarm_rules(&mut self, new: NewAlarmRules, reply: AlarmReply, ctx: &mut Context<Self>) {
+        let rules = match self.next_rules(new) {
+            Ok(rules) => rules,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
         if let Err(mistakes) = arm(self.judge.profile(), Some(&rules)) {
             return drop(reply.send(Err(AlarmCommandError::Invalid(mistakes))));
         }

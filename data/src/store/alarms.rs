@@ -75,6 +75,8 @@ pub struct AlarmRules {
     pub definitions: Vec<AlarmDefinition>,
     /// Alarms of the profile that this pump does not have.
     pub removed: Vec<AlarmId>,
+    /// How often they were set: 1 for the first time.
+    pub version: u64,
 }
 
 /// What is stored of a pump's alarms.
@@ -282,6 +284,13 @@ pub struct RulesFields {
     by: String,
     definitions: Vec<AlarmDefinition>,
     removed: Vec<AlarmId>,
+    /// Rows before it was recorded do not have it.
+    #[serde(default = "first_version")]
+    version: u64,
+}
+
+fn first_version() -> u64 {
+    1
 }
 
 impl DocumentKind for AlarmRules {
@@ -302,11 +311,13 @@ impl DocumentKind for AlarmRules {
             by: self.by.clone(),
             definitions: self.definitions.clone(),
             removed: self.removed.clone(),
+            version: self.version,
         }
     }
 
-    fn from_fields(RulesFields { at_ms, pump, by, definitions, removed }: RulesFields) -> Result<Self, String> {
-        Ok(Self { pump, at: time(at_ms)?, by, definitions, removed })
+    fn from_fields(fields: RulesFields) -> Result<Self, String> {
+        let RulesFields { at_ms, pump, by, definitions, removed, version } = fields;
+        Ok(Self { pump, at: time(at_ms)?, by, definitions, removed, version })
     }
 }
 

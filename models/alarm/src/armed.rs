@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use serde::Serialize;
 use volute_plant::{Channel, Profile, Quantity};
 
 use crate::{
@@ -34,6 +35,19 @@ pub struct ArmedAlarm {
     pub(crate) holds_in: StateSet,
     /// The indexes of the alarms that this one explains.
     explains: Vec<usize>,
+}
+
+/// What an alarm uses, whether its definition says it or leaves it to its quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct InUse {
+    /// In seconds.
+    pub on_delay_s: f64,
+    /// In seconds.
+    pub off_delay_s: f64,
+    /// In the unit of the limit.
+    pub deadband: f64,
+    /// The operating states in which it holds.
+    pub holds_in: StateSet,
 }
 
 /// What is compared for a reading.
@@ -132,6 +146,18 @@ impl ArmedAlarms {
 }
 
 impl ArmedAlarm {
+    /// What it uses.
+    pub fn in_use(&self) -> InUse {
+        let seconds = |ms: i64| ms as f64 / 1_000.0;
+        let Delays { on_ms, off_ms } = self.delays;
+        InUse {
+            on_delay_s: seconds(on_ms),
+            off_delay_s: seconds(off_ms),
+            deadband: self.deadband,
+            holds_in: self.holds_in,
+        }
+    }
+
     /// The definition.
     pub fn definition(&self) -> &AlarmDefinition {
         &self.definition
@@ -248,6 +274,7 @@ impl<'a> Check<'a> {
         let off_delay_s = self.number("off_delay_s", definition.off_delay_s, 0.0, MAX_DELAY_S, "0 to 86400");
         let deadband = self.number("deadband", definition.deadband, 0.0, f64::MAX, "a number from 0");
         let test = self.test()?;
+        self.check_deadband(&test);
         let channel = definition.condition.channel().and_then(|name| self.channels.iter().find(|c| c.name == name));
         let limit = test.bound().map_or(0.0, Bound::limit);
         let default = defaults(&definition.condition, channel, limit);
@@ -263,6 +290,25 @@ impl<'a> Check<'a> {
             holds_in: definition.holds_in.unwrap_or(default.holds_in),
             explains: Vec::new(),
         })
+    }
+
+    /// With a larger deadband the value could never go back far enough, and a raised alarm would never return.
+    fn check_deadband(&mut self, test: &Test) {
+        let (Some(deadband), Some(bound)) = (self.definition.deadband, test.bound()) else { return };
+        let most = match (test, bound) {
+            (Test::Level { channel, .. }, Bound::Above(limit)) => {
+                self.channels.get(*channel).map(|channel| limit - channel.plausible[0])
+            }
+            (Test::Level { channel, .. }, Bound::Below(limit)) => {
+                self.channels.get(*channel).map(|channel| channel.plausible[1] - limit)
+            }
+            // Both are distances from 0.
+            (Test::Rate { .. } | Test::Deviation { .. }, _) => Some(bound.limit()),
+            _ => None,
+        };
+        if let Some(most) = most.filter(|most| deadband > *most) {
+            self.mistake("deadband", deadband, &format!("0 to {most}, so that the value can go back that far"));
+        }
     }
 
     fn check_texts(&mut self) {

@@ -133,7 +133,7 @@ mod value;
 mod vibration;
 
 pub use alarm::{Alarm, Command, CommandError, MAX_SHELVING_MS, Signal};
-pub use armed::{ArmedAlarm, ArmedAlarms, External, MAX_ALARMS};
+pub use armed::{ArmedAlarm, ArmedAlarms, External, InUse, MAX_ALARMS};
 pub use chattering::{ChatterDetector, Chattering, Proposal};
 pub use defaults::{default_alarms, default_node_alarms};
 pub use definition::{AlarmDefinition, Condition, Direction, NodePart, Side};

@@ -234,3 +234,67 @@ test('a rule is tried on history before it can be saved, and mistakes stand at t
   assert.deepEqual(page.errors, []);
   await page.context().close();
 });
+
+test('an alarm that somebody else has changed meanwhile is not overwritten', { timeout: 120_000 }, async () => {
+  const page = await openPage(chrome, `${node.url}/pumps/P-1`);
+  const rule = page.locator('[data-rule="bearing-warmer-than-planned"]');
+  // What is left to the quantity is shown with its value.
+  await rule.getByText('deadband 0.885 (usual)').waitFor();
+  await rule.getByRole('button', { name: 'Change…' }).click();
+  const dialog = page.getByRole('dialog');
+  assert.equal(await dialog.getByLabel('Deadband, in °C').getAttribute('placeholder'), 'as usual, 0.885');
+  await dialog.getByLabel('Limit, in °C').fill('89');
+  await dialog.getByRole('button', { name: 'Try on history' }).click();
+  await dialog.getByText(/It would have raised/).waitFor();
+  const now = await node.get('/api/pumps/P-1/alarms');
+  const own = now.alarms.filter(({ id }) => now.own.includes(id)).map((alarm) => ({ ...alarm, title: 'Changed by another' }));
+  await send('PUT', '/api/pumps/P-1/alarms', { alarms: own, removed: now.removed, version: now.version });
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByText(/has changed this alarm since you opened it/).waitFor();
+  await screenshot(page, 'alarms-conflict');
+  assert.equal((await node.get('/api/pumps/P-1/alarms')).version, now.version + 1, 'nothing is overwritten');
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test('the history of a pump shows what was learned later', { timeout: 120_000 }, async () => {
+  await post('P-8', 70);
+  const begin = Date.now() - 3_600_000;
+  const late = Array.from({ length: 40 }, (_, second) => ({ pump_id: 'P-8', timestamp: begin + second * 1000, [BEARING]: 96 }));
+  await node.post(late);
+  await waitUntil('it is recorded', async () => (await node.get(`/api/pumps/P-8/past-excursions?alarm=${HOT}`)).items.length === 1);
+  const page = await openPage(chrome, `${node.url}/alarms?tab=history&pump=P-8`);
+  const past = page.locator(`[data-past="${HOT}"]`);
+  await past.getByText(/^Was 96\.0 °C, above 93\.0 °C, from .* to .*, learned at /).waitFor();
+  await past.getByText('40 readings; long enough for an alarm').waitFor();
+  await screenshot(page, 'alarms-past');
+  assert.deepEqual(await axeViolations(page), []);
+  await past.getByRole('link').click();
+  await page.getByText('40 readings; long enough for an alarm').waitFor();
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test('an alarm of the node is in the list, and is acknowledged', { timeout: 120_000 }, async () => {
+  // No disk is ever completely free.
+  const full = await Node.start([], { env: { VOLUTE__STORE__WARN_FREE_PERCENT: '100' } });
+  try {
+    const page = await openPage(chrome, `${full.url}/alarms`);
+    const alarm = row(page, '', 'node-disk');
+    await alarm.getByText('The node’s disk is nearly full').or(alarm.getByText("The node's disk is nearly full")).first().waitFor();
+    await alarm.getByText('The node', { exact: true }).waitFor();
+    await alarm.getByText(/^Now: the disk is almost full/).waitFor();
+    await page.locator('header a[data-unacknowledged="1"]').waitFor();
+    await screenshot(page, 'alarms-node');
+    assert.deepEqual(await axeViolations(page), []);
+    await alarm.locator('[data-command="acknowledge"]').click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('The node', { exact: true }).waitFor();
+    await dialog.getByRole('button', { name: 'Acknowledge' }).click();
+    await page.locator('[data-alarm=" node-disk"][data-state="acknowledged"]').waitFor();
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  } finally {
+    await full.stop();
+  }
+});

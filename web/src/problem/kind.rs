@@ -48,6 +48,9 @@ pub(super) fn of(error: &ApiError) -> (StatusCode, &'static str, &'static str) {
         ApiError::AlarmCommand(AlarmCommandError::Invalid(_)) => {
             (StatusCode::BAD_REQUEST, "invalid-value", "A value is not allowed")
         }
+        ApiError::AlarmCommand(AlarmCommandError::OtherVersion { .. }) => {
+            (StatusCode::CONFLICT, "other-version", "Somebody else has changed it meanwhile")
+        }
         ApiError::AlarmCommand(AlarmCommandError::NotStored) => {
             (StatusCode::SERVICE_UNAVAILABLE, "not-stored", "It is not stored yet")
         }

@@ -13,7 +13,7 @@ use actix_web::{
     web,
 };
 use serde_json::Value;
-use volute_alarm::{AlarmId, Transition};
+use volute_alarm::{AlarmId, PastExcursion, Transition};
 use volute_data::{
     AuditEntry, AuditFilter, Bucket, Completeness, DatabaseStatus, DocumentFilter, EventFilter, JournalStatus,
     PageRange, PumpRecord, PumpSettings, QueryResult, SortOrder, StoreError, StoreStatus,
@@ -243,5 +243,13 @@ impl StoreQueries for MemoryStore {
         let rows: Vec<Transition> =
             rows.into_iter().filter(|row| alarm.is_none_or(|alarm| *alarm == row.alarm)).collect();
         Box::pin(async move { self.page(&rows, &filter.range, |row| row.at) })
+    }
+
+    fn past_excursions<'a>(
+        &'a self,
+        filter: &'a DocumentFilter,
+        _: Option<&'a AlarmId>,
+    ) -> QueryFuture<'a, QueryResult<PastExcursion>> {
+        Box::pin(async move { self.page(&[], &filter.range, |past: &PastExcursion| past.learned_at) })
     }
 }

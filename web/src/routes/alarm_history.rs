@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use volute_alarm::{AlarmId, MetricsCollector, Standing, Transition};
-use volute_data::{DocumentFilter, PageRange, QueryResult, SortOrder};
+use volute_data::{Completeness, DocumentFilter, PageRange, QueryResult, SortOrder};
 use volute_plant::{PumpId, Timestamp};
 
 use crate::{
-    list::{Cursor, Limit, List, Page, page_range},
+    list::{Cursor, IncompleteResponse, Limit, List, Page, page_range},
     problem::ApiError,
     query::{Parsed, PumpParam, Query, TimeParam, time_range},
     responses::{Invalid, Unavailable},
@@ -52,7 +52,7 @@ pub(crate) struct TransitionsQuery {
 /// Parameter `alarm`: an alarm's id.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct AlarmParam(AlarmId);
+pub(crate) struct AlarmParam(pub(super) AlarmId);
 
 impl TryFrom<String> for AlarmParam {
     type Error = String;
@@ -123,8 +123,15 @@ pub(crate) async fn transitions(
         let filter = DocumentFilter { pump: pump.clone(), range };
         store.queries.transitions(&filter, alarm.as_ref()).await
     };
-    let page = Page::read(&range, |row: &Transition| row.at, read).await?;
+    let mut page = Page::read(&range, |row: &Transition| row.at, read).await?;
+    sort_newest_first(&mut page.rows);
     Ok(web::Json(page.into_list(TransitionResponse::from)))
+}
+
+/// Sorts rows, of which the store has those of one millisecond in the order of their alarms, oldest first: of one alarm the
+/// newest row comes first.
+fn sort_newest_first(rows: &mut [Transition]) {
+    rows.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.key().cmp(&b.key())).then_with(|| b.seq.cmp(&a.seq)));
 }
 
 /// Parameters: the time of the metrics.
@@ -160,12 +167,15 @@ impl TryFrom<String> for Operators {
 /// The metrics of ISA-18.2 over a time, each with its target.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlarmMetricsResponse {
-    /// From this time.
+    /// From this time; later than asked for if the node watches pumps for a shorter time.
     #[schema(format = DateTime)]
     from: String,
     /// To this time.
     #[schema(format = DateTime)]
     to: String,
+    /// Present if the metrics are not those of the whole time that was asked for: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<IncompleteResponse>,
     /// The metrics: `announcements`; `per_10_min`, `per_hour` and `per_day` with `value`, `acceptable`, `at_most` and `rating`
     /// (`acceptable`, `manageable`, `too_many`); `max_in_10_min`; `flood_share` and `top_ten_share`; `top_ten`; `chattering`
     /// and `stale` alarms; and `priorities`.
@@ -195,9 +205,44 @@ pub(crate) async fn metrics(
     let _permit = store.read_limit.acquire().await?;
     let range = PageRange { from: Some(from), to: Some(to), limit: MAX_METRICS_ROWS, ..PageRange::default() };
     let filter = DocumentFilter { pump: None, range };
-    let QueryResult { rows, .. } = store.queries.transitions(&filter, None).await?;
-    let metrics = compute(&rows, (from, to), operators);
-    Ok(web::Json(AlarmMetricsResponse { from: from.to_string(), to: to.to_string(), metrics }))
+    let QueryResult { rows, completeness } = store.queries.transitions(&filter, None).await?;
+    let begun = store.queries.pumps().iter().map(|record| record.registered_at).min();
+    let span = covered((from, to), begun);
+    let metrics = compute(&rows, span, operators);
+    let missing = missing((from, to), span, completeness, rows.len() >= MAX_METRICS_ROWS);
+    let incomplete = IncompleteResponse::of(missing);
+    Ok(web::Json(AlarmMetricsResponse { from: span.0.to_string(), to: to.to_string(), incomplete, metrics }))
+}
+
+/// Returns the part of the time in which the node watched pumps: rates over the time before would be too low. `begun` is when
+/// its first pump was registered.
+fn covered((from, to): (Timestamp, Timestamp), begun: Option<Timestamp>) -> (Timestamp, Timestamp) {
+    match begun {
+        Some(begun) if begun > from && begun < to => (begun, to),
+        _ => (from, to),
+    }
+}
+
+/// Returns why the metrics of `span` are not those of the time that was asked for.
+fn missing(
+    asked: (Timestamp, Timestamp),
+    span: (Timestamp, Timestamp),
+    completeness: Completeness,
+    is_cut: bool,
+) -> Completeness {
+    match completeness {
+        partial @ Completeness::Partial { .. } => partial,
+        Completeness::Complete if is_cut => {
+            let reason = format!("there are more than {MAX_METRICS_ROWS} rows: ask for a shorter time");
+            Completeness::Partial { from: None, reason }
+        }
+        Completeness::Complete if span.0 > asked.0 => {
+            let days = (span.1.since_ms(span.0)) as f64 / 86_400_000.0;
+            let reason = format!("the node watches pumps since {}, for {days:.1} days of the time asked for", span.0);
+            Completeness::Partial { from: Some(span.0), reason }
+        }
+        Completeness::Complete => Completeness::Complete,
+    }
 }
 
 fn compute(rows: &[Transition], (from, to): (Timestamp, Timestamp), operators: u32) -> Value {
@@ -226,5 +271,61 @@ impl From<Transition> for TransitionResponse {
             by: row.by,
             comment: row.comment.map(String::from),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_millis(1_773_050_400_000 + hour * 3_600_000).expect("a time")
+    }
+
+    #[test]
+    fn rows_of_one_millisecond_are_in_the_order_of_their_numbers() {
+        let row = |hour: i64, alarm: &str, seq: u64| Transition {
+            seq,
+            pump: None,
+            alarm: AlarmId::from_text(alarm),
+            occurrence: 1,
+            announces: false,
+            priority: volute_alarm::Priority::Low,
+            from: volute_alarm::State::Normal,
+            to: volute_alarm::State::Normal,
+            at: at(hour),
+            cause: volute_alarm::Cause::Unshelved,
+            by: None,
+            comment: None,
+        };
+        let mut rows = [row(2, "b", 1), row(1, "a", 1), row(1, "a", 2), row(1, "a", 10), row(1, "b", 7)];
+        sort_newest_first(&mut rows);
+        let order: Vec<(&str, u64)> = rows.iter().map(|row| (row.alarm.as_str(), row.seq)).collect();
+        assert_eq!(order, [("b", 1), ("a", 10), ("a", 2), ("a", 1), ("b", 7)]);
+    }
+
+    #[test]
+    fn metrics_of_a_shorter_time_than_asked_for_say_so() {
+        let asked = (at(0), at(48));
+        for (begun, from, says) in [
+            (None, at(0), None),
+            (Some(at(-5)), at(0), None),
+            (Some(at(36)), at(36), Some("for 0.5 days of the time asked for")),
+            (Some(at(50)), at(0), None),
+        ] {
+            let span = covered(asked, begun);
+            assert_eq!(span, (from, at(48)));
+            match (missing(asked, span, Completeness::Complete, false), says) {
+                (Completeness::Complete, None) => {}
+                (Completeness::Partial { from, reason }, Some(says)) => {
+                    assert!(from == Some(span.0) && reason.ends_with(says), "{reason}");
+                }
+                (found, _) => panic!("{begun:?}: {found:?}"),
+            }
+        }
+        assert!(matches!(
+            missing(asked, asked, Completeness::Complete, true),
+            Completeness::Partial { from: None, .. }
+        ));
     }
 }

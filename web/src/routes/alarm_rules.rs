@@ -1,11 +1,16 @@
 //! `/api/pumps/{id}/alarms`: the definitions of a pump's alarms, and a trial of one on stored readings.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use volute_alarm::{AlarmDefinition, AlarmId, InvalidValue as InvalidAlarm, TrialReading};
-use volute_data::{AlarmRules, AuditAction, PageRange, SortOrder};
+use volute_actors::{AlarmCommandError, NewAlarmRules};
+use volute_alarm::{
+    AlarmDefinition, AlarmId, ArmedAlarms, InUse, InvalidValue as InvalidAlarm, TrialReading, profile_alarms,
+};
+use volute_data::{AuditAction, PageRange, SortOrder};
 use volute_plant::{OperatingState, Profile, PumpId, Reading, Timestamp, Windower};
 
 use crate::{
@@ -17,7 +22,7 @@ use crate::{
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query},
-    responses::{Invalid, NotFound, Slow, TooLarge, TooMany, Unavailable, Unsupported},
+    responses::{Invalid, NotFound, OtherVersion, Slow, TooLarge, TooMany, Unavailable, Unsupported},
     store_context::StoreContext,
 };
 
@@ -45,6 +50,11 @@ pub(crate) struct DefinitionsResponse {
     /// The alarms of its profile that this pump does not have.
     #[schema(value_type = Vec<String>)]
     removed: Vec<AlarmId>,
+    /// The delays, deadbands and operating states in use, by alarm: also where a definition leaves them to its quantity.
+    #[schema(value_type = Object)]
+    in_use: BTreeMap<AlarmId, InUse>,
+    /// How often the pump's own alarms were set; 0 if it has those of its profile. To be sent back when they are changed.
+    version: u64,
     /// Who set them last; null if it has those of its profile.
     #[schema(required)]
     by: Option<String>,
@@ -69,6 +79,10 @@ pub(crate) struct DefinitionsSchema {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     removed: Vec<AlarmId>,
+    /// The `version` that the change was made from. If somebody else has changed the pump's own alarms since then, nothing is
+    /// changed (409). Absent: they are changed in any case.
+    #[serde(default)]
+    version: Option<u64>,
 }
 
 /// The definitions of a pump's alarms.
@@ -102,7 +116,7 @@ pub(crate) async fn alarm_definitions(
     request_body(content = DefinitionsSchema, description = "The pump's own alarms"),
     responses(
         (status = 200, description = "The definitions", body = DefinitionsResponse),
-        Invalid, NotFound, Slow, TooLarge, Unsupported, TooMany, Unavailable
+        Invalid, NotFound, OtherVersion, Slow, TooLarge, Unsupported, TooMany, Unavailable
     )
 )]
 pub(crate) async fn set_alarm_definitions(
@@ -112,7 +126,7 @@ pub(crate) async fn set_alarm_definitions(
     PumpPath(pump): PumpPath,
     body: JsonBody,
 ) -> Result<web::Json<DefinitionsResponse>, ApiError> {
-    let DefinitionsSchema { alarms, removed } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
+    let DefinitionsSchema { alarms, removed, version } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
     if alarms.len() > MAX_OWN {
         let allowed = format!("at most {MAX_OWN} definitions");
         let error = InvalidValue::new("alarms", alarms.len().into(), allowed, "too many definitions");
@@ -125,25 +139,56 @@ pub(crate) async fn set_alarm_definitions(
             return Err(ApiError::Invalid(InvalidValue::new(&field, value, allowed, "given twice")));
         }
     }
+    if !node.engine.knows(&pump) {
+        return Err(ApiError::UnknownPump(pump));
+    }
+    check_removed(&node, &pump, &removed).await?;
     let by = who(&request).to_string();
     let detail = format!("{} own, {} removed", alarms.len(), removed.len());
-    let rules = AlarmRules { pump: pump.clone(), at: node.engine.now(), by, definitions: alarms, removed };
+    let rules = NewAlarmRules { pump: pump.clone(), by, definitions: alarms, removed, made_from: version };
     let command = AuditedCommand::new(&node, &request, AuditAction::SetAlarms, pump.as_str()).detail(&detail);
     let engine = node.engine.clone();
-    command.execute(async move { engine.set_alarm_rules(rules).await.map_err(ApiError::AlarmCommand) }).await?;
+    command.execute(async move { engine.set_alarm_rules(rules).await.map_err(refused) }).await?;
     response(&node, pump).await.map(web::Json)
+}
+
+/// Converts a refusal: a mistake in a definition is named with its field.
+fn refused(error: AlarmCommandError) -> ApiError {
+    match error {
+        AlarmCommandError::Invalid(mistakes) => invalid(mistakes),
+        error => ApiError::AlarmCommand(error),
+    }
+}
+
+/// Refuses ids that no alarm of the profile has. One that was removed before may stay: the profile had it then.
+async fn check_removed(node: &Node, pump: &PumpId, removed: &[AlarmId]) -> Result<(), ApiError> {
+    let known = profile_alarms(&node.engine.profile_of(pump));
+    let (_, rules) = node.engine.alarm_definitions(pump).await?;
+    let before = rules.map(|rules| rules.removed).unwrap_or_default();
+    let is_known = |id: &AlarmId| known.iter().any(|alarm| alarm.id == *id) || before.contains(id);
+    match removed.iter().enumerate().find(|(_, id)| !is_known(id)) {
+        None => Ok(()),
+        Some((index, id)) => {
+            let allowed = "ids of alarms of the pump's profile, as GET /api/pumps/{id}/alarms lists them";
+            let field = format!("removed[{index}]");
+            Err(ApiError::Invalid(InvalidValue::new(&field, id.as_str().into(), allowed, "no alarm of the profile")))
+        }
+    }
 }
 
 async fn response(node: &Node, pump: PumpId) -> Result<DefinitionsResponse, ApiError> {
     let (alarms, rules) = node.engine.alarm_definitions(&pump).await?;
-    let (own, removed, by, at) = match rules {
+    // Stored definitions that no longer fit the profile are not armed, so nothing is in use.
+    let armed = ArmedAlarms::compile(&node.engine.profile_of(&pump), &alarms).unwrap_or_default();
+    let in_use = armed.alarms().iter().map(|alarm| (alarm.definition().id.clone(), alarm.in_use())).collect();
+    let (own, removed, version, by, at) = match rules {
         Some(rules) => {
             let own = rules.definitions.iter().map(|definition| definition.id.clone()).collect();
-            (own, rules.removed, Some(rules.by), Some(rules.at.to_string()))
+            (own, rules.removed, rules.version, Some(rules.by), Some(rules.at.to_string()))
         }
         None => Default::default(),
     };
-    Ok(DefinitionsResponse { pump_id: pump, alarms, own, removed, by, at })
+    Ok(DefinitionsResponse { pump_id: pump, alarms, own, removed, in_use, version, by, at })
 }
 
 /// A definition to try, and on which time.

@@ -28,7 +28,7 @@ use crate::{
     decode::from_value,
     extract::JsonBody,
     invalid_value::InvalidValue,
-    list::List,
+    list::{Limit, List, MAX_LIMIT},
     node::Node,
     problem::ApiError,
     query::{NoParameters, Parsed, PumpParam, Query},
@@ -52,6 +52,9 @@ pub(crate) struct AlarmsQuery {
     /// Only alarms of this priority: `low`, `medium`, `high` or `critical`
     #[param(value_type = Option<String>)]
     priority: Option<Priority>,
+    /// 1 to 10000; absent: 10000. If there are more, `incomplete` says how many are left out
+    #[param(value_type = Option<u32>)]
+    limit: Option<Limit>,
 }
 
 /// An alarm that is not normal.
@@ -177,12 +180,30 @@ pub(crate) async fn alarms(
         (rank, std::cmp::Reverse(alarm.priority), std::cmp::Reverse(alarm.raised_at.clone()))
     });
     let unread = node.engine.store().pumps().iter().filter(|record| !board.knows(&record.id)).count();
-    let completeness = match unread {
-        0 => Completeness::Complete,
-        1 => Completeness::Partial { from: None, reason: "the alarms of one pump are not read yet".into() },
-        _ => Completeness::Partial { from: None, reason: format!("the alarms of {unread} pumps are not read yet") },
+    let limit = query.limit.map_or(MAX_LIMIT, Limit::get);
+    let left_out = items.len().saturating_sub(limit);
+    items.truncate(limit);
+    let completeness = match missing_in_words(left_out, unread) {
+        None => Completeness::Complete,
+        Some(reason) => Completeness::Partial { from: None, reason },
     };
     Ok(web::Json(List::single_page(items, completeness)))
+}
+
+/// Returns what the list does not have; none if it has all.
+fn missing_in_words(left_out: usize, unread_pumps: usize) -> Option<String> {
+    let unread = match unread_pumps {
+        0 => None,
+        1 => Some("the alarms of one pump are not read yet".to_owned()),
+        _ => Some(format!("the alarms of {unread_pumps} pumps are not read yet")),
+    };
+    let left_out = (left_out > 0).then(|| {
+        format!("{left_out} less urgent alarms are left out by the limit: ask for one pump, state or priority")
+    });
+    match (left_out, unread) {
+        (Some(left_out), Some(unread)) => Some(format!("{left_out}; {unread}")),
+        (left_out, unread) => left_out.or(unread),
+    }
 }
 
 /// The alarms that a command is for.
@@ -464,6 +485,17 @@ mod tests {
 
     fn parse(kind: CommandKind, body: Value) -> Result<Vec<(Option<PumpId>, AlarmId, Command)>, InvalidValue> {
         commands(kind, from_value(&body, "field")?)
+    }
+
+    #[test]
+    fn a_list_says_what_it_does_not_have() {
+        assert_eq!(missing_in_words(0, 0), None);
+        assert_eq!(missing_in_words(0, 1).as_deref(), Some("the alarms of one pump are not read yet"));
+        let both = missing_in_words(7, 2).expect("both");
+        assert!(
+            both.starts_with("7 less urgent alarms are left out") && both.ends_with("of 2 pumps are not read yet"),
+            "{both}"
+        );
     }
 
     #[test]

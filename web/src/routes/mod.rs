@@ -20,6 +20,7 @@ pub(crate) mod maintenance;
 pub(crate) mod naming;
 pub(crate) mod node;
 pub(crate) mod oidc;
+pub(crate) mod past_excursions;
 pub(crate) mod planned_work;
 pub(crate) mod profiles;
 pub(crate) mod pumps;
@@ -55,7 +56,7 @@ use crate::{
 /// The checks of a request (`access/gate.rs`), the API's description (`openapi.rs`) and the test of every route with
 /// every role (`tests/it/access.rs`) are all made from this table, and the router has no other routes.
 #[rustfmt::skip]
-pub(crate) static API: [Operation; 75] = [
+pub(crate) static API: [Operation; 76] = [
     order("POST", "/api/ingest", Needs(Ingest), ByHandler, || web::post().to(ingest::ingest)),
     read("/api/live-data", Needs(View), || get(live::live_data)),
     read("/api/sensor-history", Needs(View), || get(sensor_history::sensor_history)),
@@ -90,6 +91,7 @@ pub(crate) static API: [Operation; 75] = [
     read("/api/pumps/{id}/alarms", Needs(View), || get(alarm_rules::alarm_definitions)),
     order("PUT", "/api/pumps/{id}/alarms", Needs(EditRules), Json, || web::put().to(alarm_rules::set_alarm_definitions)),
     order("POST", "/api/pumps/{id}/alarms/try", Needs(EditRules), Json, || web::post().to(alarm_rules::try_definition)),
+    read("/api/pumps/{id}/past-excursions", Needs(View), || get(past_excursions::past_excursions)),
     order("POST", "/api/pumps/{id}/planned-work", Needs(Plan), Json, || web::post().to(planned_work::plan_work)),
     order("POST", "/api/pumps/{id}/planned-work/{work}/end", Needs(Plan), Json, || web::post().to(planned_work::end_work)),
     read("/api/pumps/{id}/settings", Needs(View), || get(settings::get)),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use volute_actors::{AssignProfileError, KindParts};
 use volute_data::{AuditAction, Completeness};
-use volute_plant::{Profile, ProfileError, PumpId};
+use volute_plant::{ProfileError, PumpId};
 
 use crate::{
     audit::AuditedCommand,

@@ -173,3 +173,36 @@ fn zone_and_node() {
     let expected = "alarms.x.condition.kind = \"a condition of a pump\"; allowed: node_health for an alarm of the node";
     assert_eq!(mistakes[0].to_string(), expected);
 }
+
+#[test]
+fn a_deadband_leaves_the_value_room_to_go_back() {
+    let with = |deadband: f64, condition: Condition| {
+        mistakes(&[AlarmDefinition { deadband: Some(deadband), ..of(condition) }]).join("; ")
+    };
+    let t = || "T".to_owned();
+    let high = || Condition::High { channel: t(), limit: 90.0 };
+    let low = || Condition::LowLow { channel: t(), limit: 150.0 };
+    let rate =
+        || Condition::RateOfChange { channel: t(), limit_per_min: 5.0, over_s: 60.0, direction: Direction::Either };
+    let deviation = || Condition::Deviation { channel: t(), limit_spreads: 8.0 };
+    let sum = || Condition::Expression { expression: "T * 2".into(), when: Side::Above, limit: 1.0 };
+    for (condition, most) in [(high(), 130.0), (low(), 50.0), (rate(), 5.0), (deviation(), 8.0)] {
+        assert_eq!(with(most, condition.clone()), "", "{condition:?}");
+        let refused = with(most + 0.5, condition.clone());
+        let expected = format!("alarms.x.deadband = \"{}\"; allowed: 0 to {most}, so that", most + 0.5);
+        assert!(refused.starts_with(&expected), "{condition:?}: {refused}");
+    }
+    assert_eq!(with(1e6, sum()), "", "an expression has no range");
+}
+
+#[test]
+fn what_is_in_use_is_that_of_the_definition_or_of_the_quantity() {
+    let armed = ArmedAlarms::compile(&profile(), &[hot(90.0)]).expect("valid");
+    let used = armed.alarms()[0].in_use();
+    assert_eq!((used.on_delay_s, used.off_delay_s, used.holds_in), (60.0, 60.0, StateSet::ALL));
+    assert!((used.deadband - 0.9).abs() < 1e-9);
+    let own = AlarmDefinition { on_delay_s: Some(1.5), deadband: Some(2.0), ..hot(90.0) };
+    let armed = ArmedAlarms::compile(&profile(), &[own]).expect("valid");
+    let used = armed.alarms()[0].in_use();
+    assert_eq!((used.on_delay_s, used.off_delay_s, used.deadband), (1.5, 60.0, 2.0));
+}

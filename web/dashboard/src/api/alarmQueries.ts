@@ -4,7 +4,7 @@ import type { AlarmDefinition } from '../pages/alarms/definition';
 import { api, unwrap } from './client';
 import type { ResultList } from './queries';
 import type { paths } from './schema';
-import type { AlarmDefinitions, AlarmMetrics, AlarmResult, AlarmTransition, AlarmTrial } from './types';
+import type { AlarmDefinitions, AlarmMetrics, AlarmResult, AlarmTransition, AlarmTrial, PastExcursion } from './types';
 
 /** What a person can do with an alarm, as `allowed` names it. */
 export type CommandKind = 'acknowledge' | 'shelve' | 'unshelve' | 'take_out_of_service' | 'return_to_service' | 'reset';
@@ -43,6 +43,13 @@ export type TransitionsQuery = NonNullable<paths['/api/alarm-transitions']['get'
 export const fetchTransitions = (query: TransitionsQuery): Promise<ResultList<AlarmTransition> & { next_cursor: string | null }> =>
   unwrap(api.GET('/api/alarm-transitions', { params: { query } }));
 
+/** A page of what late readings show of a pump's past, the newest learned first. */
+export const fetchPastExcursions = (
+  id: string,
+  query: NonNullable<paths['/api/pumps/{id}/past-excursions']['get']['parameters']['query']>,
+): Promise<ResultList<PastExcursion> & { next_cursor: string | null }> =>
+  unwrap(api.GET('/api/pumps/{id}/past-excursions', { params: { path: { id }, query } }));
+
 /** The metrics of the last `days` days. */
 export const fetchAlarmMetrics = (days: number, operators: number): Promise<AlarmMetrics> => {
   const query = { from: new Date(Date.now() - days * 86_400_000).toISOString(), operators };
@@ -51,9 +58,9 @@ export const fetchAlarmMetrics = (days: number, operators: number): Promise<Alar
 
 export const fetchDefinitions = (id: string): Promise<AlarmDefinitions> => unwrap(api.GET('/api/pumps/{id}/alarms', { params: { path: { id } } }));
 
-/** Sets the pump's own alarms. All of them are replaced. */
-export const setDefinitions = (id: string, alarms: AlarmDefinition[], removed: string[]): Promise<AlarmDefinitions> =>
-  unwrap(api.PUT('/api/pumps/{id}/alarms', { params: { path: { id } }, body: { alarms: alarms as unknown as Record<string, never>[], removed } }));
+/** Sets the pump's own alarms. All of them are replaced, unless somebody has changed them since `version`. */
+export const setDefinitions = (id: string, alarms: AlarmDefinition[], removed: string[], version: number): Promise<AlarmDefinitions> =>
+  unwrap(api.PUT('/api/pumps/{id}/alarms', { params: { path: { id } }, body: { alarms: alarms as unknown as Record<string, never>[], removed, version } }));
 
 /** Tries a definition on the stored readings of the last 7 days. Nothing is changed. */
 export const tryDefinition = (id: string, alarm: AlarmDefinition): Promise<AlarmTrial> =>

@@ -990,6 +990,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/pumps/{id}/past-excursions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What readings that came too late for an alarm show of a pump, the newest learned first.
+         * @description Excursions that were learned at the same time stay together, so a page may be slightly longer than `limit`.
+         *
+         *     Needs the permission `view`.
+         */
+        get: operations["past_excursions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/pumps/{id}/planned-work": {
         parameters: {
             query?: never;
@@ -1609,14 +1631,21 @@ export interface components {
             alarms: Record<string, never>[];
             /** @description The ids of alarms of the profile that this pump does not have. */
             removed?: string[];
+            /**
+             * Format: int64
+             * @description The `version` that the change was made from. If somebody else has changed the pump's own alarms since then, nothing is
+             *     changed (409). Absent: they are changed in any case.
+             */
+            version?: number | null;
         };
         /** @description The metrics of ISA-18.2 over a time, each with its target. */
         AlarmMetricsResponse: {
             /**
              * Format: date-time
-             * @description From this time.
+             * @description From this time; later than asked for if the node watches pumps for a shorter time.
              */
             from: string;
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
             /**
              * @description The metrics: `announcements`; `per_10_min`, `per_hour` and `per_day` with `value`, `acceptable`, `at_most` and `rating`
              *     (`acceptable`, `manageable`, `too_many`); `max_in_10_min`; `flood_share` and `top_ten_share`; `top_ten`; `chattering`
@@ -1638,8 +1667,8 @@ export interface components {
              * @description For `acknowledge`: the newest occurrence that the person saw. Older ones are acknowledged too.
              */
             occurrence?: number | null;
-            /** @description The pump's id. */
-            pump_id: string;
+            /** @description The pump's id; null or absent for an alarm of the node itself. */
+            pump_id?: string | null;
         };
         /** @description An alarm that is not normal. */
         AlarmResponse: {
@@ -1649,7 +1678,7 @@ export interface components {
              */
             acknowledged_up_to: number;
             /**
-             * @description The alarm's id, unique among the pump's alarms.
+             * @description The alarm's id, unique among the alarms of the pump or the node.
              * @example bearing-temperature-c-high
              */
             alarm: string;
@@ -1672,8 +1701,8 @@ export interface components {
             out_of_service: components["schemas"]["OutOfServiceResponse"] | null;
             /** @description `low`, `medium`, `high` or `critical`. */
             priority: string;
-            /** @description The pump's id. */
-            pump_id: string;
+            /** @description The pump's id; null for an alarm of the node itself. */
+            pump_id: string | null;
             /**
              * Format: date-time
              * @description When the newest occurrence was raised, by the node's clock.
@@ -1708,8 +1737,8 @@ export interface components {
             done: boolean;
             /** @description Why it did not; null if it did. */
             error: string | null;
-            /** @description The pump's id. */
-            pump_id: string;
+            /** @description The pump's id; null for an alarm of the node itself. */
+            pump_id: string | null;
         };
         /** @description The results of a command. */
         AlarmResults: {
@@ -2032,12 +2061,19 @@ export interface components {
             at: string | null;
             /** @description Who set them last; null if it has those of its profile. */
             by: string | null;
+            /** @description The delays, deadbands and operating states in use, by alarm: also where a definition leaves them to its quantity. */
+            in_use: Record<string, never>;
             /** @description The pump's own alarms: the ids of those that differ from its profile's. */
             own: string[];
             /** @description The pump's id. */
             pump_id: string;
             /** @description The alarms of its profile that this pump does not have. */
             removed: string[];
+            /**
+             * Format: int64
+             * @description How often the pump's own alarms were set; 0 if it has those of its profile. To be sent back when they are changed.
+             */
+            version: number;
         };
         /** @description Event `detection`: the model's detections for windows of one pump, in columns. */
         DetectionEvent: {
@@ -2376,6 +2412,43 @@ export interface components {
              * @description The value, as it was sent.
              */
             value: number;
+        };
+        /** @description A time of the past in which an alarm's condition held. It raised no alarm, because nobody could act on it any more. */
+        ExcursionResponse: {
+            /** @description The alarm whose condition held. */
+            alarm: string;
+            /**
+             * Format: date-time
+             * @description The first reading that shows it, by the pump's clock.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description When the first of its readings was received, by the node's clock.
+             */
+            learned_at: string;
+            /**
+             * Format: double
+             * @description The limit of the alarm's definition then.
+             */
+            limit: number | null;
+            /**
+             * Format: double
+             * @description The value that is furthest beyond the limit, in the unit of the limit; null if there is no number.
+             */
+            peak: number | null;
+            /**
+             * Format: int64
+             * @description How many readings show it.
+             */
+            readings: number;
+            /**
+             * Format: date-time
+             * @description The last one.
+             */
+            to: string;
+            /** @description Whether it lasted for the on-delay, so that the alarm would have been raised. */
+            would_have_raised: boolean;
         };
         /** @description An account at an identity provider. */
         ExternalResponse: {
@@ -2755,7 +2828,7 @@ export interface components {
                  */
                 acknowledged_up_to: number;
                 /**
-                 * @description The alarm's id, unique among the pump's alarms.
+                 * @description The alarm's id, unique among the alarms of the pump or the node.
                  * @example bearing-temperature-c-high
                  */
                 alarm: string;
@@ -2778,8 +2851,8 @@ export interface components {
                 out_of_service: components["schemas"]["OutOfServiceResponse"] | null;
                 /** @description `low`, `medium`, `high` or `critical`. */
                 priority: string;
-                /** @description The pump's id. */
-                pump_id: string;
+                /** @description The pump's id; null for an alarm of the node itself. */
+                pump_id: string | null;
                 /**
                  * Format: date-time
                  * @description When the newest occurrence was raised, by the node's clock.
@@ -2981,6 +3054,49 @@ export interface components {
                 title: string;
                 /** @description What people have done about it. */
                 work: components["schemas"]["EventWorkResponse"];
+            }[];
+            /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description One page of a list. */
+        List_ExcursionResponse: {
+            incomplete?: components["schemas"]["IncompleteResponse"] | null;
+            /** @description The items, in the list's order. */
+            items: {
+                /** @description The alarm whose condition held. */
+                alarm: string;
+                /**
+                 * Format: date-time
+                 * @description The first reading that shows it, by the pump's clock.
+                 */
+                from: string;
+                /**
+                 * Format: date-time
+                 * @description When the first of its readings was received, by the node's clock.
+                 */
+                learned_at: string;
+                /**
+                 * Format: double
+                 * @description The limit of the alarm's definition then.
+                 */
+                limit: number | null;
+                /**
+                 * Format: double
+                 * @description The value that is furthest beyond the limit, in the unit of the limit; null if there is no number.
+                 */
+                peak: number | null;
+                /**
+                 * Format: int64
+                 * @description How many readings show it.
+                 */
+                readings: number;
+                /**
+                 * Format: date-time
+                 * @description The last one.
+                 */
+                to: string;
+                /** @description Whether it lasted for the on-delay, so that the alarm would have been raised. */
+                would_have_raised: boolean;
             }[];
             /** @description The start of the next page, to be sent as `cursor`; null on the last page. */
             next_cursor: string | null;
@@ -4692,6 +4808,8 @@ export interface operations {
                 state?: string;
                 /** @description Only alarms of this priority: `low`, `medium`, `high` or `critical` */
                 priority?: string;
+                /** @description 1 to 10000; absent: 10000. If there are more, `incomplete` says how many are left out */
+                limit?: number;
             };
             header?: never;
             path?: never;
@@ -8764,6 +8882,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Somebody else has changed the alarms since they were loaded */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body or the number of items is too large */
             413: {
                 headers: {
@@ -9247,6 +9374,103 @@ export interface operations {
                 };
             };
             /** @description The node is overloaded; nothing was accepted. Retry-After says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The node is stopping, the store is unavailable, or all live streams are in use */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    past_excursions: {
+        parameters: {
+            query?: {
+                /** @description Only excursions of this alarm */
+                alarm?: string;
+                /** @description Learned at or after this time; RFC 3339, or seconds to nanoseconds since 1970 */
+                from?: string;
+                /** @description Learned before this time */
+                to?: string;
+                /** @description 1 to 10000; absent: 1000 */
+                limit?: number;
+                /** @description `next_cursor` of the previous page */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The pump's id, percent-encoded, as `P-101A%2FB` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of excursions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_ExcursionResponse"];
+                };
+            };
+            /** @description A parameter is unknown, repeated or has a value that is not allowed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no valid login or token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The user or token may not do this, or the request comes from a page of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The pump or the version is unknown */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another host */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client exceeds one of the limits `limits.*`; Retry-After says when to try again */
             429: {
                 headers: {
                     [name: string]: unknown;

@@ -51,6 +51,7 @@ export type Alarm = Omit<Schemas['AlarmResponse'], 'pump_id'> & { pump_id: strin
 export type AlarmSummary = Schemas['AlarmSummaryResponse'];
 export type AlarmsEvent = Schemas['AlarmsEvent'];
 export type AlarmResult = Schemas['AlarmResult'];
+export type PastExcursion = Schemas['ExcursionResponse'];
 export type AlarmTransition = Schemas['TransitionResponse'];
 export type AlarmMetrics = Schemas['AlarmMetricsResponse'];
 export type AlarmDefinitions = Schemas['DefinitionsResponse'];

@@ -59,6 +59,8 @@ describe('a definition in words', () => {
   it('says which delays are its own', () => {
     const definition = { id: 'hot', title: 'Hot', condition: HOT, priority: 'high', latching: true } as AlarmDefinition;
     expect(delaysInWords(definition)).toBe('usual delays and deadband; latching');
+    const used = { on_delay_s: 20, off_delay_s: 60, deadband: 0.93, holds_in: ['running'] };
+    expect(delaysInWords({ ...definition, off_delay_s: 120, latching: false }, used)).toBe('after 20 s (usual); over after 2 min; deadband 0.93 (usual)');
     expect(delaysInWords({ ...definition, on_delay_s: 120, latching: false })).toBe('after 2 min; usual off-delay; usual deadband');
   });
 });

@@ -31,6 +31,17 @@ export interface AlarmDefinition {
   explained_by?: string[];
 }
 
+/** What an alarm uses, whether its definition says it or leaves it to its quantity. */
+export interface InUse {
+  on_delay_s: number;
+  off_delay_s: number;
+  deadband: number;
+  holds_in: string[];
+}
+
+/** What each alarm of a response uses, by its id. */
+export const inUseOf = (definitions: { in_use: unknown } | null): Map<string, InUse> => new Map(Object.entries((definitions?.in_use ?? {}) as Record<string, InUse>));
+
 /** The definitions of a response, which the API's description does not type. */
 export const definitionsOf = (alarms: readonly unknown[]): AlarmDefinition[] => alarms as AlarmDefinition[];
 
@@ -100,12 +111,16 @@ export function conditionInWords(condition: Condition, channels: readonly NamedC
   }
 }
 
-/** 'raised after 60 s, over after 60 s below 92.0 °C': the delays and the deadband that differ from the defaults. */
-export function delaysInWords({ on_delay_s, off_delay_s, deadband, latching, holds_in }: AlarmDefinition): string {
+/** 'after 60 s; over after 60 s (usual); deadband 1': the delays and the deadband. What is left to the quantity is called usual. */
+export function delaysInWords({ on_delay_s, off_delay_s, deadband, latching, holds_in }: AlarmDefinition, used?: InUse): string {
+  const part = (own: number | undefined, usual: number | undefined, name: string, inWords: (value: number) => string) => {
+    if (own !== undefined) return inWords(own);
+    return usual === undefined ? `usual ${name}` : `${inWords(usual)} (usual)`;
+  };
   const parts = [
-    on_delay_s === undefined ? 'usual on-delay' : `after ${secondsInWords(on_delay_s)}`,
-    off_delay_s === undefined ? 'usual off-delay' : `over after ${secondsInWords(off_delay_s)}`,
-    deadband === undefined ? 'usual deadband' : `deadband ${plainNumber(deadband)}`,
+    part(on_delay_s, used?.on_delay_s, 'on-delay', (value) => `after ${secondsInWords(value)}`),
+    part(off_delay_s, used?.off_delay_s, 'off-delay', (value) => `over after ${secondsInWords(value)}`),
+    part(deadband, used?.deadband, 'deadband', (value) => `deadband ${plainNumber(value)}`),
     ...(latching ? ['latching'] : []),
     ...(holds_in === undefined ? [] : [`while ${holds_in.join(', ')}`]),
   ];

@@ -1,6 +1,6 @@
 // Alarms, their history and their metrics in words. Pure.
 
-import type { Alarm, AlarmTransition } from '../../api/types';
+import type { Alarm, AlarmTransition, PastExcursion } from '../../api/types';
 import { priorityOf, PRIORITY_WORDS } from '../../lib/alarms';
 import { formatDuration, formatMoment, formatNumber, formatPercent, plural } from '../../lib/format';
 import type { NamedChannel } from '../../lib/names';
@@ -109,6 +109,15 @@ export function newestFirst(rows: readonly AlarmTransition[]): AlarmTransition[]
   const key = ({ pump_id, alarm }: AlarmTransition) => `${pump_id ?? ''} ${alarm}`;
   const byKey = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
   return rows.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at) || byKey(key(a), key(b)) || b.seq - a.seq);
+}
+
+/** 'was above 8.5 mm/s, up to 9.2 mm/s, from 10:02:00 to 10:05:00, learned at 10:31:00': what late readings show of the past. */
+export function pastInWords(past: PastExcursion, definitions: readonly AlarmDefinition[], channels: readonly NamedChannel[], now: number, locale?: string): string {
+  const condition = definitionOf(definitions, past.alarm)?.condition;
+  const moment = (text: string) => formatMoment(Date.parse(text), now, locale);
+  const numbers = againstLimit({ value: past.peak, limit: past.limit }, condition, channels, locale);
+  const span = past.from === past.to ? `at ${moment(past.from)}` : `from ${moment(past.from)} to ${moment(past.to)}`;
+  return `${numbers === '' ? 'Its condition held' : `Was ${numbers},`} ${span}, learned at ${moment(past.learned_at)}`;
 }
 
 /** The id of the alarm that explains this one, if it is suppressed for that. */

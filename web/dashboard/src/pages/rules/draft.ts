@@ -8,8 +8,8 @@
 // The node checks everything again; `mistakeOf` finds the field of its answer.
 
 import type { ApiProblem } from '../../api/client';
-import type { AlarmDefinition, Condition } from '../alarms/definition';
-import { OPERATING_STATES } from '../alarms/definition';
+import type { AlarmDefinition, Condition, InUse } from '../alarms/definition';
+import { OPERATING_STATES, plainNumber } from '../alarms/definition';
 
 /** The kinds that can be added, in the order of the list. */
 export const NEW_KINDS = ['high', 'low', 'rate_of_change', 'deviation', 'expression', 'no_data'] as const;
@@ -94,6 +94,26 @@ export function draftOf(definition: AlarmDefinition): Draft {
     help: definition.help ?? '',
     explainedBy: definition.explained_by ?? [],
     fixed: editable ? null : condition,
+  };
+}
+
+/** What is used for the fields that are empty: 'as usual, 60'. */
+export type Usual = Partial<Record<'onDelay' | 'offDelay' | 'deadband', string>>;
+
+/**
+ * What the fields that are empty mean, of a definition that is in use and was opened. The delays follow from the kind and the channel, the
+ * deadband also from the limit: nothing is said of a draft in which these have changed.
+ */
+export function usualOf(draft: Draft, opened: AlarmDefinition | null, inUse: ReadonlyMap<string, InUse>): Usual {
+  const used = opened && inUse.get(opened.id);
+  if (!opened || !used) return {};
+  const before = draftOf(opened);
+  if (before.kind !== draft.kind || before.channel !== draft.channel) return {};
+  const text = (value: number) => `as usual, ${plainNumber(value)}`;
+  return {
+    ...(opened.on_delay_s === undefined ? { onDelay: text(used.on_delay_s) } : {}),
+    ...(opened.off_delay_s === undefined ? { offDelay: text(used.off_delay_s) } : {}),
+    ...(opened.deadband === undefined && before.limit === draft.limit ? { deadband: text(used.deadband) } : {}),
   };
 }
 
