@@ -19,6 +19,7 @@ mod audit;
 mod bench;
 mod damage;
 mod evaluate;
+mod notify;
 mod recording;
 mod simulate;
 mod storage;
@@ -30,6 +31,7 @@ pub use audit::{AuditArgs, AuditCommand};
 pub use bench::{Bench, BenchArgs, InferenceArgs, IngestArgs};
 pub use damage::{Damage, DamageError};
 pub use evaluate::{EvaluateArgs, NetworkSource, Plant};
+pub use notify::{NotifyArgs, NotifyCommand};
 pub use recording::DialectArgs;
 pub use simulate::SimulateArgs;
 pub use storage::{
@@ -42,6 +44,7 @@ pub use values::{Format, NodeUrl, NodeUrlError, Speed, SpeedError};
 use access::{TOKEN_EXAMPLES, USER_EXAMPLES};
 use audit::AUDIT_EXAMPLES;
 use evaluate::EVALUATE_EXAMPLES;
+use notify::NOTIFY_EXAMPLES;
 use storage::{
     BACKUP_EXAMPLES, CONFIRM_CLOCK_EXAMPLES, EXPORT_EXAMPLES, IMPORT_EXAMPLES, PROFILES_EXAMPLES, PUMPS_EXAMPLES,
     RESTORE_EXAMPLES,
@@ -134,6 +137,9 @@ pub enum Command {
     /// List a node's pump tokens, add or revoke one; the node may be running or stopped.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+    /// Send a test message to everybody who is notified of alarms; the node may be running or stopped.
+    #[command(after_help = NOTIFY_EXAMPLES)]
+    Notify(NotifyArgs),
     /// Verify the audit log; the node may be running or stopped.
     #[command(after_help = AUDIT_EXAMPLES)]
     Audit(AuditArgs),
@@ -161,6 +167,7 @@ impl Command {
             Self::User(args) => args.store().config.as_deref(),
             Self::Token(args) => args.store().config.as_deref(),
             Self::Audit(args) => args.store().config.as_deref(),
+            Self::Notify(args) => args.store().config.as_deref(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -186,6 +193,7 @@ impl Command {
             | Self::Token(_)
             | Self::Audit(_) => true,
             Self::CheckConfig(_)
+            | Self::Notify(_)
             | Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)
@@ -210,6 +218,7 @@ impl Command {
             Self::User(args) => args.store().flags(),
             Self::Token(args) => args.store().flags(),
             Self::Audit(args) => args.store().flags(),
+            Self::Notify(args) => args.store().flags(),
             Self::Train(_)
             | Self::Models(_)
             | Self::Simulate(_)

@@ -14,6 +14,8 @@ mod kind_reports;
 mod kinds_of_node;
 mod models;
 mod notes;
+mod notifications;
+mod notify;
 mod open_store;
 mod profiles;
 mod progress;
@@ -84,6 +86,7 @@ pub fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
         Command::User(args) => access::run_user(args, &settings.config, &mut io::stdout().lock()),
         Command::Token(args) => access::run_token(args, &settings.config, &mut io::stdout().lock()),
         Command::Audit(args) => audit::run(args, &settings.config, &mut io::stdout().lock()),
+        Command::Notify(_) => notify::run(&settings.config, &mut io::stdout().lock()),
         Command::Pumps(args) => pumps::run(&args, &settings.config, &mut io::stdout().lock()),
         Command::Bench(args) => bench::run(&args, &mut io::stdout().lock()),
         Command::CheckConfig(_) => check_config::run(settings, &mut io::stdout().lock()),

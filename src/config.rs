@@ -7,6 +7,7 @@
 mod diagnostics;
 mod entry;
 mod layers;
+mod notify;
 mod values;
 
 use std::{
@@ -26,6 +27,7 @@ use volute_web::TrustedProxies;
 pub use diagnostics::{ConfigError, Mistake, Problem};
 pub use entry::{Origin, Setting};
 pub use layers::{Flag, Settings, load};
+pub use notify::{MailServer, Notify};
 pub use values::{AutoRegister, HostList, IssuerUrl, LogFilter, LogFormat, OptionalFile, PublicUrl, Scopes, TlsMode};
 use values::{count, days, hours, mebibytes, millis, pumps, rate, roles, seconds, text, whole};
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub live: Live,
     /// `[log]`
     pub log: Log,
+    /// `[notify]`
+    pub notify: Notify,
 }
 
 impl Config {

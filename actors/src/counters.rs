@@ -168,6 +168,12 @@ counters! {
     commissioning_deferred,
     /// Updates dropped because the live feed's mailbox was full.
     live_dropped,
+    /// Notifications that a server has accepted.
+    notifications_sent,
+    /// Attempts to send a notification that failed.
+    notification_failures,
+    /// Rows that the notifier did not take in time. It reads them from the store.
+    notification_rows_dropped,
 }
 
 impl Counters {

@@ -1,7 +1,7 @@
 //! The engine: all actors of the node. Starts them, and drains them stage by stage when the node stops.
 //!
-//! A drain refuses new posts, then waits for four stages in this order: the ingress with pumps and inference,
-//! maintenance, the recorder, and the flusher. So when the drain waits for a stage, that stage has received all
+//! A drain refuses new posts, then waits for five stages in this order: the ingress with pumps and inference,
+//! maintenance, the notifier, the recorder, and the flusher. So when the drain waits for a stage, that stage has received all
 //! messages of the stages before it. With a limit of 16 s, the first stage may take 8 s, each later stage half of the
 //! time that is left, and the last stage all of it.
 
@@ -27,6 +27,7 @@ use crate::{
     kind::KindParts,
     maintenance::{MaintenanceActor, RulesClient},
     node_clock::NodeClock,
+    notifier::{DrainNotifier, NotificationSettings, NotifierActor},
     planned_work::WorkBoard,
     protocol::{
         ingress::DrainIngress,
@@ -62,6 +63,8 @@ pub struct EngineParts {
     pub live: LiveSettings,
     /// How long stored rows are kept.
     pub retention: Retention,
+    /// How people are notified; none if they are not.
+    pub notifications: Option<NotificationSettings>,
 }
 
 /// Why the engine did not start.
@@ -103,6 +106,7 @@ pub enum EngineError {
 pub struct Engine {
     handle: EngineHandle,
     maintenance: Mailbox<MaintenanceActor>,
+    notifier: Option<Mailbox<NotifierActor>>,
     flusher: Mailbox<FlusherActor>,
 }
 
@@ -118,8 +122,18 @@ fn timestamp_limits(ingest: &IngestSettings, retention: &Retention) -> Timestamp
 impl Engine {
     /// Starts every actor. Must be called within an actix system.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
-        let EngineParts { default_kind, other_kinds, store, clock, ingest, engine, commissioning, live, retention } =
-            parts;
+        let EngineParts {
+            default_kind,
+            other_kinds,
+            store,
+            clock,
+            ingest,
+            engine,
+            commissioning,
+            live,
+            retention,
+            notifications,
+        } = parts;
         let kind = |parts: KindParts| parts.into_kind(&commissioning);
         let catalog = Catalog::new(kind(default_kind), other_kinds.into_iter().map(kind).collect(), store.clone());
         check_profiles(&store, &catalog)?;
@@ -128,8 +142,19 @@ impl Engine {
         let config = SupervisionConfig { policy, stuck_after: engine.stuck_after };
         let wall = clock.clone();
         let supervisor = Supervisor::new(config, Arc::new(move || wall.now().into()));
-        let (counters, disk, refusals, board) = Default::default();
-        let builder = EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals, board };
+        let (counters, disk, refusals, board, feed, notification_status) = Default::default();
+        let builder = EngineBuilder {
+            supervisor,
+            catalog,
+            store,
+            clock,
+            counters,
+            disk,
+            refusals,
+            board,
+            feed,
+            notification_status,
+        };
 
         let recorder = builder.recorder(&engine, ingest.max_in_flight_readings, &flags);
         let flusher = builder.flusher(retention, engine.warn_free_share, flags.clock.clone());
@@ -141,6 +166,7 @@ impl Engine {
         let maintenance = builder.maintenance(&shared_thread, &recorder, &work);
         builder.metrics(&shared_thread, &recorder);
         let node_alarms = builder.node_alarms(&shared_thread, &recorder, &engine, &flags);
+        let notifier = notifications.map(|settings| builder.notifier(&shared_thread, &recorder, settings));
         let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
 
         let threads: Vec<Arc<ActorThread>> =
@@ -170,7 +196,18 @@ impl Engine {
         let pumps = builder.pumps(&context, max_in_flight);
         let (ingress, in_flight) = builder.ingress(&ingress, ingest, &context, &pumps, &flags);
         builder.supervisor.watch();
-        let EngineBuilder { supervisor, catalog, store, clock, counters, disk, refusals, board: _ } = builder;
+        let EngineBuilder {
+            supervisor,
+            catalog,
+            store,
+            clock,
+            counters,
+            disk,
+            refusals,
+            board: _,
+            feed: _,
+            notification_status,
+        } = builder;
         let inner = Inner {
             supervisor,
             catalog,
@@ -190,13 +227,14 @@ impl Engine {
             flags,
             disk,
             refusals,
+            notification_status,
             retention,
             commissioning,
             kind_changes: tokio::sync::Mutex::default(),
             stuck_after: engine.stuck_after,
             stale_after_intervals,
         };
-        Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, flusher })
+        Ok(Self { handle: EngineHandle(Arc::new(inner)), maintenance, notifier, flusher })
     }
 
     /// Returns a handle for the web API, the control socket and the demo.
@@ -213,6 +251,10 @@ impl Engine {
         let Inner { ingress, recorder, supervisor, .. } = &*self.handle.0;
         let mut in_time = stage("ingress, pumps and inference", remaining() / 2, barrier(ingress, DrainIngress)).await;
         in_time &= stage("maintenance", remaining() / 2, barrier(&self.maintenance, DrainMaintenance)).await;
+        if let Some(notifier) = &self.notifier {
+            // What is being sent is recorded as sent, or else found as possibly sent at the next start.
+            in_time &= stage("notifier", remaining() / 2, barrier(notifier, DrainNotifier)).await;
+        }
         let recorded = async {
             // The counted refusals are written now, since no more commands arrive.
             let counted_refusals = self.handle.0.refusals.lock().drain();

@@ -28,6 +28,7 @@
 //! | `inference` | batches windows and scores them |
 //! | `commissioning` | learns baselines |
 //! | `maintenance` | evaluates limits and rules on readings |
+//! | `notifier` | notifies people of alarms and maintenance events |
 //! | `recorder` | makes rows durable in the journal |
 //! | `flusher` | moves rows from the head into the database |
 //! | `live` | the present state of every pump, for queries and subscribers |
@@ -64,6 +65,7 @@ mod metrics;
 mod naming;
 mod node_alarms;
 mod node_clock;
+mod notifier;
 mod overflow;
 mod planned_work;
 mod protocol;
@@ -96,6 +98,10 @@ pub use live::{
     last_shown::LastShown,
     snapshot::{CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status},
     trend::TREND_LEN,
+};
+pub use notifier::{
+    NotificationSettings,
+    status::{MediumStatus, NotificationStatus},
 };
 pub use overflow::Overflow;
 pub use protocol::{

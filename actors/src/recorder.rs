@@ -212,6 +212,7 @@ impl Handler<Envelope<RecordRow>> for RecorderActor {
     fn handle(&mut self, message: Envelope<RecordRow>, ctx: &mut Self::Context) {
         match message.into_inner() {
             RecordRow::Document(document) => self.writer.pending().results.documents.push(document),
+            RecordRow::Documents(documents) => self.writer.pending().results.documents.extend(documents),
             RecordRow::Checkpoint(checkpoint) => self.writer.pending().results.add_checkpoint(checkpoint),
             RecordRow::Metrics(metrics) => self.writer.pending().results.metrics.push(metrics),
         }

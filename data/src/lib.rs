@@ -52,7 +52,7 @@ pub use store::{
     DocumentKind, EventFilter, FlushReport, HandoverSeen, KeyPart, KeyPrefix, NewBaseline, PAST_AGE_MS,
     PROFILES_FOLDER, PageRange, PumpCheckpoint, PumpRecord, PumpSetting, PumpSettings, PurgeReport, QueryResult,
     RequestOrigin, Resolution, Retention, RowCounts, SortOrder, StagedCopy, Store, StoreError, StoreSettings,
-    StoreStatus, StoredAlarms, SweepReport, SystemMetrics,
+    StoreStatus, StoredAlarms, StoredNotifications, SweepReport, SystemMetrics,
 };
 pub use volute_journal::durable::{NewFile, create_folder, sync_folder, write_file, write_private_file};
 pub use volute_journal::{

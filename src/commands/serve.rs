@@ -43,6 +43,7 @@ use super::{
     backup::clear_staging,
     data_folder,
     kinds_of_node::{NodeKindParts, kinds_of_node},
+    notifications::notification_settings,
     open_store::{runtime, store_settings},
 };
 use crate::{
@@ -349,7 +350,19 @@ fn engine_parts(
         metrics: config.retention.metrics,
         audit: config.retention.audit,
     };
-    Ok(EngineParts { default_kind, other_kinds, store, clock, ingest, engine, commissioning, live, retention })
+    let notifications = notification_settings(config)?;
+    Ok(EngineParts {
+        default_kind,
+        other_kinds,
+        store,
+        clock,
+        ingest,
+        engine,
+        commissioning,
+        live,
+        retention,
+        notifications,
+    })
 }
 
 fn web_settings(config: &Config, limits: ClientLimits) -> Result<WebSettings> {

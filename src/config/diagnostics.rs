@@ -115,6 +115,45 @@ pub(super) fn check(entry: &Entry, base: &Figment, defaults: &[Entry]) -> Option
 
 /// Checks keys that depend on each other: logins at an identity provider need more than its address.
 pub(super) fn check_together(config: &Config, values: &[Setting]) -> Vec<Mistake> {
+    let mut mistakes = check_oidc(config, values);
+    mistakes.extend(check_notify(config, values));
+    mistakes
+}
+
+/// Returns what is missing for notifications.
+fn check_notify(config: &Config, values: &[Setting]) -> Vec<Mistake> {
+    let (notify, email) = (&config.notify, &config.notify.email);
+    let has_email = email.server.is_some();
+    let is_loopback =
+        |host: &str| host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_plain = email.tls == volute_courier::EmailTls::Off
+        && email.server.as_ref().is_some_and(|server| !is_loopback(&server.host));
+    let wrong = [
+        (
+            "server.public_url",
+            notify.is_on() && config.server.public_url.is_none(),
+            "the address that messages link to, because notify.email.server or notify.webhook.url is set",
+        ),
+        (
+            "notify.email.to",
+            has_email && email.to.is_empty(),
+            "at least one recipient, such as { \"ops@example.com\" = \"low\" }, because notify.email.server is set",
+        ),
+        (
+            "notify.email.from",
+            has_email && email.from.is_empty(),
+            "the sender, such as volute@example.com, because notify.email.server is set",
+        ),
+        ("notify.email.tls", is_plain, "\"starttls\" or \"tls\", because the server is on another machine"),
+    ];
+    let of = |key: &str| values.iter().find(|setting| setting.key == key).cloned();
+    let wrong = wrong.into_iter().filter(|(_, is_wrong, _)| *is_wrong);
+    let problem = |what: &str| Problem::Value { allowed: what.to_owned() };
+    wrong.filter_map(|(key, _, what)| Some(Mistake { setting: of(key)?, problem: problem(what) })).collect()
+}
+
+/// Returns what is missing for logins at an identity provider.
+fn check_oidc(config: &Config, values: &[Setting]) -> Vec<Mistake> {
     let Config { server, access, .. } = config;
     if access.oidc.issuer.is_none() {
         return Vec::new();

@@ -2,6 +2,7 @@
 //!
 //! If a value is rejected, the error's `expected` says what is allowed, and [`super::diagnostics`] shows it.
 
+mod notify;
 mod oidc;
 
 use std::{
@@ -23,6 +24,7 @@ use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 use volute_web::TrustedProxies;
 
+pub(super) use self::notify::{priorities, quiet_hours};
 pub(super) use self::oidc::roles;
 pub use self::oidc::{IssuerUrl, PublicUrl, Scopes};
 use crate::profiles::{self, LoadProfileError};
@@ -281,6 +283,12 @@ pub(super) fn millis<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
 /// Deserialises whole seconds from `MIN` to `MAX`.
 pub(super) fn seconds<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
     d.deserialize_u64(WholeVisitor { min: MIN, max: MAX, unit: " (seconds)" }).map(Duration::from_secs)
+}
+
+/// Deserialises whole minutes from `MIN` to `MAX`.
+pub(super) fn minutes<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    let visitor = WholeVisitor { min: MIN, max: MAX, unit: " (minutes)" };
+    d.deserialize_u64(visitor).map(|minutes| Duration::from_secs(minutes * 60))
 }
 
 /// Deserialises hours, above 0 and up to `MAX`; fractions are allowed.

@@ -11,22 +11,25 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 use crate::support::skip;
 
 /// The workspace crates that each crate may depend on, tests included. `None`: all of them.
-const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 13] = [
+const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 15] = [
     ("volute-runtime", Some(&[])),
     ("volute-journal", Some(&[])),
     ("volute-plant", Some(&[])),
     ("volute-access", Some(&["volute-plant"])),
     ("volute-alarm", Some(&["volute-plant"])),
+    ("volute-notify", Some(&["volute-plant", "volute-alarm"])),
+    ("volute-courier", Some(&["volute-notify", "volute-plant", "volute-alarm"])),
     ("volute-simulator", Some(&["volute-plant"])),
     ("volute-anomaly", Some(&["volute-plant", "volute-simulator"])),
     ("volute-diagnosis", Some(&["volute-plant"])),
-    ("volute-data", Some(&["volute-plant", "volute-access", "volute-alarm", "volute-journal"])),
+    ("volute-data", Some(&["volute-plant", "volute-access", "volute-alarm", "volute-notify", "volute-journal"])),
     (
         "volute-actors",
         Some(&[
             "volute-runtime",
             "volute-plant",
             "volute-alarm",
+            "volute-notify",
             "volute-anomaly",
             "volute-diagnosis",
             "volute-data",
@@ -39,8 +42,9 @@ const ALLOWED_DEPENDENCIES: [(&str, Option<&[&str]>); 13] = [
 ];
 
 /// External crates by the prefix of their names, and the only crates that may depend on them.
-const RESTRICTED_CRATES: [(&str, &[&str]); 4] = [
+const RESTRICTED_CRATES: [(&str, &[&str]); 5] = [
     ("candle", &["volute-anomaly"]),
+    ("lettre", &["volute-courier"]),
     ("surrealdb", &["volute-data"]),
     ("surrealkv", &["surrealkv"]),
     ("actix-web", &["volute-web", "volute"]),

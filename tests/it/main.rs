@@ -41,6 +41,8 @@ mod maintenance_work;
 mod memory;
 mod module_cycles;
 mod node_alarms;
+#[cfg(feature = "failpoints")]
+mod notifications;
 mod order;
 mod original;
 #[cfg(feature = "failpoints")]

@@ -20,6 +20,8 @@ use volute::control::{self, Request};
 
 pub mod issuer;
 mod simulated_pump;
+#[cfg(feature = "failpoints")]
+pub mod sinks;
 mod socket;
 
 pub use simulated_pump::{SimulatedPump, post_all};

@@ -35,6 +35,9 @@ use crate::{
     metrics::MetricsActor,
     node_alarms::{NodeAlarmsActor, NodeAlarmsContext},
     node_clock::NodeClock,
+    notifier::{
+        NotificationSettings, NotifierActor, NotifierContext, feed::NotificationFeed, status::SharedNotificationStatus,
+    },
     planned_work::WorkBoard,
     pump::{context::PumpContext, launch::start_pump},
     recorder::{Recorder, RecorderActor, Writer},
@@ -62,6 +65,8 @@ pub(super) struct EngineBuilder {
     pub disk: SharedDiskOutlook,
     pub refusals: SharedRefusals,
     pub board: AlarmBoard,
+    pub feed: NotificationFeed,
+    pub notification_status: SharedNotificationStatus,
 }
 
 impl EngineBuilder {
@@ -79,6 +84,7 @@ impl EngineBuilder {
             max_rows: engine.max_batch_readings,
             journal_failed: flags.journal_failed.clone(),
             pending: Arc::default(),
+            feed: self.feed.clone(),
             record_ended: inbox.mailbox(1).into(),
             slot: inbox.slot().clone(),
         };
@@ -137,6 +143,27 @@ impl EngineBuilder {
         };
         self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
         inbox.mailbox(MAILBOX_CAPACITY)
+    }
+
+    pub(super) fn notifier(
+        &self,
+        thread: &Arc<ActorThread>,
+        recorder: &Recorder,
+        settings: NotificationSettings,
+    ) -> Mailbox<NotifierActor> {
+        let inbox = self.register("notifier", thread);
+        let context = NotifierContext {
+            settings,
+            feed: self.feed.clone(),
+            status: self.notification_status.clone(),
+            store: self.store.clone(),
+            recorder: recorder.clone(),
+            board: self.board.clone(),
+            clock: self.clock.clone(),
+            counters: self.counters.clone(),
+        };
+        self.supervisor.start(&inbox, move |incarnation| NotifierActor::new(context.clone(), incarnation));
+        inbox.mailbox(1)
     }
 
     pub(super) fn metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {

@@ -24,6 +24,7 @@ use crate::{
     kind::{KindParts, PumpKind},
     live::{LiveActor, frames::Frame, last_shown::LastShown, snapshot::LivePump},
     node_alarms::NodeAlarmsActor,
+    notifier::status::{NotificationStatus, SharedNotificationStatus},
     protocol::{
         ingress::{IngestRequest, PostSender},
         live::GetLivePumps,
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     pub(crate) flags: RefusalConditions,
     pub(crate) disk: SharedDiskOutlook,
     pub(crate) refusals: SharedRefusals,
+    pub(crate) notification_status: SharedNotificationStatus,
     pub(crate) retention: Retention,
     pub(crate) commissioning: CommissioningSettings,
     /// Locked while a kind, or the kind of a pump, is changed.
@@ -103,6 +105,15 @@ pub struct UnfitProfile {
 }
 
 impl EngineHandle {
+    /// Returns the state of the notifications; none if there are none.
+    pub fn notifications(&self) -> Option<NotificationStatus> {
+        self.0.notification_status.get()
+    }
+
+    fn notification_problem(&self) -> Option<String> {
+        self.notifications()?.problem(self.0.clock.now())
+    }
+
     /// Returns the default profile.
     pub fn profile(&self) -> &Profile {
         &self.0.catalog.default_kind().profile
@@ -284,14 +295,16 @@ impl EngineHandle {
         // The ingress has the id `gate`.
         let ready = stall.is_none() && !failed.iter().any(|id| id == "gate" || id == "recorder");
         let reason = stall.or_else(|| failed_actors_message(&failed)).or_else(|| clock.reason(now));
-        Health { ready, reason: reason.or_else(|| self.damaged_profiles()) }
+        let reason = reason.or_else(|| self.damaged_profiles()).or_else(|| self.notification_problem());
+        Health { ready, reason }
     }
 
     /// Returns the problems of the node, except those of its store, as text for users.
     pub fn health_issues(&self) -> Vec<String> {
         let failed = failed_actors_message(&self.0.supervisor.failed_actors());
         let clock = self.0.flags.clock.problem();
-        self.journal_stall().into_iter().chain(failed).chain(clock).chain(self.damaged_profiles()).collect()
+        let others = self.damaged_profiles().into_iter().chain(self.notification_problem());
+        self.journal_stall().into_iter().chain(failed).chain(clock).chain(others).collect()
     }
 
     /// Returns a message about the profiles that cannot be read; none if all can.

@@ -30,6 +30,8 @@ pub(crate) struct RecordReadings {
 /// A row to be stored. Its sender does not wait until it is durable.
 pub(crate) enum RecordRow {
     Document(Document),
+    /// Documents that are stored in one record.
+    Documents(Vec<Document>),
     Checkpoint(PumpCheckpoint),
     Metrics(SystemMetrics),
 }
@@ -88,7 +90,7 @@ impl Message for RecordRow {
         match self {
             Self::Document(document) => document.pump().map(PumpId::shared),
             Self::Checkpoint(checkpoint) => Some(checkpoint.pump.shared()),
-            Self::Metrics(_) => None,
+            Self::Documents(_) | Self::Metrics(_) => None,
         }
     }
 }

@@ -22,6 +22,7 @@ use volute_runtime::{ActorSlot, Message, ReplyTo};
 
 use crate::{
     counters::{Counters, add},
+    notifier::feed::NotificationFeed,
     protocol::recorder::{RecordDetection, RecordReadings, RecordRemoval, StoreFailure, StoreOutcome},
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Writer {
     pub pending: Arc<Mutex<Pending>>,
     /// Notifies the actor that a record has ended while rows wait.
     pub record_ended: ReplyTo<RecordEnded>,
+    /// Takes the durable rows that notifications follow from.
+    pub feed: NotificationFeed,
     /// The actor's slot, whose metrics show the number of waiting rows.
     pub slot: Arc<ActorSlot>,
 }
@@ -171,7 +174,12 @@ impl Writer {
             // stored.
             return commit.finish(Ok(()), waiters);
         }
+        let notable = self.feed.select(&batch.documents);
         self.store.commit_then(batch, move |outcome| {
+            if outcome.is_ok() {
+                let dropped = commit.writer.feed.put(notable);
+                add(&commit.writer.counters.notification_rows_dropped, dropped);
+            }
             add(&commit.writer.counters.commits, usize::from(outcome.is_ok()));
             commit.finish(outcome, waiters);
         });

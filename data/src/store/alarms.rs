@@ -224,7 +224,7 @@ impl DocumentKind for AlarmRecord {
     type Fields = RecordFields;
 
     fn key(&self) -> DocumentKey {
-        DocumentKey::new([pump_part(self.key.pump.as_ref()), self.key.alarm.as_str().into()])
+        Self::key_of(&self.key)
     }
 
     fn to_fields(&self) -> RecordFields {
@@ -322,6 +322,11 @@ impl DocumentKind for AlarmRules {
 }
 
 impl AlarmRecord {
+    /// Returns the key of the status of an alarm.
+    pub fn key_of(alarm: &AlarmKey) -> DocumentKey {
+        DocumentKey::new([pump_part(alarm.pump.as_ref()), alarm.alarm.as_str().into()])
+    }
+
     /// Returns the documents of a transition: the row, and the status after it.
     pub fn documents(&self, row: &Transition) -> [Document; 2] {
         [Document::of(row), Document::of(self)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use surrealdb::types::{Object, SurrealValue, Value};
 use volute_access::{PumpToken, Session, User};
 use volute_alarm::{PastExcursion, Transition};
+use volute_notify::{Delivery, Shared, Thread};
 use volute_plant::{MaintenanceEvent, PlannedWork, PumpId};
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
     KindInfo::of::<AlarmRecord>(),
     KindInfo::of::<AlarmRules>(),
     KindInfo::of::<AuditEntry>(),
+    KindInfo::of::<Delivery>(),
     KindInfo::of::<HandoverSeen>(),
     KindInfo::of::<ChainEndRecord>(),
     KindInfo::of::<MaintenanceEvent>(),
@@ -31,6 +33,8 @@ pub(crate) const DOCUMENT_KINDS: &[KindInfo] = &[
     KindInfo::of::<PlannedWork>(),
     KindInfo::of::<PumpToken>(),
     KindInfo::of::<Session>(),
+    KindInfo::of::<Shared>(),
+    KindInfo::of::<Thread>(),
     KindInfo::of::<Transition>(),
     KindInfo::of::<User>(),
     #[cfg(test)]

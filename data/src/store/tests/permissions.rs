@@ -9,7 +9,7 @@ use volute_access::{Permission, Role, UserDirectory};
 use super::*;
 
 /// All tables, each with the permission with which the API shows what is in it; none if the API does not show it.
-const TABLES: [(&str, Option<Permission>); 32] = [
+const TABLES: [(&str, Option<Permission>); 35] = [
     ("active_baseline", Some(Permission::View)),
     ("alarm", Some(Permission::View)),
     ("alarm_checkpoint", None),
@@ -26,6 +26,9 @@ const TABLES: [(&str, Option<Permission>); 32] = [
     ("maintenance_events", Some(Permission::View)),
     ("migration", None),
     ("note", None),
+    ("notification", None),
+    ("notification_state", None),
+    ("notification_thread", None),
     ("past_excursion", Some(Permission::View)),
     ("planned_work", None),
     ("pump", Some(Permission::View)),
