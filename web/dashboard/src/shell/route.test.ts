@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adminPath, alarmPath, eventPath, loginPath, parseRoute, pumpPath } from './route';
+import { adminPath, alarmPath, eventPath, loginPath, parseRoute, pumpPath, timeInAddress } from './route';
 
 describe('routes', () => {
   it('convert any pump id to a path and back', () => {
@@ -65,6 +65,11 @@ describe('routes', () => {
   it('take the token of a set-up link', () => {
     expect(parseRoute('/setup', { hash: '#vsu_0123_abc' })).toEqual({ page: 'setup', token: 'vsu_0123_abc' });
     expect(parseRoute('/setup')).toEqual({ page: 'setup', token: '' });
+  });
+
+  it('take the time of a link in a message', () => {
+    expect(timeInAddress('?at=2026-03-09T10:01:00.000Z')).toBe(Date.UTC(2026, 2, 9, 10, 1));
+    for (const search of ['', '?at=', '?at=soon', '?since=2026']) expect(timeInAddress(search)).toBeNull();
   });
 
   it('are notFound for unknown paths', () => {

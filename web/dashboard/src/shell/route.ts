@@ -63,6 +63,12 @@ function nextPath(search: string): string {
   return behindLogin.includes(parseRoute(next.split('?')[0]).page) ? next : '/';
 }
 
+/** The time that `?at=` names, in epoch milliseconds: messages link to a pump's page at that time. Null if there is none. */
+export function timeInAddress(search: string): number | null {
+  const t = Date.parse(new URLSearchParams(search).get('at') ?? '');
+  return isNaN(t) ? null : t;
+}
+
 export const adminPath = (section: AdminSection): string => `/admin/${section}`;
 
 export const alarmPath = (pump: string, alarm: string): string => `/alarms/${encodeURIComponent(pump)}/${encodeURIComponent(alarm)}`;

@@ -138,6 +138,13 @@ export class ChartView {
     this.#onRangeChange();
   }
 
+  /** Shows the hour around a time, and pins it. Back in live mode the range is a day. */
+  showAround(t: number): void {
+    this.#userChose = true;
+    this.rangeMs = DAY_MS;
+    this.zoom(t - MAX_RAW_RANGE_MS / 2, t + MAX_RAW_RANGE_MS / 2);
+  }
+
   backToLive = (): void => {
     this.#cancelLeave();
     this.#heldRange = null;

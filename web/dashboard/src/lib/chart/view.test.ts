@@ -79,6 +79,15 @@ describe('ChartView', () => {
     expect(view.range().max).toBe(1_060_000);
   });
 
+  it('shows the hour around a time, and a day in live mode after that', () => {
+    const { view } = liveView();
+    view.showAround(10_000_000);
+    expect([view.mode, view.long]).toEqual(['pinned', true]);
+    expect(view.range()).toEqual({ min: 8_200_000, max: 11_800_000 });
+    view.backToLive();
+    expect(view.rangeMs).toBe(24 * 60 * 60_000);
+  });
+
   it('reports a range that the user chose, but not one that new data moved', () => {
     const changes: string[] = [];
     const view: ChartView = new ChartView(() => 1_000_000, () => changes.push(`${view.mode} ${view.long}`));

@@ -104,9 +104,13 @@ export class PumpState {
   #stopOverview: (() => void) | null = null;
   #zoomTimer: ReturnType<typeof setTimeout> | null = null;
   #pumpRow: Poll<number | null>;
+  /** The time that is shown first. */
+  #at: number | null;
 
-  constructor(id: string, profile: Profile) {
+  /** `at`: the time that a link leads to, in epoch milliseconds; null for the newest data. */
+  constructor(id: string, profile: Profile, at: number | null = null) {
     this.id = id;
+    this.#at = at;
     this.title = profile.title;
     this.channels = nameChannels(profile.channels);
     this.#profileIntervalMs = profile.interval_ms;
@@ -198,6 +202,8 @@ export class PumpState {
       const rangeMs = initialRangeMs(Math.max(feed?.interval_ms ?? 0, feed?.readings_every_ms ?? 0));
       this.incomplete = await this.#fetch(Date.parse(timestamp) - Math.max(INITIAL_HISTORY_MS, Math.min(rangeMs, MAX_RAW_RANGE_MS)));
       this.view.setInitialRange(rangeMs);
+      if (this.#at !== null) this.view.showAround(this.#at);
+      this.#at = null;
     });
     this.history = 'ready';
   };
