@@ -27,7 +27,7 @@ use volute_web::TrustedProxies;
 pub use diagnostics::{ConfigError, Mistake, Problem};
 pub use entry::{Origin, Setting};
 pub use layers::{Flag, Settings, load};
-pub use notify::{MailServer, Notify};
+pub use notify::Notify;
 pub use values::{AutoRegister, HostList, IssuerUrl, LogFilter, LogFormat, OptionalFile, PublicUrl, Scopes, TlsMode};
 use values::{count, days, hours, mebibytes, millis, pumps, rate, roles, seconds, text, whole};
 

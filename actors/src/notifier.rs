@@ -131,7 +131,9 @@ impl NotifierActor {
                 }
             }
         }
-        let messages = work.observe(&taken.rows, &self.context.board, now);
+        // A summary that is due is made before what happens now.
+        let mut messages = work.planner.tick(now);
+        messages.extend(work.observe(&taken.rows, &self.context.board, now));
         work.add(messages, &self.context.settings, now);
         let begun = if self.drains.is_empty() { work.queue.begin(now) } else { Vec::new() };
         work.documents.extend(begun.iter().map(Document::of));
@@ -230,10 +232,9 @@ impl NotifierActor {
 }
 
 impl Work {
-    /// Takes rows. Returns the messages that follow from them and from the time.
+    /// Takes rows. Returns the messages that follow from them.
     fn observe(&mut self, rows: &[Document], board: &AlarmBoard, now: Timestamp) -> Vec<Notice> {
-        // A summary that is due is before what happens now.
-        let mut messages = self.planner.tick(now);
+        let mut messages = Vec::new();
         for record in rows.iter().filter_map(|row| row.read::<AlarmRecord>()?.ok()) {
             self.titles.insert(record.key, record.title);
         }

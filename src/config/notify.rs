@@ -8,7 +8,9 @@ use volute_alarm::Priority;
 use volute_courier::EmailTls;
 use volute_notify::QuietHours;
 
-use super::values::{OptionalFile, hours, minutes, priorities, quiet_hours, seconds, text, whole};
+use super::values::{
+    AddressList, MailServer, OptionalFile, hours, minutes, priorities, quiet_hours, seconds, text, whole,
+};
 
 /// When people are notified.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -97,19 +99,6 @@ pub struct NotifyWebhook {
     #[serde(deserialize_with = "text")]
     pub ca_file: OptionalFile,
 }
-
-/// A mail server: name and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailServer {
-    /// The name or address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// Addresses of e-mail.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AddressList(pub Vec<String>);
 
 impl Notify {
     /// Returns whether anybody is notified.

@@ -24,6 +24,7 @@ use volute_anomaly::Detector;
 use volute_plant::{Profile, PumpId};
 use volute_web::TrustedProxies;
 
+pub use self::notify::{AddressList, MailServer};
 pub(super) use self::notify::{priorities, quiet_hours};
 pub(super) use self::oidc::roles;
 pub use self::oidc::{IssuerUrl, PublicUrl, Scopes};

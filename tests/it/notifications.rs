@@ -148,7 +148,7 @@ fn after_an_outage_of_the_mail_server_everything_comes_once() {
     node.wait_until("/api/live-data?pump_id=P-1", |live| {
         live["totals"]["node"]["notification_failures"].as_u64() > Some(0)
     });
-    node.inject("clock", "return(610000)");
+    config.inject("clock", "return(610000)");
     node.wait_until("/readyz", sent);
     let mail = Sink::smtp(port);
     let mails = mail.wait_for(3, |mail| subject(mail).starts_with("critical: Bearing hot"));
@@ -170,7 +170,7 @@ fn a_kill_before_the_record_repeats_the_message_and_says_so() {
     let mut node = config.node();
     let mut pump = Pump::new(&node, "P-1");
     for kill in 1..=kills {
-        node.inject("notify-accepted", "pause");
+        config.inject("notify-accepted", "pause");
         pump.post(&node, 95.0);
         let is_raised = |mail: &Taken| subject(mail).ends_with("critical: Bearing hot at P-1");
         mail.wait_for(2 * kill as usize - 1, is_raised);

@@ -10,6 +10,7 @@ mod clock_mark;
 pub(super) mod documents;
 mod lifecycle;
 mod lookup;
+mod notifications;
 mod paging;
 mod parts;
 mod past;

@@ -29,6 +29,7 @@
 //!
 //! ```text
 //! policy      who gets what, quiet hours
+//! subject     what messages are about
 //! message     what is told
 //! budget      at most so many messages per pump and hour, and what was held back
 //! thread      what is known of one alarm or maintenance event
@@ -48,6 +49,7 @@ mod message;
 mod planner;
 mod policy;
 mod render;
+mod subject;
 mod template;
 mod thread;
 
@@ -58,5 +60,6 @@ pub use message::{Line, Message, MessageKind, Receiver};
 pub use planner::{Changes, MAX_DIGEST_LINES, Planner, Shared};
 pub use policy::{EmailPolicy, Policy, QuietHours, Recipient};
 pub use render::Renderer;
+pub use subject::Subject;
 pub use template::{Template, TemplateError, Templates, Text};
-pub use thread::{Subject, Thread};
+pub use thread::Thread;

@@ -124,6 +124,11 @@ fn each_kind_of_mistake_says_what_is_allowed() {
         ("[access.oidc]\nroles = { staff = \"boss\" }", "viewer, engineer, plant-head, manager, admin"),
         ("[access.oidc]\nroles = [\"staff\"]", "a role for each group"),
         ("[access.oidc]\nscopes = \"profile groups\"", "with openid among them"),
+        ("[notify]\nquiet = { low = \"22-6\" }", "a part of the day for each priority"),
+        ("[notify]\nat_once = \"urgent\"", "\"low\", \"medium\", \"high\" or \"critical\""),
+        ("[notify.email]\nto = { ops = \"low\" }", "the lowest priority for each address"),
+        ("[notify.email]\nserver = \"smtp.example.com\"", "a name and a port"),
+        ("[notify]\ntime_zone = \"Mars\"", "a time zone by its name"),
         ("[access.oidc]\nclient_secret_file = 3", "a file, or \"\" for none"),
         ("[server]\nkeep_alive_s = 0", "a whole number from 1 to 86400 (seconds)"),
         ("[ingest]\ndefault_pump = \"..\"", "1 to 64 characters"),
@@ -259,6 +264,28 @@ fn an_issuer_needs_the_rest() {
     ];
     let config = load(None, env(&variables), &[]).expect("complete").config;
     assert_eq!((config.access.oidc.client_id.as_str(), config.access.oidc.roles.len()), ("7", 1));
+}
+
+#[test]
+fn notifications_need_the_rest_and_other_machines_encryption() {
+    let found = mistakes(
+        None,
+        &[("VOLUTE__NOTIFY__EMAIL__SERVER", "smtp.plant.example:25"), ("VOLUTE__NOTIFY__EMAIL__TLS", "off")],
+        &[],
+    );
+    let keys: Vec<&str> = found.iter().map(|mistake| mistake.setting.key.as_str()).collect();
+    assert_eq!(keys, ["server.public_url", "notify.email.to", "notify.email.from", "notify.email.tls"]);
+    let variables = [
+        ("VOLUTE__SERVER__PUBLIC_URL", "https://volute.example"),
+        ("VOLUTE__NOTIFY__EMAIL__SERVER", "smtp.plant.example:587"),
+        ("VOLUTE__NOTIFY__EMAIL__FROM", "volute@plant.example"),
+        ("VOLUTE__NOTIFY__EMAIL__TO", r#"{"ops@plant.example"="low"}"#),
+        ("VOLUTE__NOTIFY__QUIET", r#"{low="22:00-06:00"}"#),
+        ("VOLUTE__NOTIFY__TIME_ZONE", "Asia/Kolkata"),
+    ];
+    let notify = load(None, env(&variables), &[]).expect("complete").config.notify;
+    assert!(notify.is_on() && notify.quiet.len() == 1 && notify.email.to.len() == 1);
+    assert!(!load(None, [], &[]).expect("defaults").config.notify.is_on());
 }
 
 #[test]

@@ -12,7 +12,19 @@ use volute_courier::{EmailTls, is_address};
 use volute_notify::QuietHours;
 
 use super::FromText;
-use crate::config::notify::{AddressList, MailServer};
+
+/// A mail server: name and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailServer {
+    /// The name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Addresses of e-mail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddressList(pub Vec<String>);
 
 const PRIORITIES: [(&str, Priority); 4] =
     [("low", Priority::Low), ("medium", Priority::Medium), ("high", Priority::High), ("critical", Priority::Critical)];
