@@ -1,5 +1,7 @@
 //! The couriers against real servers.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "clippy.toml allows them in tests, and not in their helpers")]
+
 #[path = "../../tests/it/support/sinks.rs"]
 #[allow(dead_code)]
 mod sinks;

@@ -78,7 +78,7 @@ async fn read(store: &Store, now: Timestamp, give_up_after_ms: i64) -> Result<Lo
     let Some(shared) = &stored.shared else { return Ok(Loaded { stored, rows: Vec::new() }) };
     let since = shared.seen_until.plus_ms(-MARGIN_MS).max(shared.begin).max(now.plus_ms(-MAX_AGE_MS));
     let mut transitions: Vec<Transition> = store.documents_since(since).await?;
-    transitions.sort_by(|a, b| (a.key(), a.seq).cmp(&(b.key(), b.seq)));
+    transitions.sort_by_key(|row| (row.key(), row.seq));
     let mut rows: Vec<Document> = transitions.iter().map(Document::of).collect();
     let mut alarms: Vec<AlarmKey> = transitions.iter().map(Transition::key).collect();
     alarms.dedup();

@@ -24,7 +24,7 @@ pub enum Answer {
     Accept,
     /// Takes it, and closes the connection without an answer.
     TakeAndHangUp,
-    /// Answers with this code or status instead of taking it: SMTP at RCPT, HTTP after the request.
+    /// Refuses it with this code or status: SMTP at RCPT, HTTP after the request.
     Refuse(u16),
 }
 

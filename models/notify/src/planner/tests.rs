@@ -1,3 +1,5 @@
+//! Tables of what is sent and when, and a property: nothing is made twice, nothing is lost, and the limits hold.
+
 use proptest::prelude::*;
 use volute_alarm::{Alarm, AlarmId, AlarmKey, Command, Signal, Status};
 use volute_plant::{Currency, Money};
