@@ -87,7 +87,7 @@ mod tests {
         let feed = NotificationFeed::default();
         feed.turn_on();
         let seen = Document::of(&HandoverSeen { user: "ada".into(), at: at(0) });
-        assert!(feed.select(&[seen.clone()]).is_empty(), "of another kind");
+        assert!(feed.select(std::slice::from_ref(&seen)).is_empty(), "of another kind");
         assert_eq!(feed.put(vec![seen.clone(); MAX_ROWS + 3]), 3);
         let taken = feed.take();
         assert!((taken.rows.len(), taken.has_missed) == (MAX_ROWS, true));
