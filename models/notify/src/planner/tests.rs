@@ -163,6 +163,8 @@ fn event(resolved: Option<Timestamp>) -> MaintenanceEvent {
         last_seen_at: at(1),
         resolved_at: resolved,
         source: None,
+        recommendation: None,
+        evidence: Vec::new(),
         work: Default::default(),
     }
 }
