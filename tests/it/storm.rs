@@ -22,8 +22,18 @@ use crate::{
 };
 
 /// All stages of a node that is not a demo.
-const STAGES: [&str; 9] =
-    ["gate", "pumps", "recorder", "inference", "keeper", "live", "maintenance", "metrics", "commissioning"];
+const STAGES: [&str; 10] = [
+    "gate",
+    "pumps",
+    "recorder",
+    "inference",
+    "keeper",
+    "live",
+    "maintenance",
+    "node-alarms",
+    "metrics",
+    "commissioning",
+];
 const PUMPS: [&str; 2] = ["pump-a", "pump-b"];
 /// The number of readings in a post.
 const BATCH: u64 = 5;
