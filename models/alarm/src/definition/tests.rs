@@ -116,7 +116,9 @@ fn mistakes_are_named() {
 #[test]
 fn definitions_of_the_documentation_are_valid() {
     let text = include_str!("../../../../docs/alarms.md");
-    let toml = text.rsplit_once("```toml\n").and_then(|(_, rest)| rest.split_once("```")).expect("an example").0;
+    // Other examples are of the node's configuration.
+    let mut examples = text.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    let toml = examples.find(|example| example.contains("head-low")).expect("an example");
     let mut file: File = toml::from_str(toml).expect("TOML");
     let profile = include_str!("../../../../config/profiles/centrifugal.toml");
     let profile = volute_plant::Profile::from_toml(profile).expect("a profile");
