@@ -1,4 +1,4 @@
-// The shift handover with a real node: an alarm was raised and acknowledged, is handed over, and is printed without the frame.
+// The shift handover with a real node: an alarm was raised and acknowledged, is handed over once, and is printed without the frame.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -26,7 +26,7 @@ async function send(method, path, body) {
 
 const part = (page, name) => page.locator(`[data-part="${name}"]`);
 
-test('what happened is handed over, and can be printed', { timeout: 90_000 }, async () => {
+test('what happened is handed over once, and can be printed', { timeout: 90_000 }, async () => {
   await node.post([{ pump_id: 'P-1', timestamp: Date.now() - 5_000, [BEARING]: 60 }]);
   await send('PUT', '/api/pumps/P-1/alarms', {
     removed: [],
@@ -62,6 +62,10 @@ test('what happened is handed over, and can be printed', { timeout: 90_000 }, as
 
   await page.getByRole('button', { name: 'I have seen it' }).click();
   await page.getByText(/^Recorded: your next handover begins at/).waitFor();
+  await page.reload();
+  await part(page, 'alarms_raised').getByText('No alarm was raised.').waitFor();
+  await part(page, 'alarms_standing').getByRole('link', { name: 'P-1' }).waitFor();
+  await page.locator('[data-span]').getByText('since you last looked').waitFor();
   await page.getByLabel('Time').selectOption('The last 8 hours');
   await part(page, 'alarms_raised').getByText(`${HOT}, high: 95`).waitFor();
   assert.deepEqual(page.errors, []);

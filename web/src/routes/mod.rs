@@ -139,7 +139,7 @@ pub(crate) static API: [Operation; 76] = [
 
 /// The dashboard's pages and files. They contain nothing of the plant, and the page of the login is one of them.
 #[rustfmt::skip]
-static PAGES: [Operation; 12] = [
+static PAGES: [Operation; 13] = [
     read("/", Public, || get(dashboard::page)),
     read("/login", Public, || get(dashboard::page)),
     read("/setup", Public, || get(dashboard::page)),
@@ -147,6 +147,7 @@ static PAGES: [Operation; 12] = [
     read("/alarms", Public, || get(dashboard::page)),
     read("/alarms/{pump}/{alarm}", Public, || get(dashboard::page)),
     read("/events/{id}", Public, || get(dashboard::page)),
+    read("/handover", Public, || get(dashboard::page)),
     read("/admin", Public, || get(dashboard::page)),
     read("/admin/{section}", Public, || get(dashboard::page)),
     read("/account", Public, || get(dashboard::page)),
