@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,13 +13,14 @@ use volute_alarm::Priority;
 use volute_courier::{EmailCourier, EmailSettings, Secret, WebhookCourier, WebhookSettings};
 use volute_notify::{Courier, Couriers, EmailPolicy, Policy, Recipient, Renderer, RetryPolicy, Templates};
 
-use crate::config::{Config, Notify};
+use crate::{
+    config::{Config, Notify},
+    secret_file::{SecretPlace, read_authorities, read_secret},
+};
 
 /// The environment variables that may have the secrets in place of files.
 const PASSWORD_VARIABLE: &str = "VOLUTE_SMTP_PASSWORD";
 const SECRET_VARIABLE: &str = "VOLUTE_WEBHOOK_SECRET";
-/// The permission of a file that lets users read it who are neither its owner nor of its group.
-const OTHERS: u32 = 0o007;
 
 /// Returns how people are notified; none if nobody is. Connects to nothing.
 pub(super) fn notification_settings(config: &Config) -> Result<Option<NotificationSettings>> {
@@ -69,7 +69,7 @@ fn email(notify: &Notify) -> Result<Option<Arc<dyn Courier>>> {
         tls: email.tls,
         login,
         from: email.from.clone(),
-        authorities: authorities("notify.email.ca_file", email.ca_file.path())?,
+        authorities: read_authorities("notify.email.ca_file", email.ca_file.path().map(PathBuf::as_path))?,
     })?;
     Ok(Some(Arc::new(courier)))
 }
@@ -82,7 +82,7 @@ fn webhook(notify: &Notify) -> Result<Option<Arc<dyn Courier>>> {
     let secret =
         secret("notify.webhook.secret_file", webhook.secret_file.path().map(PathBuf::as_path), SECRET_VARIABLE)?;
     let secret = secret.context("notify.webhook.url is set, and there is no secret: set notify.webhook.secret_file")?;
-    let authorities = authorities("notify.webhook.ca_file", webhook.ca_file.path())?;
+    let authorities = read_authorities("notify.webhook.ca_file", webhook.ca_file.path().map(PathBuf::as_path))?;
     Ok(Some(Arc::new(WebhookCourier::new(WebhookSettings { url: webhook.url.clone(), secret, authorities })?)))
 }
 
@@ -116,22 +116,7 @@ fn templates(folder: Option<&Path>) -> Result<Templates> {
 
 /// Reads a secret from the file, or from the environment. None if neither has one.
 fn secret(key: &str, file: Option<&Path>, variable: &str) -> Result<Option<Secret>> {
-    let of_variable = env::var(variable).ok();
-    let Some(file) = file else { return Ok(of_variable.as_deref().and_then(Secret::new)) };
-    let name = || format!("{key} = {}", file.display());
-    if of_variable.is_some() {
-        bail!("{} and the variable {variable} both have the secret; allowed: one of them", name());
-    }
-    let mode = fs::metadata(file).with_context(name)?.mode();
-    if mode & OTHERS != 0 {
-        bail!("{}: everybody on this machine may use it (mode {:o}); allowed: chmod 600", name(), mode & 0o777);
-    }
-    let text = fs::read_to_string(file).with_context(name)?;
-    Secret::new(&text).map(Some).with_context(|| format!("{} is empty", name()))
-}
-
-fn authorities(key: &str, file: Option<&PathBuf>) -> Result<Option<Vec<u8>>> {
-    file.map(|file| fs::read(file).with_context(|| format!("{key} = {}", file.display()))).transpose()
+    read_secret(SecretPlace { key, file, variable }, env::var(variable).ok(), Secret::new)
 }
 
 fn ms(duration: Duration) -> i64 {

@@ -1,23 +1,20 @@
 //! Logins at an identity provider: from the configuration, the files that it names, and the environment.
 
 use std::{
-    env, fs,
-    os::unix::fs::MetadataExt,
+    env,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use volute_web::{ClientSecret, OidcSettings, SingleSignOn};
 
 use crate::{
     config::{Config, Oidc},
-    secret_file,
+    secret_file::{SecretPlace, named, read_authorities, read_secret},
 };
 
 /// The environment variable that may have the secret in place of a file. It is no key of the configuration, which is shown.
 const SECRET_VARIABLE: &str = "VOLUTE_OIDC_CLIENT_SECRET";
-/// The permission of a file that lets users read it who are neither its owner nor of its group.
-const OTHERS: u32 = 0o007;
 
 /// Returns logins at the configured identity provider, if there is one. Does not ask the provider for anything.
 pub(super) fn single_sign_on(config: &Config) -> Result<Option<SingleSignOn>> {
@@ -36,9 +33,7 @@ pub(super) fn single_sign_on(config: &Config) -> Result<Option<SingleSignOn>> {
         name_claim: name_claim.clone(),
         roles: roles.clone(),
         public_url: public_url.as_str().to_owned(),
-        authorities: ca_file
-            .map(|file| secret_file::read(file).with_context(|| named("access.oidc.ca_file", file)))
-            .transpose()?,
+        authorities: read_authorities("access.oidc.ca_file", ca_file.map(PathBuf::as_path))?,
         ends_issuer_session: access.oidc.end_issuer_session,
     };
     let of_file = ca_file.map(|file| named("access.oidc.ca_file", file)).unwrap_or_default();
@@ -47,26 +42,13 @@ pub(super) fn single_sign_on(config: &Config) -> Result<Option<SingleSignOn>> {
 
 /// Reads the secret from the file, or from the environment. None if neither has one: the node is a public client.
 fn client_secret(file: Option<&Path>, variable: Option<String>) -> Result<Option<ClientSecret>> {
-    let Some(file) = file else { return Ok(variable.as_deref().and_then(ClientSecret::new)) };
-    let name = || named("access.oidc.client_secret_file", file);
-    if variable.is_some() {
-        bail!("{} and the variable {SECRET_VARIABLE} both have the secret; allowed: one of them", name());
-    }
-    let mode = fs::metadata(file).with_context(name)?.mode();
-    if mode & OTHERS != 0 {
-        bail!("{}: everybody on this machine may use it (mode {:o}); allowed: chmod 600", name(), mode & 0o777);
-    }
-    let text = String::from_utf8(secret_file::read(file).with_context(name)?).with_context(name)?;
-    ClientSecret::new(&text).map(Some).with_context(|| format!("{} is empty", name()))
-}
-
-fn named(key: &str, file: &Path) -> String {
-    format!("{key} = {}", file.display())
+    let place = SecretPlace { key: "access.oidc.client_secret_file", file, variable: SECRET_VARIABLE };
+    read_secret(place, variable, ClientSecret::new)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 
