@@ -65,6 +65,7 @@ fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).expect("a time")
 }
 
+#[cfg(feature = "failpoints")]
 #[test]
 fn a_database_that_is_away_at_the_start_is_shown_and_stored_once_it_is_back() {
     let data = tempfile::tempdir().expect("a directory");
@@ -82,6 +83,7 @@ fn a_database_that_is_away_at_the_start_is_shown_and_stored_once_it_is_back() {
     node.wait_until("/api/alarms", |list| list["items"].as_array().is_some_and(Vec::is_empty));
 }
 
+#[cfg(feature = "failpoints")]
 #[test]
 fn a_part_that_is_out_of_order_is_an_alarm_until_it_is_restarted() {
     let data = tempfile::tempdir().expect("a directory");

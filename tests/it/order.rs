@@ -151,6 +151,7 @@ fn pump_has_windows_again_once_its_clock_is_right() {
     node.wait_until("/api/live-data?pump_id=P-1", |live| live["learning"]["have"] == 10);
 }
 
+#[cfg(feature = "failpoints")]
 #[test]
 fn pump_status_reports_its_clock() {
     const HOUR_MS: i64 = 3_600_000;

@@ -5,6 +5,9 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
     path::Path,
+};
+#[cfg(feature = "failpoints")]
+use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };

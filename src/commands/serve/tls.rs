@@ -127,16 +127,18 @@ impl NodeTls {
         });
         let files = read.await.unwrap_or_else(|error| Err(error.to_string()));
         let before = self.reloader.problem().map(str::to_owned);
-        if self.reloader.poll(files, now, requested) {
+        let replaced = self.reloader.poll(files, now, requested);
+        let problem = self.reloader.problem();
+        // Before a client can see the new certificate: what it is told then is not about the old one.
+        self.served.set_problem(problem);
+        if replaced {
             let current = self.reloader.current();
             self.served.serve(current);
             tracing::info!(fingerprint = %current.fingerprint(), expires = current.expires(), "TLS certificate replaced");
         } else if requested {
             tracing::info!(source = %self.source, "TLS certificate not replaced");
         }
-        let problem = self.reloader.problem();
         if problem != before.as_deref() {
-            self.served.set_problem(problem);
             match problem {
                 Some(problem) => tracing::warn!(problem, source = %self.source, "TLS certificate"),
                 None => tracing::info!("the TLS certificate is in order again"),
