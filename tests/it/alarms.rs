@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Node, NodeConfig, Response};
 
-const BEARING: &str = "Bearing_Temperature_C";
+pub const BEARING: &str = "Bearing_Temperature_C";
 /// The alarm of the profile's limit of 93 °C.
-const HOT: &str = "bearing-temperature-c-high-high";
+pub const HOT: &str = "bearing-temperature-c-high-high";
 
 /// A pump with one channel that sends a value per second, at present.
 struct Pump {
@@ -14,7 +14,7 @@ struct Pump {
     at_ms: i64,
 }
 
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     i64::try_from(now.as_millis()).expect("a time")
 }
@@ -41,7 +41,7 @@ impl Pump {
 }
 
 /// Alarms without delays, so that tests need not wait.
-fn set_own_alarm(node: &Node, pump: &str) -> Response {
+pub fn set_own_alarm(node: &Node, pump: &str) -> Response {
     let alarm = json!({
         "id": HOT, "title": "Bearing hot", "priority": "high", "on_delay_s": 0, "off_delay_s": 0,
         "condition": {"kind": "high_high", "channel": BEARING, "limit": 93}

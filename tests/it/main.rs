@@ -9,6 +9,7 @@
 
 mod absent_channel;
 mod access;
+mod alarm_kills;
 mod alarms;
 mod architecture;
 mod audit;

@@ -346,7 +346,13 @@ pub fn try_post(url: &str, content_type: &str, body: &str) -> Option<Response> {
     try_post_to(&format!("{url}/api/ingest"), content_type, body)
 }
 
-fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Response> {
+/// Requests an address. Returns none if there is no response.
+pub fn try_get(url: &str) -> Option<Response> {
+    agent().get(url).call().ok().and_then(read)
+}
+
+/// Sends a body to an address. Returns none if there is no response.
+pub fn try_post_to(url: &str, content_type: &str, body: &str) -> Option<Response> {
     match agent().post(url).header("content-type", content_type).send(body) {
         Ok(response) => read(response),
         Err(_) => None,
