@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 use lettre::{
     Address, Message,
     message::{
-        Mailbox,
+        Mailbox, SinglePart,
         header::{HeaderName, HeaderValue},
     },
     transport::smtp::{
@@ -97,7 +97,7 @@ impl EmailCourier {
             .to(Mailbox::new(None, to))
             .message_id(Some(self.message_id(&delivery.message.id)))
             .subject(format!("{repeated}{}", delivery.text.subject))
-            .body(delivery.text.body.clone())
+            .singlepart(SinglePart::plain(delivery.text.body.clone()))
             .map_err(|error| error.to_string())?;
         let headers = message.headers_mut();
         let mut add = |name: &'static str, value: &str| {

@@ -12,10 +12,11 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -147,7 +148,7 @@ impl Visit for EventFields {
 }
 
 fn throttle() -> MutexGuard<'static, Throttle> {
-    THROTTLE.lock().unwrap_or_else(PoisonError::into_inner)
+    THROTTLE.lock()
 }
 
 #[cfg(test)]

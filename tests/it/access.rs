@@ -128,7 +128,7 @@ pub(crate) fn item(pump: &str) -> Value {
 
 /// Returns a path of a route that exists or is not found, and whose request changes nothing that another one needs.
 fn path_of(row: &RouteRow) -> String {
-    row.path.replace("{id}", "nothing").replace("{version}", "9").replace("{name}", "nobody")
+    row.path.replace("{id}", "nothing").replace("{version}", "9").replace("{name}", "nobody").replace("{work}", "none")
 }
 
 /// Sends a request without a valid body, so that it does nothing if it is let in, and returns whether it was.

@@ -156,10 +156,8 @@ fn transitions(node: &Node, pump: &str) -> Vec<Value> {
     rows
 }
 
-/// Checks one pump's transitions, and that its alarm is as the last one says. Returns how many there are, and what a client
-/// knows of the pump.
-fn check(node: &Node, name: &'static str, commands: &[Command]) -> (usize, Pump) {
-    let rows = transitions(node, name);
+/// Checks that each transition follows the one before. Returns the last state, and whether the condition holds.
+fn follow(name: &str, rows: &[Value]) -> (String, bool) {
     let mut state = "normal".to_owned();
     let (mut occurrence, mut is_hot) = (0, false);
     for (index, row) in rows.iter().enumerate() {
@@ -173,18 +171,31 @@ fn check(node: &Node, name: &'static str, commands: &[Command]) -> (usize, Pump)
             _ => {}
         }
     }
+    (state, is_hot)
+}
+
+/// Checks one pump's transitions, and that its alarm is as the last one says. Returns how many there are, and what a client
+/// knows of the pump.
+fn check(node: &Node, name: &'static str, commands: &[Command]) -> (usize, Pump) {
+    let (mut rows, mut is_hot) = (Vec::new(), false);
+    // After a start a pump's alarms are read in the background, and readings whose transitions were not stored are evaluated
+    // again.
+    wait_until("the alarm is as its last transition says", || {
+        rows = transitions(node, name);
+        let (state, holds) = follow(name, &rows);
+        is_hot = holds;
+        let list = node.get_ok(&format!("/api/alarms?pump_id={name}"));
+        let shown = match of_pump(&list) {
+            Some(alarm) => (alarm["state"].as_str().unwrap_or_default().to_owned(), alarm["holds"] == true),
+            None => ("normal".to_owned(), false),
+        };
+        if shown == (state, holds) { Ok(()) } else { Err((shown, rows.last().cloned())) }
+    });
     for command in commands.iter().filter(|command| command.pump == name) {
         let done = rows.iter().filter(|row| row["comment"] == command.comment && row["cause"] == command.cause).count();
         let expected = if command.is_answered { 1..=1 } else { 0..=1 };
         assert!(expected.contains(&done), "{}: {done} times, answered: {}", command.comment, command.is_answered);
     }
-    // A pump's alarms are read from the store in the background after a start.
-    let list = node.wait_until(&format!("/api/alarms?pump_id={name}"), |list| match of_pump(list) {
-        Some(alarm) => alarm["state"] == state,
-        None => state == "normal",
-    });
-    let holds = of_pump(&list).is_some_and(|alarm| alarm["holds"] == true);
-    assert_eq!(holds, is_hot, "{name}: {list}");
     (rows.len(), Pump { name, at_ms: 0, is_hot })
 }
 

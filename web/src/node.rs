@@ -1,7 +1,9 @@
 //! The state that handlers use beside the store (`store_context.rs`): the engine, the simulation, the live streams and the
 //! memory budget of bodies.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use actix_web::{HttpRequest, http::header::CONTENT_LENGTH, web};
 use tokio::sync::watch;

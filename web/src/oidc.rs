@@ -41,11 +41,9 @@ mod pending;
 mod provider;
 mod settings;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use volute_access::{ExternalIdentity, Name, Role, role_of_groups};
 
@@ -305,7 +303,7 @@ impl fmt::Debug for SingleSignOn {
 
 impl Inner {
     fn pending(&self) -> MutexGuard<'_, PendingLogins> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }
 

@@ -45,9 +45,7 @@ impl Hosts {
     /// Collects the names of this machine, and those that the configuration allows.
     pub(crate) fn new(allowed: &[String]) -> Self {
         let mut own = vec!["localhost".to_owned()];
-        // The host name of uname(2). If it cannot be read, the machine is not known by its name.
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name = name.trim().to_ascii_lowercase();
+        let name = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
         if !name.is_empty() {
             own.push(format!("{name}.local"));
             own.push(name);

@@ -10,7 +10,7 @@ use std::{
     net::TcpListener,
     pin::Pin,
     rc::Rc,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -27,6 +27,7 @@ use actix_web::{
     rt::net::TcpStream,
     web,
 };
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::timeout};
 use volute_actors::{EngineHandle, IngestError, Simulation};
 

@@ -134,6 +134,8 @@ impl DeliveryQueue {
             }
             Outcome::Refused(why) => {
                 status.given_up += 1;
+                // Probably the address is wrong, and the next message is refused too.
+                status.failing_since.get_or_insert(now);
                 status.error.clone_from(why);
                 tracing::error!(message, attempts, why, "a notification was refused for good");
             }

@@ -22,9 +22,10 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
+use volute_alarm::CURRENT_WITHIN_MS;
 use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
 use volute_data::{AlarmRules, PumpRecord, PumpSettings, StoreError};
-use volute_plant::{ClockFault, LookupResult, PlannedWork, PumpId, Window};
+use volute_plant::{ClockFault, LookupResult, PlannedWork, PumpId, Reading, Window};
 use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
 
 use super::{
@@ -37,7 +38,7 @@ use super::{
     recovery::{RecoveredState, StartMode, recover},
 };
 use crate::{
-    commissioning::mode::initial_mode,
+    commissioning::mode::{PumpMode, initial_mode},
     counters::{Counters, add},
     inference::pool::{Job, JobInputs},
     kind::PumpKind,
@@ -46,6 +47,7 @@ use crate::{
         live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
         pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
         recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
+        rules::EvaluateLimits,
     },
 };
 
@@ -70,6 +72,8 @@ pub(crate) struct PumpActor {
     pub(super) alarms: Alarms,
     /// The pump's own alarms; none if it has those of its profile.
     pub(super) alarm_rules: Option<AlarmRules>,
+    /// Whether time passes for the alarms before the next regular tick.
+    pub(super) alarm_tick_is_scheduled: bool,
     /// What the live feed shows of the alarms.
     pub(super) published_alarms: AlarmSummary,
     /// The clock fault that the live feed shows.
@@ -172,6 +176,7 @@ impl PumpActor {
             commission: Commission::new(first_number),
             alarms: Alarms::new(pump.clone()),
             alarm_rules: None,
+            alarm_tick_is_scheduled: false,
             published_alarms: AlarmSummary::default(),
             settings: PumpSettings::default(),
             scores: mailboxes.scores.clone().into(),
@@ -205,9 +210,18 @@ impl PumpActor {
             self.admit.replay(reading);
             self.feed.observe(reading);
         }
+        let was_current =
+            |reading: &&Reading| !reading.late && reading.received.since_ms(reading.at).abs() <= CURRENT_WITHIN_MS;
+        let newest = readings.iter().rfind(was_current).cloned();
         self.judge.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
         self.judge.set_initial_mode(initial_mode(self.kind.detection.as_ref(), self.judge.profile(), baseline_status));
         self.begin_alarms(alarms, ctx);
+        // The node may have been killed before the rules saw this reading, and a silent pump sends no other. Of a pump whose
+        // windows are judged, the next reading has the verdict.
+        if let (Some(reading), false) = (newest, matches!(self.judge.mode(), PumpMode::Judged { .. })) {
+            let reading = EvaluateLimits { reading, detection: None };
+            self.context.maintenance.evaluate(reading, &self.outbox, ctx);
+        }
         self.resume(ctx);
     }
 

@@ -52,11 +52,29 @@ impl PumpActor {
         self.set_alarm_baseline();
         self.publish_alarms();
         self.apply_alarms(ctx);
-        ctx.run_interval(TICK_INTERVAL, |actor, ctx| {
-            let now = actor.context.clock.now();
-            actor.follow_planned_work(now);
-            actor.alarms.tick(now);
-            actor.apply_alarms(ctx);
+        ctx.run_interval(TICK_INTERVAL, Self::tick_alarms);
+    }
+
+    fn tick_alarms(&mut self, ctx: &mut Context<Self>) {
+        let now = self.context.clock.now();
+        self.follow_planned_work(now);
+        self.alarms.tick(now);
+        self.apply_alarms(ctx);
+    }
+
+    /// Lets time pass when the next delay is over, so that the alarm of a pump that has fallen silent is in time. A delay
+    /// that a reading ends before costs one timer.
+    fn schedule_alarm_tick(&mut self, ctx: &mut Context<Self>) {
+        let Some(due_ms) = self.alarms.due_in_ms() else { return };
+        let due = Duration::from_millis(due_ms.unsigned_abs());
+        // The regular tick comes before.
+        if self.alarm_tick_is_scheduled || due >= TICK_INTERVAL {
+            return;
+        }
+        self.alarm_tick_is_scheduled = true;
+        ctx.run_later(due, |actor, ctx| {
+            actor.alarm_tick_is_scheduled = false;
+            actor.tick_alarms(ctx);
         });
     }
 
@@ -112,6 +130,7 @@ impl PumpActor {
         if let Some(checkpoint) = self.alarms.checkpoint() {
             self.send_document(checkpoint, ctx);
         }
+        self.schedule_alarm_tick(ctx);
     }
 
     /// Stores the timers when the node stops.

@@ -144,6 +144,12 @@ impl Alarms {
         }
     }
 
+    /// Returns after how long [`Self::tick`] is needed, in milliseconds, because a delay is over then; none if no delay
+    /// runs.
+    pub(super) fn due_in_ms(&self) -> Option<i64> {
+        self.alarms.as_ref()?.due_in_ms()
+    }
+
     /// Does what a user commands. The changes have to be durable before the user gets a response.
     pub(super) fn command(
         &mut self,

@@ -90,8 +90,7 @@ pub(super) async fn alarms(context: &PumpContext, pump: &PumpId) -> Result<Optio
         Err(error) => return Err(error),
     };
     let since = stored.checkpoint.as_ref().map(|checkpoint| checkpoint.at);
-    // A current reading is at most a minute older than its receipt. Older ones that were received since the checkpoint
-    // are not read: they would only be recorded as past excursions.
+    // A current reading is at most a minute older than its receipt.
     let after = since.map(|since| since.plus_ms(-CURRENT_WITHIN_MS - 1));
     let range = match after {
         Some(_) => PageRange { after, limit: MAX_EVALUATED_AGAIN, ..PageRange::default() },
@@ -99,6 +98,12 @@ pub(super) async fn alarms(context: &PumpContext, pump: &PumpId) -> Result<Optio
     };
     let mut readings = context.store.readings(pump, &range).await?.rows;
     readings.retain(|reading| since.is_none_or(|since| reading.received >= since));
+    // Older readings are recorded as past excursions, which are complete and stored before their minutes leave the head.
+    // Those of the checkpoint's own time are in it: it follows a whole post.
+    if let (Some(after), Some(since)) = (after, since) {
+        let head = context.store.unflushed_readings_until(pump, after)?;
+        readings.extend(head.into_iter().filter(|reading| reading.received > since).take(MAX_EVALUATED_AGAIN));
+    }
     readings.sort_by_key(|reading| (reading.received, reading.at));
     Ok(Some(RecoveredAlarms { stored, readings }))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use surrealdb::types::{Array, Object, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
-use volute_plant::Timestamp;
+use volute_plant::{Clock, SystemClock, Timestamp};
 
 use super::{
     Store, StoreError,
@@ -16,6 +16,7 @@ use super::{
     engine::DatabaseEngine,
     ids::unreadable,
     page::{SCAN, limit, truncate_at_timestamp},
+    series::HOUR_MS,
     types::{Completeness, DocumentFilter, QueryResult, SortOrder},
 };
 
@@ -46,8 +47,9 @@ impl Store {
     /// Returns a page of the documents of a kind that are `wanted`, sorted by time and then by key. While the database
     /// is unavailable, only those in the head.
     ///
-    /// Reads every document of the range, or of the whole kind if its keys begin with neither pump nor time, before it
-    /// cuts the page: there are thousands of documents, not millions.
+    /// Of a kind whose keys begin with the time, a page of the newest reads few documents beyond the page, if those that
+    /// are wanted are not rare. Otherwise every document of the range is read, or of the whole kind if its keys begin with
+    /// neither pump nor time, before the page is cut: there are thousands of documents, not millions.
     pub async fn documents<K: DocumentKind>(
         &self,
         filter: &DocumentFilter,
@@ -73,7 +75,7 @@ impl Store {
                 && !owner.is_some_and(|owner| K::BELONGS_TO_PUMP && removed.iter().any(|removed| removed == owner))
         };
         let mut found: Vec<FoundDocument<K>> = Vec::new();
-        let mut take = |key: DocumentKey, fields: Fields| -> Result<(), String> {
+        let take = |key: DocumentKey, fields: Fields, found: &mut Vec<FoundDocument<K>>| -> Result<(), String> {
             if is_wanted(document::time(&fields, K::TIME_FIELD)?, &fields) {
                 let (at, document) = document::read::<K>(fields)?;
                 if wanted(&document) {
@@ -82,26 +84,36 @@ impl Store {
             }
             Ok(())
         };
-        let read = match state.engine() {
-            Ok(engine) if from_ms < to_ms && range.limit > 0 => {
-                let ids = ids::<K>(pump, (from_ms, to_ms));
-                let newer: BTreeSet<&DocumentKey> = waiting.iter().map(Document::key).collect();
-                scan(engine, K::TABLE, ids, |id, row| {
+        for document in &waiting {
+            let took = document.fields().and_then(|fields| take(document.key().clone(), fields, &mut found));
+            took.map_err(|reason| StoreError::Unreadable { row: document.name(), reason })?;
+        }
+        let spans = match (K::KEY_PREFIX, range.order) {
+            (KeyPrefix::Time, SortOrder::NewestFirst) => spans_backward((from_ms, to_ms), SystemClock.now().millis()),
+            _ => vec![(from_ms, to_ms)],
+        };
+        let read = async {
+            let engine = state.engine()?;
+            let newer: BTreeSet<&DocumentKey> = waiting.iter().map(Document::key).collect();
+            for (from_ms, to_ms) in spans {
+                // What is left is older than a full page.
+                let is_full = found.iter().filter(|found| found.at.millis() >= to_ms).count() >= range.limit;
+                if from_ms >= to_ms || is_full {
+                    break;
+                }
+                scan(engine, K::TABLE, ids::<K>(pump, (from_ms, to_ms)), |id, row| {
                     let key = key(id)?;
                     if !newer.contains(&key) {
-                        take(key, document_kinds::from_row(row)).map_err(|error| unreadable(id, error))?;
+                        let took = take(key, document_kinds::from_row(row), &mut found);
+                        took.map_err(|error| unreadable(id, error))?;
                     }
                     Ok(ControlFlow::Continue(()))
                 })
-                .await
+                .await?;
             }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
+            Ok::<(), StoreError>(())
         };
-        for document in &waiting {
-            let took = document.fields().and_then(|fields| take(document.key().clone(), fields));
-            took.map_err(|reason| StoreError::Unreadable { row: document.name(), reason })?;
-        }
+        let read = read.await;
         let completeness = match read {
             Ok(()) => Completeness::Complete,
             Err(error) => Completeness::Partial { from: None, reason: error.into_outage_reason()? },
@@ -251,6 +263,21 @@ pub(crate) fn array(parts: &[KeyPart]) -> RecordIdKey {
     RecordIdKey::Array(Array::from(parts.iter().map(part).collect::<Vec<Value>>()))
 }
 
+/// Splits a range of times into spans, the newest first: an hour up to now, and each further one twice as long as the one
+/// before. The ends are exclusive.
+fn spans_backward((from_ms, to_ms): (i64, i64), now_ms: i64) -> Vec<(i64, i64)> {
+    let mut spans = Vec::new();
+    let (mut end_ms, mut length_ms) = (to_ms, HOUR_MS);
+    let mut start_ms = now_ms.min(to_ms).saturating_sub(length_ms);
+    while start_ms > from_ms {
+        spans.push((start_ms, end_ms));
+        length_ms = length_ms.saturating_mul(2);
+        (start_ms, end_ms) = (start_ms.saturating_sub(length_ms), start_ms);
+    }
+    spans.push((from_ms, end_ms));
+    spans
+}
+
 /// Returns the range of ids that documents of this pump and these times can have. In the order of ids, a list sorts
 /// before all longer lists that start with it.
 fn ids<K: DocumentKind>(pump: Option<&str>, (from_ms, to_ms): (i64, i64)) -> RecordIdKeyRange {
@@ -260,4 +287,21 @@ fn ids<K: DocumentKind>(pump: Option<&str>, (from_ms, to_ms): (i64, i64)) -> Rec
         (KeyPrefix::Pump, None) | (KeyPrefix::Other, _) => return all_ids(),
     };
     RecordIdKeyRange { start: Bound::Included(array(&[first])), end: Bound::Excluded(array(&[beyond])) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_cover_the_range_once_and_begin_with_an_hour() {
+        let now_ms = 1_000 * HOUR_MS;
+        assert_eq!(spans_backward((now_ms - 5, i64::MAX), now_ms), [(now_ms - 5, i64::MAX)]);
+        for (from_ms, to_ms) in [(0, i64::MAX), (0, now_ms), (7, 3 * HOUR_MS), (now_ms - 4 * HOUR_MS, now_ms + 9)] {
+            let spans = spans_backward((from_ms, to_ms), now_ms);
+            assert_eq!(spans[0], (now_ms.min(to_ms) - HOUR_MS, to_ms));
+            assert!(spans.windows(2).all(|pair| pair[0].0 == pair[1].1), "{spans:?}");
+            assert!(spans.len() < 12 && spans.last().is_some_and(|last| last.0 == from_ms), "{spans:?}");
+        }
+    }
 }

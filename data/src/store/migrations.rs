@@ -10,6 +10,7 @@ use surrealdb::types::{RecordId, SurrealValue};
 use super::{StoreError, engine::DatabaseEngine};
 
 /// One change of the schema.
+#[derive(Clone, Copy)]
 pub(crate) struct Migration {
     pub(crate) version: u32,
     pub(crate) name: &'static str,
@@ -46,6 +47,7 @@ pub(crate) const ALL: &[Migration] = &[
     migration!(11, "channel_holds", include_str!("../../schema/0011_channel_holds.surql")),
     migration!(12, "documents", include_str!("../../schema/0012_documents.surql")),
     migration!(13, "permissions", include_str!("../../schema/0013_permissions.surql")),
+    migration!(14, "planned_work", include_str!("../../schema/0014_planned_work.surql")),
 ];
 
 /// The migration that replaces single rows of readings and detections by blocks. The rows must be read before it runs

@@ -40,8 +40,8 @@
 //!   then shelved, then suppressed.
 //! - A condition that begins and ends meanwhile is recorded, and announced to nobody. If it still holds in the end, it
 //!   is a new occurrence.
-//! - After a shelving and after a return to service, a condition that holds is announced again, even if it was
-//!   acknowledged before. After a suppression, an acknowledged occurrence that still lasts is acknowledged.
+//! - After a shelving and after a return to service, a condition that holds is announced again, whether it was
+//!   acknowledged before or not. After a suppression, an acknowledged occurrence that still lasts is acknowledged.
 //! - An occurrence that nobody acknowledged stays so, until a person acknowledges it. A person who shelves it, or takes
 //!   it out of service, takes it out of view. A suppression does not: the alarm is suppressed once it is acknowledged.
 //!
@@ -179,6 +179,16 @@ impl Alarm {
         self.status().state()
     }
 
+    /// Up to which priority it explains other alarms now; none if it explains none. While it is shelved it is out of view
+    /// itself, and must not hide what is more urgent.
+    pub fn explains_up_to(&self) -> Option<Priority> {
+        let status = self.status();
+        if !status.holds() || status.out_of_service().is_some() {
+            return None;
+        }
+        Some(if status.shelving().is_some() { self.priority } else { Priority::Critical })
+    }
+
     /// Uses another priority and another decision about latching from now on.
     pub fn redefine(&mut self, priority: Priority, latching: bool) {
         self.priority = priority;
@@ -238,7 +248,7 @@ impl Alarm {
         } else {
             format!("{first} to {last}, the occurrences that nobody has acknowledged")
         };
-        Err(InvalidValue::new("up_to", up_to, allowed))
+        Err(InvalidValue::new("occurrence", up_to, allowed))
     }
 
     /// Makes the row and applies it.

@@ -73,6 +73,17 @@ impl Debounce {
         self.pending.is_some()
     }
 
+    /// Whether a reading at `at` is older than the newest one with a value.
+    pub(crate) fn is_late(&self, at: Timestamp) -> bool {
+        self.newest.is_some_and(|newest| at < newest)
+    }
+
+    /// When the running delay is over, by the node's steady clock, if no reading ends it before; none if no delay runs.
+    pub(crate) fn due_at_ms(&self, delays: Delays) -> Option<i64> {
+        let delay_ms = if self.raised { delays.off_ms } else { delays.on_ms };
+        Some(self.pending?.steady_ms + delay_ms)
+    }
+
     /// Takes whether the condition holds by a reading at `at`. Returns a raise that a late reading causes at once. The
     /// caller then calls [`Self::due`].
     pub(crate) fn observe(&mut self, holds: bool, at: Timestamp, steady_ms: i64, delays: Delays) -> Option<Flip> {
@@ -166,6 +177,11 @@ impl SteadyClock {
         let step_ms = self.last.map_or(0, |last| now.since_ms(last));
         self.last = Some(now);
         self.elapsed_ms += step_ms.clamp(0, MAX_STEP_MS);
+        self.elapsed_ms
+    }
+
+    /// The time that has passed, in milliseconds.
+    pub(crate) fn elapsed_ms(&self) -> i64 {
         self.elapsed_ms
     }
 

@@ -257,9 +257,18 @@ impl LimitEvaluator {
         self.counts.evaluated = self.counts.evaluated.max(evaluation);
     }
 
-    /// The time until the next call does not count: the node was down.
-    pub(crate) fn skip_time(&mut self) {
+    /// Lets time pass from now on. The time since the last call does not count: the node was down.
+    pub(crate) fn resume(&mut self, now: Timestamp) {
         self.clock.skip();
+        self.clock.advance(now);
+    }
+
+    /// Returns after how long a delay is over by time alone, in milliseconds; none if no delay runs. To be called after
+    /// [`Self::evaluate`]: [`Self::tick`] is needed then.
+    pub(crate) fn due_in_ms(&self) -> Option<i64> {
+        let alarms = self.armed.alarms().iter().zip(&self.memories);
+        let due = alarms.filter_map(|(alarm, memory)| memory.debounce.due_at_ms(alarm.delays)).min()?;
+        Some((due - self.clock.elapsed_ms()).max(0))
     }
 
     /// Sets what an alarm's rows say: whether it is raised, and suppressed by the pump's operating state.
@@ -298,16 +307,22 @@ struct Step<'a> {
 impl Step<'_> {
     /// Takes a current reading.
     fn evaluate(&mut self, samples: &[Sample], baseline: Option<&[ChannelSpread]>, moment: &Moment) {
+        let is_late = self.memory.debounce.is_late(moment.at);
+        let mut measured = None;
         let holds = match measure(&self.alarm.test, &mut self.memory.rates, samples, baseline, moment.when()) {
             Measured::Nothing => return,
             Measured::Holds(holds) => holds,
             Measured::Value(value, bound) => {
-                self.memory.value = Some(value);
+                measured = Some(value);
                 let deadband = if self.memory.debounce.raised() { self.alarm.deadband } else { 0.0 };
                 bound.is_beyond(value, deadband)
             }
         };
         let flip = self.memory.debounce.observe(holds, moment.at, moment.steady_ms, self.alarm.delays);
+        // The value of a late reading is no evidence for what the newest one decides.
+        if !is_late || flip.is_some() {
+            self.memory.value = measured.or(self.memory.value);
+        }
         match flip {
             // One change per reading, since its number says which reading decided it. The return comes with the next
             // reading or tick.

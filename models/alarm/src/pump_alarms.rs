@@ -84,10 +84,16 @@ impl PumpAlarms {
     /// Ends the replay of readings after a restart: alarms whose rows and timers differ continue with what the rows say,
     /// and those that are no longer defined return.
     pub fn finish_replay(&mut self, now: Timestamp, output: &mut Vec<Output>) {
-        self.evaluator.skip_time();
+        self.evaluator.resume(now);
         self.follow_rows();
         self.retire(now, output);
         self.explain_again(now, output);
+    }
+
+    /// Returns after how long [`Self::tick`] is needed, in milliseconds, because a delay is over then; none if no delay
+    /// runs.
+    pub fn due_in_ms(&self) -> Option<i64> {
+        self.evaluator.due_in_ms()
     }
 
     /// The evaluator, for its counts and its checkpoint.
@@ -242,23 +248,25 @@ impl PumpAlarms {
         change: impl FnOnce(&mut Alarm) -> Result<Option<Transition>, E>,
     ) -> Result<(), E> {
         let Some(alarm) = self.alarms.get_mut(index) else { return Ok(()) };
-        let explained = alarm.status().explains();
+        let explained = alarm.explains_up_to();
         let Some(row) = change(alarm)? else { return Ok(()) };
         output.push(Output::Row(row));
-        let explains = alarm.status().explains();
+        let explains = alarm.explains_up_to();
         if explains != explained {
             self.explain(index, explains, now, output);
         }
         Ok(())
     }
 
-    fn explain(&mut self, index: usize, explains: bool, now: Timestamp, output: &mut Vec<Output>) {
+    /// Lets an alarm explain those of at most this priority; none at all.
+    fn explain(&mut self, index: usize, up_to: Option<Priority>, now: Timestamp, output: &mut Vec<Output>) {
         let armed = self.evaluator.armed().clone();
         let Some(leader) = armed.alarms().get(index) else { return };
         for &explained in leader.explains() {
             let why = Suppression::ExplainedBy { alarm: leader.id().clone() };
-            let signal = if explains { Signal::Suppress(why) } else { Signal::Unsuppress(why) };
             let Some(alarm) = self.alarms.get_mut(explained) else { continue };
+            let is_explained = up_to.is_some_and(|up_to| alarm.priority() <= up_to);
+            let signal = if is_explained { Signal::Suppress(why) } else { Signal::Unsuppress(why) };
             output.extend(alarm.observe(signal, now).map(Output::Row));
         }
     }
@@ -268,8 +276,10 @@ impl PumpAlarms {
         let armed = self.evaluator.armed().clone();
         let mut reasons: Vec<BTreeSet<Suppression>> = vec![BTreeSet::new(); self.alarms.len()];
         for (leader, alarm) in armed.alarms().iter().zip(&self.alarms) {
-            for &explained in leader.explains().iter().filter(|_| alarm.status().explains()) {
-                if let Some(reasons) = reasons.get_mut(explained) {
+            for &explained in leader.explains() {
+                let priority = self.alarms.get(explained).map(Alarm::priority);
+                let is_explained = alarm.explains_up_to().is_some_and(|up_to| priority <= Some(up_to));
+                if let (true, Some(reasons)) = (is_explained, reasons.get_mut(explained)) {
                     reasons.insert(Suppression::ExplainedBy { alarm: leader.id().clone() });
                 }
             }

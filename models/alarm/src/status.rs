@@ -211,11 +211,6 @@ impl Status {
         self.out_of_service.as_ref()
     }
 
-    /// Whether this alarm explains others now.
-    pub fn explains(&self) -> bool {
-        self.holds() && self.out_of_service.is_none()
-    }
-
     /// The number of the newest evaluated reading that decided something; 0 if none did.
     pub(crate) fn evaluation(&self) -> u64 {
         self.evaluation
@@ -238,9 +233,11 @@ impl Status {
         self.phase == Phase::Hidden && in_view
     }
 
-    /// Lets a lasting condition be announced again, although it was acknowledged: the shelving is over, and it stands.
+    /// Lets a lasting condition be announced again, also if it was acknowledged: the shelving is over, and it stands. One
+    /// that nobody acknowledged and that is suppressed stays in view as it is.
     fn ask_again(&mut self) {
-        if self.phase == Phase::Announced && !self.has_unacknowledged() {
+        let stays = self.has_unacknowledged() && !self.suppressions.is_empty();
+        if self.phase == Phase::Announced && !stays {
             self.phase = Phase::Hidden;
         }
     }

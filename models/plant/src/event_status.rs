@@ -11,7 +11,7 @@
 //! | 08:10 | asha, engineer | acknowledge: "going there" | acknowledged |
 //! | 08:40 | asha | plan for Friday, owner ravi | planned |
 //! | 08:41 | asha | submit | submitted |
-//! | 09:30 | meera, manager | approve (asha may not: she submitted it) | approved |
+//! | 09:30 | meera, manager | approve (asha may not: it is her plan) | approved |
 //! | Fri | ravi | finish: bearing worn | done |
 //! | Sun | asha | reopen: "hot again" | reopened |
 //!
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The number of changes after which an event accepts no more. With the longest comments, the event still fits into a
-/// stored document.
+/// stored document. The last two are kept for a decision and the finding, so that an event can always be finished.
 pub const MAX_STATUS_CHANGES: usize = 200;
 
 /// The maximum length of an owner's name or a failure mode.
@@ -77,9 +77,9 @@ pub enum EventAction {
     Plan(WorkPlan),
     /// Ask for approval of the plan.
     Submit,
-    /// Approve the plan. The one who submitted it may not.
+    /// Approve the plan. Whoever made or submitted it may not.
     Approve,
-    /// Reject the plan. Needs a comment. The one who submitted it may not.
+    /// Reject the plan. Needs a comment. Whoever made or submitted it may not.
     Reject,
     /// Say what was found.
     Finish(Finding),
@@ -162,8 +162,8 @@ pub enum StatusError {
         /// The allowed actions, separated by commas.
         allowed: String,
     },
-    /// Whoever submitted a plan does not decide on it.
-    #[error("{action}: {by} submitted this plan; somebody else must decide on it")]
+    /// Whoever made or submitted a plan does not decide on it.
+    #[error("{action}: {by} made or submitted this plan; somebody else must decide on it")]
     OwnPlan {
         /// The action.
         action: &'static str,
@@ -179,7 +179,9 @@ pub enum StatusError {
         what: &'static str,
     },
     /// The event has as many changes as it can have.
-    #[error("the event has {MAX_STATUS_CHANGES} changes of its status; allowed: no more")]
+    #[error(
+        "the event has too many changes of its status (at most {MAX_STATUS_CHANGES}); allowed: to decide and to finish"
+    )]
     TooMany,
 }
 
@@ -301,11 +303,14 @@ impl StatusHistory {
             let allowed = status.allowed().join(", ");
             return Err(StatusError::NotNow { action: name, status: status.as_str(), allowed });
         }
-        if self.0.len() >= MAX_STATUS_CHANGES {
+        let ends = matches!(action, EventAction::Approve | EventAction::Reject | EventAction::Finish(_));
+        let max = if ends { MAX_STATUS_CHANGES } else { MAX_STATUS_CHANGES - 2 };
+        if self.0.len() >= max {
             return Err(StatusError::TooMany);
         }
-        let submitted_by = self.0.last().filter(|_| status == EventStatus::Submitted).map(|change| change.by.as_str());
-        if submitted_by == Some(by) {
+        let submitted = self.0.last().filter(|_| status == EventStatus::Submitted);
+        let planned = self.0.iter().rev().find(|change| change.plan.is_some());
+        if submitted.is_some() && submitted.into_iter().chain(planned).any(|change| change.by == by) {
             return Err(StatusError::OwnPlan { action: name, by: by.to_owned() });
         }
         match (action, comment) {
@@ -435,6 +440,14 @@ mod tests {
             assert_eq!(history.act(action.clone(), "asha", comment("why not"), at(5)), Err(own));
             assert!(history.act(action, "meera", comment("fine"), at(6)).is_ok());
         }
+        // Somebody else submits it: it is asha's plan all the same.
+        let mut history = history(EventStatus::Planned);
+        history.act(EventAction::Submit, "ravi", None, at(5)).expect("allowed");
+        for by in ["asha", "ravi"] {
+            let refused = history.act(EventAction::Approve, by, None, at(6));
+            assert!(matches!(refused, Err(StatusError::OwnPlan { .. })), "{by}: {refused:?}");
+        }
+        assert!(history.act(EventAction::Approve, "meera", None, at(6)).is_ok());
     }
 
     #[test]
@@ -466,16 +479,22 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_changes_is_bounded() {
-        let mut history = StatusHistory::default();
-        for second in 0.. {
-            match history.act(plan(), "asha", None, at(second)) {
-                Ok(_) => assert!(history.changes().len() <= MAX_STATUS_CHANGES),
-                Err(error) => {
-                    assert_eq!((error, history.changes().len()), (StatusError::TooMany, MAX_STATUS_CHANGES));
-                    break;
-                }
+    fn the_number_of_changes_is_bounded_and_every_event_can_be_finished() {
+        let finish = EventAction::Finish(Finding::Nothing);
+        for submits in [false, true] {
+            let mut history = StatusHistory::default();
+            while history.changes().len() < MAX_STATUS_CHANGES - 3 {
+                history.act(plan(), "asha", None, at(1)).expect("allowed");
             }
+            let last = if submits { EventAction::Submit } else { plan() };
+            history.act(last, "asha", None, at(2)).expect("allowed");
+            if submits {
+                history.act(EventAction::Reject, "meera", comment("later"), at(3)).expect("a decision");
+            }
+            assert_eq!(history.act(plan(), "asha", None, at(4)), Err(StatusError::TooMany));
+            history.act(finish.clone(), "asha", None, at(5)).expect("finished");
+            assert!(history.changes().len() <= MAX_STATUS_CHANGES);
+            assert_eq!(history.act(EventAction::Reopen, "asha", None, at(6)), Err(StatusError::TooMany));
         }
     }
 

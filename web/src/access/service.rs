@@ -12,11 +12,9 @@
 //! While the records could not be read (the database and its copy are damaged), nobody is let in; a client on the
 //! node's machine may still post readings where that needs no token.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-};
+use std::{net::IpAddr, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::task::spawn_blocking;
 use volute_access::{
     AccessError, AnonymousIngest, Change, Credential, CredentialId, ExternalLogin, LocalRights, LockedOut, Lockout,
@@ -404,15 +402,15 @@ impl Access {
 
 impl Inner {
     fn directory(&self) -> Option<Arc<UserDirectory>> {
-        self.directory.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.directory.read().clone()
     }
 
     fn replace(&self, directory: UserDirectory) {
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(directory));
+        *self.directory.write() = Some(Arc::new(directory));
     }
 
     fn lockout(&self) -> MutexGuard<'_, Lockout> {
-        self.lockout.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lockout.lock()
     }
 
     /// The node works without the copy, so a failure is only logged.

@@ -1,10 +1,8 @@
 //! How many of something a client has at once, such as connections and live streams.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use parking_lot::Mutex;
 
 /// Counts per client, up to a limit. Cheap to clone. A client without any is not remembered.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl<K: Eq + Hash + Clone> Concurrent<K> {
 
     /// Takes one; none if the client has as many as it may.
     pub(crate) fn take(&self, client: K) -> Option<Place<K>> {
-        let mut counts = lock(&self.counts);
+        let mut counts = self.counts.lock();
         let count = counts.entry(client.clone()).or_default();
         if *count >= self.limit {
             return None;
@@ -45,7 +43,7 @@ impl<K: Eq + Hash + Clone> Concurrent<K> {
 
 impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        let mut counts = lock(&self.counts);
+        let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
@@ -53,10 +51,6 @@ impl<K: Eq + Hash> Drop for Place<K> {
             }
         }
     }
-}
-
-fn lock<K>(counts: &Mutex<HashMap<K, usize>>) -> MutexGuard<'_, HashMap<K, usize>> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -69,7 +63,7 @@ mod tests {
         let places: Vec<_> = ["a", "a", "b"].map(|client| streams.take(client).expect("a place")).into();
         assert!(streams.take("a").is_none() && streams.take("b").is_some());
         drop(places);
-        assert!(streams.counts.lock().expect("not poisoned").is_empty());
+        assert!(streams.counts.lock().is_empty());
         assert!(streams.take("a").is_some());
     }
 }

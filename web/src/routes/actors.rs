@@ -4,7 +4,7 @@
 //! An id may contain a `/`, for example `pump/P-101`. In the path of a restart it is percent-encoded: `pump%2FP-101`. The list
 //! is flat; `stage` is the group that an actor belongs to.
 
-use std::{sync::PoisonError, time::Instant};
+use std::time::Instant;
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
@@ -284,7 +284,7 @@ pub(crate) async fn restart(
 
 /// Restarts an actor or a stage, unless one of the actors was restarted too recently.
 fn restart_now(node: &Node, id: &str) -> Result<Vec<String>, ApiError> {
-    let mut restarts = node.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut restarts = node.restarts.lock();
     let is_meant = |actor: &ActorReport| actor.id == id || actor.stage == id;
     let actors: Vec<String> = node.engine.actors().into_iter().filter(is_meant).map(|actor| actor.id).collect();
     restarts.begin(&actors, Instant::now()).map_err(|wait| LimitExceeded {

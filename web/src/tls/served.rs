@@ -1,7 +1,8 @@
 //! The certificate that handshakes get. It can be replaced at any time; connections that exist keep theirs.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -27,23 +28,23 @@ impl ServedCertificate {
 
     /// Shows another certificate from the next handshake on.
     pub fn serve(&self, pair: &CertificatePair) {
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = pair.certified_key();
+        *self.key.write() = pair.certified_key();
     }
 
     /// Returns what is wrong with the certificate and what to do, for `/readyz` and `/api/store`.
     pub fn problem(&self) -> Option<String> {
-        self.problem.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.problem.read().clone()
     }
 
     /// Sets what is wrong with the certificate.
     pub fn set_problem(&self, problem: Option<&str>) {
-        *self.problem.write().unwrap_or_else(PoisonError::into_inner) = problem.map(str::to_owned);
+        *self.problem.write() = problem.map(str::to_owned);
     }
 }
 
 impl ResolvesServerCert for ServedCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(self.key.read().clone())
     }
 }
 

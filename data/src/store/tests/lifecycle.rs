@@ -131,22 +131,12 @@ fn the_store_works_from_any_runtime() {
     second.block_on(open(&dir));
 }
 
-const LATER: &[Migration] = &[
-    migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
-    migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
-    migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
-    migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
-    migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
-    migration!(6, "audit_log", include_str!("../../../schema/0006_audit_log.surql")),
-    migration!(7, "pump_removal", include_str!("../../../schema/0007_pump_removal.surql")),
-    migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
-    migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
-    migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
-    migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
-    migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
-    migration!(13, "permissions", include_str!("../../../schema/0013_permissions.surql")),
-    migration!(14, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;"),
-];
+/// Returns the migrations of a newer binary, which has one more.
+fn later() -> Vec<Migration> {
+    let number = migrations::ALL.len() as u32 + 1;
+    let later = migration!(0, "later", "DEFINE TABLE later SCHEMAFULL PERMISSIONS NONE;\nCREATE later RETURN NONE;");
+    [migrations::ALL, &[Migration { version: number, ..later }]].concat()
+}
 
 #[test]
 fn a_migration_runs_once_and_an_older_binary_is_refused() {
@@ -154,7 +144,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
     runtime().block_on(async {
         let store = open(&dir).await;
         for _ in 0..2 {
-            migrations::apply(&store.engine().await.expect("open"), LATER).await.expect("migrated");
+            migrations::apply(&store.engine().await.expect("open"), &later()).await.expect("migrated");
             let rows: Vec<Value> =
                 store.engine().await.expect("open").rows("SELECT * FROM later", []).await.expect("read");
             assert_eq!(rows.len(), 1, "it ran once");
@@ -164,7 +154,7 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         assert!(matches!(older, Err(StoreError::Newer { found: 14, known: 13 })), "{:?}", older.err());
         let again =
             DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
-        migrations::apply(&again, LATER).await.expect("the newer binary still opens it");
+        migrations::apply(&again, &later()).await.expect("the newer binary still opens it");
     });
 }
 
@@ -193,44 +183,20 @@ fn events_of_the_first_schema_are_read_by_the_next() {
 
 #[test]
 fn a_migration_is_all_or_nothing_and_keeps_its_text() {
-    const BROKEN: &[Migration] = &[
-        migration!(1, "initial", include_str!("../../../schema/0001_initial.surql")),
-        migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
-        migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
-        migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
-        migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
-        migration!(6, "audit_log", include_str!("../../../schema/0006_audit_log.surql")),
-        migration!(7, "pump_removal", include_str!("../../../schema/0007_pump_removal.surql")),
-        migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
-        migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
-        migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
-        migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
-        migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
-        migration!(13, "permissions", include_str!("../../../schema/0013_permissions.surql")),
-        migration!(14, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';"),
-    ];
-    const OTHER: &[Migration] = &[
-        migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;"),
-        migration!(2, "limit_alone", include_str!("../../../schema/0002_limit_alone.surql")),
-        migration!(3, "baseline", include_str!("../../../schema/0003_baseline.surql")),
-        migration!(4, "blocks", include_str!("../../../schema/0004_blocks.surql")),
-        migration!(5, "pump_state", include_str!("../../../schema/0005_pump_state.surql")),
-        migration!(6, "audit_log", include_str!("../../../schema/0006_audit_log.surql")),
-        migration!(7, "pump_removal", include_str!("../../../schema/0007_pump_removal.surql")),
-        migration!(8, "event_source", include_str!("../../../schema/0008_event_source.surql")),
-        migration!(9, "pump_setting", include_str!("../../../schema/0009_pump_setting.surql")),
-        migration!(10, "pump_name", include_str!("../../../schema/0010_pump_name.surql")),
-        migration!(11, "channel_holds", include_str!("../../../schema/0011_channel_holds.surql")),
-        migration!(12, "documents", include_str!("../../../schema/0012_documents.surql")),
-        migration!(13, "permissions", include_str!("../../../schema/0013_permissions.surql")),
-    ];
+    let broken = Migration {
+        version: migrations::ALL.len() as u32 + 1,
+        ..migration!(0, "broken", "DEFINE TABLE half SCHEMAFULL;\nTHROW 'no';")
+    };
+    let broken = [migrations::ALL, &[broken]].concat();
+    let mut other = migrations::ALL.to_vec();
+    other[0] = migration!(1, "initial", "DEFINE TABLE other SCHEMAFULL;");
     with_store(async |store| {
         let engine = &store.engine().await.expect("open");
-        let error = migrations::apply(engine, BROKEN).await.expect_err("broken").to_string();
+        let error = migrations::apply(engine, &broken).await.expect_err("broken").to_string();
         assert!(error.contains("no"), "{error}");
         engine.rows::<Value, 0>("SELECT * FROM half", []).await.expect_err("the table was not made");
         migrations::apply(engine, migrations::ALL).await.expect("nothing was recorded");
-        let error = migrations::apply(engine, OTHER).await.expect_err("other");
+        let error = migrations::apply(engine, &other).await.expect_err("other");
         assert!(matches!(error, StoreError::OtherMigration { version: 1, .. }), "{error}");
     });
 }

@@ -30,7 +30,7 @@ const TABLES: [(&str, Option<Permission>); 35] = [
     ("notification_state", None),
     ("notification_thread", None),
     ("past_excursion", Some(Permission::View)),
-    ("planned_work", None),
+    ("planned_work", Some(Permission::View)),
     ("pump", Some(Permission::View)),
     ("pump_name", Some(Permission::View)),
     ("pump_removal", None),

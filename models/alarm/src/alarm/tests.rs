@@ -220,11 +220,11 @@ fn refused_commands_say_what_is_allowed() {
     let raised = alarm_in("U", false);
     assert_eq!(
         error(&raised, acknowledge(2)),
-        "up_to = \"2\"; allowed: 1 to 1, the occurrences that nobody has acknowledged"
+        "occurrence = \"2\"; allowed: 1 to 1, the occurrences that nobody has acknowledged"
     );
     assert_eq!(
         error(&alarm_in("S", false), acknowledge(0)),
-        "up_to = \"0\"; allowed: none: every occurrence is acknowledged"
+        "occurrence = \"0\"; allowed: none: every occurrence is acknowledged"
     );
     let allowed = "after 2026-03-09T10:01:00.000Z, by at most 7 days; for longer, take the alarm out of service";
     for (until_s, is_allowed) in [(60, false), (61, true), (60 + 7 * 86_400, true), (61 + 7 * 86_400, false)] {
@@ -274,7 +274,7 @@ fn standing_condition_is_announced_again_after_shelving_and_service() {
         let mut unacknowledged = alarm_in("U", false);
         unacknowledged.command(hide, "ada", at_s(60)).expect("hidden");
         let row = unacknowledged.command(show, "ada", at_s(60)).expect("shown");
-        assert_eq!((letters(row.to), row.occurrence, row.announces), ("U", 1, false), "it was never acknowledged");
+        assert_eq!((letters(row.to), row.occurrence, row.announces), ("U", 2, true), "people are told again");
     }
 }
 

@@ -147,6 +147,31 @@ fn evidence_has_value_limit_and_the_number_of_the_reading() {
 }
 
 #[test]
+fn value_of_a_late_reading_is_no_evidence_for_the_newest() {
+    let mut evaluator = evaluator(&[AlarmDefinition { on_delay_s: Some(5.0), ..plain("v", high(8.5)) }]);
+    let mut findings = Vec::new();
+    for (s, value) in [(40, 8.7), (0, 2.0), (45, 8.6)] {
+        let samples = [Sample::Good(value), Sample::Missing];
+        evaluator.evaluate_samples(at_s(s), at_s(40), &samples, OperatingState::Running, &mut findings);
+        let values = findings.iter().filter_map(|finding| match finding {
+            Finding::Signal { signal: Signal::Raise(evidence), .. } => evidence.value,
+            _ => None,
+        });
+        assert_eq!(values.collect::<Vec<_>>(), if s == 45 { vec![8.6] } else { vec![] });
+    }
+    // Nor if time alone raises it.
+    let mut evaluator = self::evaluator(&[AlarmDefinition { on_delay_s: Some(5.0), ..plain("v", high(8.5)) }]);
+    let mut findings = Vec::new();
+    for (s, value) in [(40, 8.7), (0, 2.0)] {
+        let samples = [Sample::Good(value), Sample::Missing];
+        evaluator.evaluate_samples(at_s(s), at_s(40), &samples, OperatingState::Running, &mut findings);
+    }
+    evaluator.tick(at_s(45), &mut findings);
+    let [Finding::Signal { signal: Signal::Raise(evidence), .. }] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(evidence.value, Some(8.7));
+}
+
+#[test]
 fn current_is_within_a_minute_of_receipt_on_both_sides() {
     for (s, received_s, is_current) in [(0, 60, true), (0, 61, false), (60, 0, true), (61, 0, false)] {
         let mut evaluator = evaluator(&[plain("v", high(8.5))]);

@@ -141,6 +141,49 @@ fn alarm_out_of_service_explains_nothing() {
 }
 
 #[test]
+fn shelved_alarm_hides_nothing_more_urgent() {
+    let low = high("high-high", 5.0, &[]);
+    let critical = AlarmDefinition { priority: Priority::Critical, ..high("trip", 8.0, &["high-high"]) };
+    let also_low = high("high", 8.0, &["high-high"]);
+    let mut alarms = PumpAlarms::new(Some(pump()), armed(&[low, critical, also_low]));
+    evaluate(&mut alarms, 0, 6.0);
+    let shelve = Command::Shelve { until: at_s(600), reason: "wrong sensor".try_into().expect("a comment") };
+    assert_eq!(
+        command(&mut alarms, "high-high", shelve),
+        ["high-high shelved shelved", "trip suppression_ended normal"]
+    );
+    let mut found = evaluate(&mut alarms, 1, 9.0);
+    found.sort();
+    assert_eq!(found, ["high raised suppressed", "trip raised unacknowledged"]);
+    assert_eq!(
+        command(&mut alarms, "high-high", Command::Unshelve { comment: None }),
+        ["high-high unshelved unacknowledged", "trip suppression_began unacknowledged"]
+    );
+}
+
+#[test]
+fn time_passes_for_a_delay_from_the_restart_on() {
+    let slow = AlarmDefinition { on_delay_s: Some(8.0), ..high("high", 5.0, &[]) };
+    let mut alarms = PumpAlarms::new(Some(pump()), armed(&[slow.clone()]));
+    assert_eq!(alarms.due_in_ms(), None);
+    evaluate(&mut alarms, 0, 6.0);
+    assert_eq!(alarms.due_in_ms(), Some(8_000));
+    let mut output = Vec::new();
+    alarms.tick(at_s(2), &mut output);
+    assert_eq!(alarms.due_in_ms(), Some(6_000));
+    // The node is killed, and starts a minute later; the pump is silent.
+    let checkpoint = alarms.evaluator().checkpoint();
+    let mut alarms = PumpAlarms::restore(Some(pump()), armed(&[slow]), Some(checkpoint), &Standing::default());
+    alarms.finish_replay(at_s(62), &mut output);
+    assert_eq!(alarms.due_in_ms(), Some(6_000), "the time in which the node was down does not count");
+    alarms.tick(at_s(67), &mut output);
+    assert_eq!(texts(&mut output), [""; 0]);
+    alarms.tick(at_s(68), &mut output);
+    assert_eq!(texts(&mut output), ["high raised unacknowledged"]);
+    assert_eq!(alarms.due_in_ms(), None);
+}
+
+#[test]
 fn planned_work_suppresses_all_alarms() {
     let mut alarms = PumpAlarms::new(Some(pump()), armed(&[high("a", 5.0, &[]), high("b", 6.0, &[])]));
     let mut output = Vec::new();

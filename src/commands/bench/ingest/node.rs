@@ -4,7 +4,6 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader},
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -104,15 +103,10 @@ impl NodeProbe {
 
     /// Returns the node's processor time, and its highest resident memory in MiB.
     fn usage(&self) -> Option<(Duration, u64)> {
-        let proc = Path::new("/proc").join(self.pid.to_string());
-        let stat = fs::read_to_string(proc.join("stat")).ok()?;
-        let (_, fields) = stat.rsplit_once(')')?;
-        // Fields 14 and 15 of proc(5), in ticks of `USER_HZ`: 100 ticks per second on every Linux that Rust builds for.
-        let ticks = |n: usize| fields.split_whitespace().nth(n)?.parse::<u64>().ok();
-        let cpu = Duration::from_millis((ticks(11)? + ticks(12)?) * 10);
-        let status = fs::read_to_string(proc.join("status")).ok()?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some((cpu, peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024))
+        let process = procfs::process::Process::new(i32::try_from(self.pid).ok()?).ok()?;
+        let stat = process.stat().ok()?;
+        let cpu = Duration::from_secs_f64((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64);
+        Some((cpu, process.status().ok()?.vmhwm? / 1024))
     }
 
     /// Returns the recorder's latencies since the node's start.
