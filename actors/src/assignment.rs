@@ -104,7 +104,7 @@ impl EngineHandle {
             let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
             let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
             let rules = ChangeRules { pump: pump.clone(), profile };
-            let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(rules)).await;
+            let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.address.send(rules)).await;
             tracing::info!(pump = pump.as_str(), profile = name, "profile assigned");
         }
         // A pump of which nothing was stored gets a new actor with its next reading.

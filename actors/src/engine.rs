@@ -17,7 +17,7 @@ use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_data::{Document, Retention, Store, StoreError};
 use volute_plant::{Clock, PumpId, TimestampLimits};
-use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor};
+use volute_runtime::{ActorThread, Address, Message, RestartPolicy, SupervisionConfig, Supervisor};
 
 use crate::{
     alarms::ArmedCache,
@@ -40,7 +40,7 @@ use crate::{
 use builder::EngineBuilder;
 use handle::{EngineHandle, Inner};
 
-/// The capacity of the ingress's mailbox for [`WithdrawPump`](crate::protocol::pump::WithdrawPump) messages.
+/// The capacity of the ingress's address for [`WithdrawPump`](crate::protocol::pump::WithdrawPump) messages.
 const MAX_WITHDRAWALS: usize = 4096;
 
 /// The parts and settings of an engine.
@@ -105,9 +105,9 @@ pub enum EngineError {
 /// A running engine.
 pub struct Engine {
     handle: EngineHandle,
-    maintenance: Mailbox<MaintenanceActor>,
-    notifier: Option<Mailbox<NotifierActor>>,
-    flusher: Mailbox<FlusherActor>,
+    maintenance: Address<MaintenanceActor>,
+    notifier: Option<Address<NotifierActor>>,
+    flusher: Address<FlusherActor>,
 }
 
 fn timestamp_limits(ingest: &IngestSettings, retention: &Retention) -> TimestampLimits {
@@ -178,10 +178,10 @@ impl Engine {
             store: builder.store.clone(),
             counters: builder.counters.clone(),
             recorder: recorder.clone(),
-            ingress: ingress.mailbox(MAX_WITHDRAWALS).into(),
+            ingress: ingress.address(MAX_WITHDRAWALS).into(),
             pool,
             live: live_feed.clone(),
-            maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
+            maintenance: RulesClient { address: maintenance.clone(), counters: builder.counters.clone() },
             board: builder.board.clone(),
             work,
             armed: ArmedCache::default(),
@@ -303,7 +303,7 @@ async fn stage(stage: &str, limit: Duration, end: impl Future<Output = ()>) -> b
 }
 
 /// Sends a message that the actor replies to after all messages before it, and waits for the reply.
-async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl Fn(oneshot::Sender<()>) -> M)
+async fn barrier<A, M>(address: &Address<A>, message: impl Fn(oneshot::Sender<()>) -> M)
 where
     A: Actor<Context = Context<A>> + actix::Handler<volute_runtime::Envelope<M>, Result = ()>,
     M: Message,
@@ -312,7 +312,7 @@ where
         let (reply, done) = oneshot::channel();
         // A stopped or failed actor handles nothing more, so there is nothing to wait for. If the actor fails while it
         // handles the message, the message is sent again.
-        if mailbox.send(message(reply)).await.is_err() || done.await.is_ok() {
+        if address.send(message(reply)).await.is_err() || done.await.is_ok() {
             return;
         }
     }

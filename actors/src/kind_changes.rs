@@ -107,7 +107,7 @@ impl EngineHandle {
         let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
         let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
         let rules = ChangeRules { pump: pump.clone(), profile };
-        let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(rules)).await;
+        let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.address.send(rules)).await;
         // The new actor reads what the old one has stored.
         let _ = timeout(STEP_TIMEOUT, inner.recorder.wait_until_stored()).await;
         let limit = PumpInFlight::new(inner.max_in_flight);
@@ -123,7 +123,7 @@ async fn drain(handle: &PumpHandle, limit: Duration) {
     let drained = async {
         handle.in_flight.wait_until_idle().await;
         let (reply, drained) = oneshot::channel();
-        if handle.mailbox.send(DrainPump(reply)).await.is_ok() {
+        if handle.address.send(DrainPump(reply)).await.is_ok() {
             let _ = drained.await;
         }
     };

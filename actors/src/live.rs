@@ -8,7 +8,7 @@
 //! 3. No reading arrives for the pump's `stale_after_ms`. At the end of this time the status becomes stale.
 //! 4. Only old readings arrive, as part of a backlog: the status is unknown, because none shows the present state.
 //!
-//! A slow subscriber loses its oldest frames. An update that does not fit into the mailbox is counted and dropped,
+//! A slow subscriber loses its oldest frames. An update that does not fit into the inbox is counted and dropped,
 //! since the next update replaces it. Does not keep history; see the store.
 
 pub(crate) mod frames;

@@ -20,7 +20,7 @@ impl EngineHandle {
         request: EventRequest,
     ) -> Result<MaintenanceEvent, EventWorkError> {
         let (reply, outcome) = oneshot::channel();
-        match self.0.context.maintenance.mailbox.try_send(WorkOnEvent { key, request, reply }) {
+        match self.0.context.maintenance.address.try_send(WorkOnEvent { key, request, reply }) {
             Ok(()) => outcome.await.unwrap_or(Err(EventWorkError::Unavailable)),
             Err(_) => Err(EventWorkError::Unavailable),
         }
@@ -36,7 +36,7 @@ impl EngineHandle {
     ) -> Result<PlannedWork, PlannedWorkError> {
         let (reply, outcome) = oneshot::channel();
         let change = ChangeWork { pump: pump.clone(), request, by, reply };
-        let changed = match self.0.context.maintenance.mailbox.try_send(change) {
+        let changed = match self.0.context.maintenance.address.try_send(change) {
             Ok(()) => outcome.await.unwrap_or(Err(PlannedWorkError::Unavailable))?,
             Err(_) => return Err(PlannedWorkError::Unavailable),
         };

@@ -335,7 +335,7 @@ impl Handler<Envelope<CommandNodeAlarms>> for NodeAlarmsActor {
             // The caller may be gone.
             let _ = reply.send(result);
         };
-        // After the documents, which may still wait for permits of the recorder's mailbox.
+        // After the documents, which may still wait for permits of the recorder's inbox.
         self.outbox.then(async move { drop(actix::spawn(respond)) }, ctx);
     }
 }

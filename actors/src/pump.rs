@@ -9,7 +9,7 @@
 //! | `feed` | measures how often readings and posts arrive |
 //! | `note` | the text on the pump's page if it is judged with less information than usual |
 //! | `actor`, `commands`, `alarm_commands` | the shell: queries the store, sends messages, runs timers |
-//! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its mailboxes |
+//! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its addresses |
 
 pub(crate) mod actor;
 pub(crate) mod admit;

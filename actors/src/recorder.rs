@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use tokio::sync::oneshot;
-use volute_runtime::{Envelope, Mailbox};
+use volute_runtime::{Address, Envelope};
 
 use crate::{
     counters::add,
@@ -46,12 +46,12 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long rows without an acknowledgment wait to share the record of the next readings.
 const RESULTS_LINGER: Duration = Duration::from_millis(10);
 
-/// The recorder's mailboxes. Readings have a separate mailbox, as large as the number of readings that may be in
+/// The recorder's addresses. Readings have an address of their own, with a capacity as large as the number of readings that may be in
 /// flight.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    pub readings: Mailbox<RecorderActor>,
-    pub results: Mailbox<RecorderActor>,
+    pub readings: Address<RecorderActor>,
+    pub results: Address<RecorderActor>,
 }
 
 /// The actor.

@@ -70,7 +70,7 @@ impl EngineHandle {
                 inner.context.board.remove(pump);
                 // The inbox of a failed actor accepts these messages too, unless it is full.
                 let _ = timeout(STEP_TIMEOUT, inner.context.live.send(LivePumpRemoved(pump.clone()))).await;
-                let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
+                let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.address.send(ForgetPump(pump.clone()))).await;
                 tracing::info!(pump = pump.as_str(), "pump removed");
                 None
             }
@@ -121,7 +121,7 @@ impl EngineHandle {
         let in_order = async {
             handle.in_flight.wait_until_idle().await;
             let (reply, ended) = oneshot::channel();
-            if handle.mailbox.send(RetirePump(reply)).await.is_ok() {
+            if handle.address.send(RetirePump(reply)).await.is_ok() {
                 let _ = ended.await;
             }
         };
@@ -132,7 +132,7 @@ impl EngineHandle {
         context.supervisor.retire(&actor_id(pump));
         let (reply, drained) = oneshot::channel();
         let maintenance_drained = async {
-            if context.maintenance.mailbox.send(DrainMaintenance(reply)).await.is_ok() {
+            if context.maintenance.address.send(DrainMaintenance(reply)).await.is_ok() {
                 let _ = drained.await;
             }
         };

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
 use volute_plant::{Cadence, Draft, INTERVAL_RANGE_MS, PumpId, cadence::format_interval};
-use volute_runtime::{ActorIdentity, Envelope, Mailbox, Message};
+use volute_runtime::{ActorIdentity, Address, Envelope, Message};
 
 use crate::{
     commissioning::errors::CommissionError,
@@ -34,7 +34,7 @@ use progress::SimulationProgress;
 
 /// The interval at which due readings are posted.
 const TICK: Duration = Duration::from_millis(100);
-/// The maximum number of requests that wait in the actor's mailbox.
+/// The maximum number of requests that wait in the actor's inbox.
 const MAX_QUEUED_REQUESTS: usize = 256;
 
 /// Why a simulation did not start.
@@ -77,7 +77,7 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Simulation {
     engine: EngineHandle,
-    commands: Mailbox<SimulationActor>,
+    commands: Address<SimulationActor>,
 }
 
 impl Simulation {
@@ -92,7 +92,7 @@ impl Simulation {
             playback: playback.clone(),
             posting: false,
         });
-        let commands = inbox.mailbox(MAX_QUEUED_REQUESTS);
+        let commands = inbox.address(MAX_QUEUED_REQUESTS);
         Self { engine, commands }
     }
 
@@ -239,7 +239,7 @@ impl SimulationActor {
     /// because the live feed may not have its readings yet.
     fn publish_ended(&self) {
         let live = &self.engine.0.context.live;
-        // If the mailbox is full, the next tick tries again.
+        // If the inbox is full, the next tick tries again.
         self.playback().ended.retain(|pump| live.try_send(LiveSimulationEnded(pump.clone())).is_err());
     }
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, PumpId};
-use volute_runtime::{ActorIdentity, ActorThread, Inbox, Mailbox, Supervisor};
+use volute_runtime::{ActorIdentity, ActorThread, Address, Inbox, Supervisor};
 
 use crate::{
     alarms::AlarmBoard,
@@ -49,9 +49,9 @@ use crate::{
 const MAX_WAITING_POSTS: usize = 4096;
 /// The batch size if there is no model with which the best size could be measured.
 const DEFAULT_BATCH: usize = 32;
-/// The capacity of the mailboxes of the live feed, of the maintenance actor, and of the recorder for rows other than
+/// The capacity of the addresses of the live feed, of the maintenance actor, and of the recorder for rows other than
 /// readings.
-const MAILBOX_CAPACITY: usize = 65_536;
+const INBOX_CAPACITY: usize = 65_536;
 /// The maximum number of commands that wait for the node's alarms.
 const MAX_NODE_COMMANDS: usize = 256;
 
@@ -85,13 +85,13 @@ impl EngineBuilder {
             journal_failed: flags.journal_failed.clone(),
             pending: Arc::default(),
             feed: self.feed.clone(),
-            record_ended: inbox.mailbox(1).into(),
+            record_ended: inbox.address(1).into(),
             slot: inbox.slot().clone(),
         };
         let linger = engine.linger;
         self.supervisor
             .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.generation));
-        Recorder { readings: inbox.mailbox(max_in_flight + MAX_POST_ITEMS), results: inbox.mailbox(MAILBOX_CAPACITY) }
+        Recorder { readings: inbox.address(max_in_flight + MAX_POST_ITEMS), results: inbox.address(INBOX_CAPACITY) }
     }
 
     pub(super) fn flusher(
@@ -99,13 +99,13 @@ impl EngineBuilder {
         retention: Retention,
         warn_free_share: f64,
         clock: NodeClock,
-    ) -> Mailbox<FlusherActor> {
+    ) -> Address<FlusherActor> {
         // The API's id of the flusher is that of an earlier version.
         let inbox = self.register_on_own_thread("keeper");
         let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
         let parts = FlusherParts { store, clock, counters, retention, warn_free_share, disk };
         self.supervisor.start(&inbox, move |incarnation| FlusherActor::new(parts.clone(), incarnation.slot()));
-        inbox.mailbox(1)
+        inbox.address(1)
     }
 
     pub(super) fn live(
@@ -114,7 +114,7 @@ impl EngineBuilder {
         stale_after_intervals: i64,
         settings: LiveSettings,
         subscribers: &broadcast::Sender<Arc<Frame>>,
-    ) -> Mailbox<LiveActor> {
+    ) -> Address<LiveActor> {
         let inbox = self.register("live", thread);
         let (catalog, board, clock) = (self.catalog.clone(), self.board.clone(), self.clock.clone());
         let subscribers = subscribers.clone();
@@ -122,7 +122,7 @@ impl EngineBuilder {
             let (catalog, board, clock) = (catalog.clone(), board.clone(), clock.clone());
             LiveActor::new(catalog, board, clock, stale_after_intervals, &settings, subscribers.clone())
         });
-        inbox.mailbox(MAILBOX_CAPACITY)
+        inbox.address(INBOX_CAPACITY)
     }
 
     pub(super) fn maintenance(
@@ -130,7 +130,7 @@ impl EngineBuilder {
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
         work: &WorkBoard,
-    ) -> Mailbox<MaintenanceActor> {
+    ) -> Address<MaintenanceActor> {
         let inbox = self.register("maintenance", thread);
         let context = MaintenanceContext {
             catalog: self.catalog.clone(),
@@ -142,7 +142,7 @@ impl EngineBuilder {
             board: self.board.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
-        inbox.mailbox(MAILBOX_CAPACITY)
+        inbox.address(INBOX_CAPACITY)
     }
 
     pub(super) fn notifier(
@@ -150,7 +150,7 @@ impl EngineBuilder {
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
         settings: NotificationSettings,
-    ) -> Mailbox<NotifierActor> {
+    ) -> Address<NotifierActor> {
         let inbox = self.register("notifier", thread);
         let context = NotifierContext {
             settings,
@@ -163,7 +163,7 @@ impl EngineBuilder {
             counters: self.counters.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| NotifierActor::new(context.clone(), incarnation));
-        inbox.mailbox(1)
+        inbox.address(1)
     }
 
     pub(super) fn metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
@@ -188,7 +188,7 @@ impl EngineBuilder {
         recorder: &Recorder,
         engine: &EngineSettings,
         flags: &RefusalConditions,
-    ) -> Mailbox<NodeAlarmsActor> {
+    ) -> Address<NodeAlarmsActor> {
         let inbox = self.register("node-alarms", thread);
         let context = NodeAlarmsContext {
             store: self.store.clone(),
@@ -203,7 +203,7 @@ impl EngineBuilder {
             warn_free_share: engine.warn_free_share,
         };
         self.supervisor.start(&inbox, move |incarnation| NodeAlarmsActor::new(context.clone(), incarnation));
-        inbox.mailbox(MAX_NODE_COMMANDS)
+        inbox.address(MAX_NODE_COMMANDS)
     }
 
     /// Returns the pool, after starting the configured number of workers on a thread each.
@@ -221,9 +221,9 @@ impl EngineBuilder {
             (None, None) => DEFAULT_BATCH,
         };
         let limits = QueueLimits { batch, per_pump: engine.queued_windows_per_pump, total: engine.queued_windows };
-        let mailboxes =
-            workers.iter().map(|worker| (worker.mailbox(WAKE_UP_CAPACITY).into(), worker.slot().clone())).collect();
-        let pool = Pool::new(limits, self.counters.clone(), mailboxes);
+        let addresses =
+            workers.iter().map(|worker| (worker.address(WAKE_UP_CAPACITY).into(), worker.slot().clone())).collect();
+        let pool = Pool::new(limits, self.counters.clone(), addresses);
         for (number, worker) in workers.iter().enumerate() {
             let (pool, counters) = (pool.clone(), self.counters.clone());
             self.supervisor.start(worker, move |incarnation| {
@@ -233,14 +233,14 @@ impl EngineBuilder {
         pool
     }
 
-    pub(super) fn commissioning(&self) -> Mailbox<CommissioningActor> {
+    pub(super) fn commissioning(&self) -> Address<CommissioningActor> {
         let commissioner = Arc::new(Commissioner { store: self.store.clone(), clock: self.clock.clone() });
         let (inbox, counters) = (self.register_on_own_thread("commissioning"), self.counters.clone());
         self.supervisor.start(&inbox, move |_| CommissioningActor {
             commissioner: commissioner.clone(),
             counters: counters.clone(),
         });
-        inbox.mailbox(MAX_QUEUED_JOBS)
+        inbox.address(MAX_QUEUED_JOBS)
     }
 
     /// Registers the ingress. Its inbox exists before the ingress starts, because the pumps need it.
@@ -259,7 +259,7 @@ impl EngineBuilder {
         SharedPumpTable::new(self.store.pumps().into_iter().map(|record| start(record.id)).collect())
     }
 
-    /// Starts the ingress. Returns its mailbox, and the limit of readings in flight.
+    /// Starts the ingress. Returns its address, and the limit of readings in flight.
     pub(super) fn ingress(
         &self,
         inbox: &Inbox<IngressActor>,
@@ -267,7 +267,7 @@ impl EngineBuilder {
         context: &Arc<PumpContext>,
         pumps: &SharedPumpTable,
         flags: &RefusalConditions,
-    ) -> (Mailbox<IngressActor>, InFlightLimit) {
+    ) -> (Address<IngressActor>, InFlightLimit) {
         let in_flight = InFlightLimit::new(settings.max_in_flight_readings, settings.max_backlog_readings);
         let rate = Rate { burst: settings.new_pumps_burst, per_minute: settings.new_pumps_per_minute };
         let parts = IngressParts {
@@ -280,7 +280,7 @@ impl EngineBuilder {
             flags: flags.clone(),
         };
         self.supervisor.start(inbox, move |_| IngressActor::new(parts.clone()));
-        (inbox.mailbox(MAX_WAITING_POSTS), in_flight)
+        (inbox.address(MAX_WAITING_POSTS), in_flight)
     }
 
     /// Registers an actor with `name` as its id, kind and stage.

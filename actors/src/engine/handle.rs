@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Document, Retention, Store, StoreError};
 use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Timestamp};
-use volute_runtime::{ActorReport, DeadLetter, Mailbox, Supervisor, TrySendError};
+use volute_runtime::{ActorReport, Address, DeadLetter, Supervisor, TrySendError};
 
 use crate::{
     catalog::Catalog,
@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) default_pump: PumpId,
-    pub(crate) ingress: Mailbox<IngressActor>,
+    pub(crate) ingress: Address<IngressActor>,
     pub(crate) context: Arc<PumpContext>,
     pub(crate) pumps: SharedPumpTable,
     /// The maximum number of readings of one pump in flight.
@@ -74,8 +74,8 @@ pub(crate) struct Inner {
     /// The limit of readings of all pumps in flight.
     pub(crate) in_flight: InFlightLimit,
     pub(crate) recorder: Recorder,
-    pub(crate) live: Mailbox<LiveActor>,
-    pub(crate) node_alarms: Mailbox<NodeAlarmsActor>,
+    pub(crate) live: Address<LiveActor>,
+    pub(crate) node_alarms: Address<NodeAlarmsActor>,
     pub(crate) subscribers: broadcast::Sender<Arc<Frame>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) flags: RefusalConditions,
@@ -354,7 +354,7 @@ impl EngineHandle {
     /// Writes an operator's action, done or refused, to the log and to the audit log in the store.
     ///
     /// Returns once the entry is durable, or after 1 s if only the recorder has it; an entry in the recorder survives
-    /// restarts and failures of actors. If the recorder's mailbox is full, this waits for a permit. Repeated refusals
+    /// restarts and failures of actors. If the recorder's inbox is full, this waits for a permit. Repeated refusals
     /// are counted and written together ([`crate::refused_commands`]); for these it returns at once.
     pub async fn record_action(&self, entry: AuditEntry) {
         if let Some(entry) = self.count_refusal_of_action(entry) {

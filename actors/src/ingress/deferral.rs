@@ -25,7 +25,7 @@ impl IngressActor {
         receipt: &mut Receipt,
     ) -> Result<(), IngestError> {
         let pumps = self.pumps();
-        let failed = |pump: &PumpId| pumps.active.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
+        let failed = |pump: &PumpId| pumps.active.get(pump).is_some_and(|handle| handle.address.is_failed());
         if !by_pump.is_empty() && by_pump.keys().all(failed) {
             return Err(IngestError::NotStored { retry_after_s: LONG_RETRY_AFTER_S });
         }

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use volute_anomaly::Decider;
 use volute_data::NewBaseline;
 use volute_plant::{PumpId, Reading, Timestamp};
-use volute_runtime::{Message, ReplyTo, Subject};
+use volute_runtime::{Message, Recipient, Subject};
 
 use crate::{
     commissioning::errors::{CommissionError, LearnError},
@@ -25,7 +25,7 @@ pub(crate) struct CommissionJob {
 /// Sends the outcome of a job to its requester. If it is dropped without a reply, the outcome is
 /// [`LearnError::Aborted`].
 pub(crate) struct JobReply {
-    to: ReplyTo<BaselineLearned>,
+    to: Recipient<BaselineLearned>,
     requester: Option<Requester>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct BaselineLearned {
 }
 
 impl JobReply {
-    pub(crate) fn new(to: ReplyTo<BaselineLearned>, requester: Requester) -> Self {
+    pub(crate) fn new(to: Recipient<BaselineLearned>, requester: Requester) -> Self {
         Self { to, requester: Some(requester) }
     }
 

@@ -10,17 +10,17 @@ use volute_runtime::{Message, Subject};
 
 use crate::{
     commissioning::errors::CommissionError,
-    ingress::{in_flight::Permit, response::ResponsePart},
+    ingress::{in_flight::ReadingPermits, response::ResponsePart},
 };
 
-/// Items of one pump from a post, with their permit.
+/// Items of one pump from a post, with their permits.
 pub(crate) struct SubmitReadings {
     /// Each with its index in the post.
     pub drafts: Vec<(usize, Draft)>,
     pub received: Timestamp,
     /// When the post was received, by the monotonic clock.
     pub since: Instant,
-    pub permit: Arc<Permit>,
+    pub permits: Arc<ReadingPermits>,
     pub response: ResponsePart,
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
 use volute_data::{AlarmRules, PumpRecord, PumpSettings, StoreError};
 use volute_plant::{ClockFault, LookupResult, PlannedWork, PumpId, Window};
-use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
+use volute_runtime::{Address, Envelope, Incarnation, Outbox, Recipient};
 
 use super::{
     admit::{Admit, BacklogLimits, BacklogState, Batch, CompletedBatch},
@@ -74,8 +74,8 @@ pub(crate) struct PumpActor {
     pub(super) published_alarms: AlarmSummary,
     /// The clock fault that the live feed shows.
     published_clock: Option<ClockFault>,
-    pub(super) mailboxes: PumpMailboxes,
-    scores: ReplyTo<ScoreResult>,
+    pub(super) addresses: PumpAddresses,
+    scores: Recipient<ScoreResult>,
     /// Batches whose write is in flight, in order.
     commit_sender: mpsc::Sender<CommitGuard>,
     commit_receiver: Option<mpsc::Receiver<CommitGuard>>,
@@ -94,7 +94,7 @@ pub(super) struct PumpActorArgs {
     pub pump: PumpId,
     pub kind: PumpKind,
     pub context: Arc<PumpContext>,
-    pub mailboxes: PumpMailboxes,
+    pub addresses: PumpAddresses,
     pub start: StartMode,
     /// The registration of a pump that is new while the node is running.
     pub unregistered: Option<PumpRecord>,
@@ -103,11 +103,11 @@ pub(super) struct PumpActorArgs {
     pub incarnation: Incarnation<PumpActor>,
 }
 
-/// The pump's own mailboxes, which it gives to other actors for their replies.
+/// The pump's own addresses, which it gives to other actors for their replies.
 #[derive(Clone)]
-pub(super) struct PumpMailboxes {
-    pub commands: Mailbox<PumpActor>,
-    pub scores: Mailbox<PumpActor>,
+pub(super) struct PumpAddresses {
+    pub commands: Address<PumpActor>,
+    pub scores: Address<PumpActor>,
 }
 
 /// A batch whose write is in flight.
@@ -157,7 +157,7 @@ impl Drop for CommitGuard {
 
 impl PumpActor {
     pub(super) fn new(args: PumpActorArgs) -> Self {
-        let PumpActorArgs { pump, kind, context, mailboxes, start, unregistered, max_in_flight, incarnation } = args;
+        let PumpActorArgs { pump, kind, context, addresses, start, unregistered, max_in_flight, incarnation } = args;
         let limits = BacklogLimits {
             timeout: context.ingest.backlog_timeout,
             max_pending_windows: context.queued_windows_per_pump,
@@ -174,14 +174,14 @@ impl PumpActor {
             alarm_rules: None,
             published_alarms: AlarmSummary::default(),
             settings: PumpSettings::default(),
-            scores: mailboxes.scores.clone().into(),
+            scores: addresses.scores.clone().into(),
             pump,
             kind,
             context,
             start,
             unregistered,
             published_clock: None,
-            mailboxes,
+            addresses,
             commit_sender,
             commit_receiver: Some(commit_receiver),
             flush_timer: None,
@@ -271,7 +271,7 @@ impl PumpActor {
     /// Completes a batch that is durable or whose write has failed.
     fn complete(&mut self, batch: Batch, stored: StoreOutcome, ctx: &mut Context<Self>) {
         let has_new = !batch.readings.is_empty();
-        let CompletedBatch { readings, rejection, permit, response } = self.admit.complete(batch, stored);
+        let CompletedBatch { readings, rejection, permits, response } = self.admit.complete(batch, stored);
         if stored.is_ok()
             && has_new
             && let Some(record) = self.unregistered.take()
@@ -283,10 +283,10 @@ impl PumpActor {
             self.take_durable(readings, ctx);
         }
         self.publish_clock();
-        drop(permit);
+        drop(permits);
         if self.unregistered.is_some() {
             // Sent before the response, so that the ingress has removed the pump when the client's next post arrives.
-            // If the ingress's mailbox is full, the next batch of the pump sends the message again.
+            // If the ingress's inbox is full, the next batch of the pump sends the message again.
             let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), why: rejection });
         }
         drop(response);
@@ -382,7 +382,7 @@ impl PumpActor {
                 // The caller may be gone.
                 let _ = drain.send(());
             };
-            // Replies after the earlier detections, which may still wait for permits of the recorder's mailbox.
+            // Replies after the earlier detections, which may still wait for permits of the recorder's inbox.
             self.outbox.then(reply, ctx);
         }
     }

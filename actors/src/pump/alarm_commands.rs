@@ -233,7 +233,7 @@ impl Handler<Envelope<AlarmCommand>> for PumpActor {
                     // The caller may be gone.
                     let _ = reply.send(result);
                 };
-                // After the documents, which may still wait for permits of the recorder's mailbox. The wait for the disk is
+                // After the documents, which may still wait for permits of the recorder's inbox. The wait for the disk is
                 // spawned, so that it does not hold up the pump's readings.
                 self.outbox.then(async move { drop(actix::spawn(respond)) }, ctx);
             }

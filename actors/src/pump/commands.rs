@@ -117,7 +117,7 @@ impl PumpActor {
     /// Requests a baseline from the commissioning actor.
     fn request(&mut self, why: String, data: TrainingData, ctx: &mut Context<Self>) {
         let requester = Requester::Pump { mode: self.commission.mode_number() };
-        let reply = JobReply::new(self.mailboxes.commands.clone().into(), requester);
+        let reply = JobReply::new(self.addresses.commands.clone().into(), requester);
         let job = CommissionJob { pump: self.pump.clone(), kind: self.kind.clone(), why, data, reply };
         match self.context.commissioning.try_send(job) {
             Ok(()) => self.commission.requested(),
@@ -287,7 +287,7 @@ impl PumpActor {
         if self.feed.published.as_ref() == Some(&feed) {
             return;
         }
-        // If the mailbox is full, the state is published with a later reading.
+        // If the inbox is full, the state is published with a later reading.
         if self.context.live.try_send(LiveFeedChanged { pump: self.pump.clone(), feed: feed.clone() }).is_ok() {
             self.feed.published = Some(feed);
         }

@@ -1,10 +1,10 @@
-//! What all pump actors share: settings, the store, and the mailboxes of other actors.
+//! What all pump actors share: settings, the store, and the addresses of other actors.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use volute_data::Store;
 use volute_plant::{Clock, PumpId, TimestampLimits};
-use volute_runtime::{ActorThread, Mailbox, ReplyTo, Supervisor};
+use volute_runtime::{ActorThread, Address, Recipient, Supervisor};
 
 use crate::{
     alarms::{AlarmBoard, ArmedCache},
@@ -27,9 +27,9 @@ pub(crate) struct PumpContext {
     pub store: Store,
     pub counters: Arc<Counters>,
     pub recorder: Recorder,
-    pub ingress: ReplyTo<WithdrawPump>,
+    pub ingress: Recipient<WithdrawPump>,
     pub pool: Pool,
-    pub live: Mailbox<LiveActor>,
+    pub live: Address<LiveActor>,
     pub maintenance: RulesClient,
     /// The alarms that stand.
     pub board: AlarmBoard,
@@ -38,7 +38,7 @@ pub(crate) struct PumpContext {
     pub work: WorkBoard,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    pub commissioning: ReplyTo<CommissionJob>,
+    pub commissioning: Recipient<CommissionJob>,
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,
     /// The threads that run pump actors.

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{Batch, CommitError, Document, PumpCheckpoint, Store, StoreError, SystemMetrics};
 use volute_plant::{Clock, Detection, PumpId, Timestamp};
-use volute_runtime::{ActorSlot, Message, ReplyTo};
+use volute_runtime::{ActorSlot, Message, Recipient};
 
 use crate::{
     counters::{Counters, add},
@@ -47,7 +47,7 @@ pub(crate) struct Writer {
     pub journal_failed: Arc<AtomicBool>,
     pub pending: Arc<Mutex<Pending>>,
     /// Notifies the actor that a record has ended while rows wait.
-    pub record_ended: ReplyTo<RecordEnded>,
+    pub record_ended: Recipient<RecordEnded>,
     /// Takes the durable rows that notifications follow from.
     pub feed: NotificationFeed,
     /// The actor's slot, whose metrics show the number of waiting rows.
@@ -270,7 +270,7 @@ impl Drop for InFlightCommit {
             pending.attached.is_some()
         };
         if is_attached {
-            // If the mailbox is full, the actor will handle an earlier notification. If the actor has ended, `detach`
+            // If the inbox is full, the actor will handle an earlier notification. If the actor has ended, `detach`
             // begins the next record.
             let _ = self.writer.record_ended.try_send(RecordEnded { stored: self.stored });
         } else if self.stored {

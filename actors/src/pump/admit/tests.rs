@@ -49,7 +49,7 @@ impl Bench {
         let drafts: Vec<(usize, Draft)> = seconds.into_iter().map(draft).enumerate().collect();
         let (reply, response) = oneshot::channel();
         self.admit.submit(SubmitReadings {
-            permit: Arc::new(self.of_node.permit(&self.of_pump, drafts.len()).expect("there is room")),
+            permits: Arc::new(self.of_node.try_acquire_of_pump(&self.of_pump, drafts.len()).expect("there is room")),
             drafts,
             received: at(received),
             since: self.now,

@@ -1533,7 +1533,7 @@ export interface components {
             processed: number;
             /** @description The messages that wait for it. */
             queue_depth: number;
-            /** @description The most messages that may wait, over all its mailboxes. */
+            /** @description The most messages that may wait in its inbox. */
             queue_limit: number;
             /**
              * Format: int64
