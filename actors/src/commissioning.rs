@@ -62,9 +62,9 @@ impl Commissioner {
         // The pump's own settings override the profile, for example the interval of the windows.
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
         let (statistics, why, range) = match data {
-            TrainingData::Stored { from, to, was_judged } => {
+            TrainingData::Stored { from, to, has_detections } => {
                 let range = (from, to);
-                let anomalies = if was_judged { self.anomalies(pump, range).await? } else { BTreeSet::new() };
+                let anomalies = if has_detections { self.anomalies(pump, range).await? } else { BTreeSet::new() };
                 let (statistics, every) = self.observe_stored(detection, profile, pump, range, &anomalies).await?;
                 (statistics, with_sampling_note(why, every), Some(range))
             }

@@ -429,13 +429,13 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
         let drained = async move {
             // Once all permits are returned, every item is durable and in its window, or refused.
             in_flight.wait_until_idle().await;
-            let judged = pumps.iter().map(async |pump| {
+            let replies = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
                 if pump.send(DrainPump(reply)).await.is_ok() {
                     let _ = done.await;
                 }
             });
-            join_all(judged).await;
+            join_all(replies).await;
             let _ = reply.send(());
         };
         ctx.spawn(drained.into_actor(self).map(|(), _, _| ()));

@@ -53,7 +53,7 @@ impl From<PumpKind> for KindParts {
 }
 
 impl PumpKind {
-    /// Returns whether both kinds have the same profile and the same model, so that both judge a pump in the same way.
+    /// Returns whether both kinds have the same profile and the same model, so that both detect the same anomalies.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let model = |kind: &Self| kind.detection.as_ref().map(|detection| detection.model.id().clone());
         self.profile.is_same(&other.profile) && model(self) == model(other)

@@ -4,7 +4,7 @@
 //! version of the kind gets a new actor. For example, the kind `bearing` gets another model while B-3 posts:
 //!
 //! ```text
-//! catalog   has the new model; a new pump is judged by it
+//! catalog   has the new model; a new pump uses it
 //! B-3       its actor completes the posts and windows that it has, by the old model, and stops
 //! ingress   defers items of B-3 that arrive meanwhile
 //! B-3       a new actor starts with the new model, as after a restart: it learns the baseline again from the stored readings

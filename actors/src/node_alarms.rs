@@ -1,6 +1,6 @@
 //! The alarms of the node itself: its disk, its database, its journal, and its parts.
 //!
-//! They have the same definitions, life, rows and commands as the alarms of a pump, and are stored in the same tables
+//! They have the same definitions, lifecycle, rows and commands as the alarms of a pump, and are stored in the same tables
 //! without a pump. An example: the database does not respond.
 //!
 //! ```text

@@ -20,7 +20,7 @@ pub enum Status {
     Starting {
         /// Steps for which it has run.
         have: usize,
-        /// Steps for which it has to run before it is judged.
+        /// Steps for which it has to run before its windows are scored.
         need: usize,
     },
     /// No detection is possible.

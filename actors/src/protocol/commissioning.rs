@@ -31,9 +31,9 @@ pub(crate) struct JobReply {
 
 /// The readings from which a baseline is learned.
 pub(crate) enum TrainingData {
-    /// Stored readings from `from` up to, but not including, `to`. If `was_judged`, readings with anomalous detections
+    /// Stored readings from `from` up to, but not including, `to`. If `has_detections`, readings with anomalous detections
     /// are left out.
-    Stored { from: Timestamp, to: Timestamp, was_judged: bool },
+    Stored { from: Timestamp, to: Timestamp, has_detections: bool },
     /// Readings that are generated when the job begins, as a list of runs. No window spans two runs.
     Generated(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
 }

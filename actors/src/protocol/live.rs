@@ -82,10 +82,10 @@ impl Message for LiveProfileChanged {
     }
 }
 
-/// A window was judged.
+/// A detection was made.
 pub(crate) struct LiveDetection {
     pub detection: Detection,
-    /// What is special about how it was judged, as text for users.
+    /// What is special about how it was made, as text for users.
     pub note: Option<Arc<str>>,
 }
 

@@ -4,7 +4,7 @@
 //! ingress --SubmitReadings-->  admit  --RecordReadings-->  recorder
 //!                                |  durable readings
 //!                                v
-//! pool <--Job--              judge  --RecordDetection, LiveDetection, EvaluateLimits-->
+//! pool <--Job--           pipeline  --RecordDetection, LiveDetection, EvaluateLimits-->
 //! pool --ScoreResult-->          ^
 //!                                |  mode
 //! commissioning <--CommissionJob, BaselineLearned-->  commission
@@ -32,8 +32,8 @@ use super::{
     alarms::Alarms,
     commission::Commission,
     context::{PumpContext, actor_id},
+    detection_pipeline::{DetectionPipeline, Effect, PipelineContext},
     feed::Feed,
-    judge::{Effect, Judge, JudgeContext},
     recovery::{RecoveredState, StartMode, recover},
 };
 use crate::{
@@ -65,7 +65,7 @@ pub(crate) struct PumpActor {
     pub(super) settings: PumpSettings,
     pub(super) feed: Feed,
     pub(super) admit: Admit,
-    pub(super) judge: Judge,
+    pub(super) pipeline: DetectionPipeline,
     pub(super) commission: Commission,
     pub(super) alarms: Alarms,
     /// The pump's own alarms; none if it has those of its profile.
@@ -168,7 +168,12 @@ impl PumpActor {
         Self {
             feed: Feed::new(),
             admit: Admit::new(pump.clone(), &kind.profile, context.timestamp_limits, limits),
-            judge: Judge::new(pump.clone(), kind.profile.clone(), context.timestamp_limits, first_number),
+            pipeline: DetectionPipeline::new(
+                pump.clone(),
+                kind.profile.clone(),
+                context.timestamp_limits,
+                first_number,
+            ),
             commission: Commission::new(first_number),
             alarms: Alarms::new(pump.clone()),
             alarm_rules: None,
@@ -205,8 +210,12 @@ impl PumpActor {
             self.admit.replay(reading);
             self.feed.observe(reading);
         }
-        self.judge.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
-        self.judge.set_initial_mode(initial_mode(self.kind.detection.as_ref(), self.judge.profile(), baseline_status));
+        self.pipeline.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
+        self.pipeline.set_initial_mode(initial_mode(
+            self.kind.detection.as_ref(),
+            self.pipeline.profile(),
+            baseline_status,
+        ));
         self.begin_alarms(alarms, ctx);
         self.resume(ctx);
     }
@@ -219,10 +228,10 @@ impl PumpActor {
             let now = Instant::now();
             let state = BacklogState {
                 now,
-                pending_windows: self.judge.pending(),
+                pending_windows: self.pipeline.pending(),
                 accepts_past_minutes: &accepts_past_minutes,
             };
-            let Some((items, lookup)) = self.admit.next(self.judge.is_played(), state) else {
+            let Some((items, lookup)) = self.admit.next(self.pipeline.is_played(), state) else {
                 return self.schedule_backlog(now, ctx);
             };
             if lookup.is_empty() {
@@ -293,18 +302,18 @@ impl PumpActor {
         self.admit_next(ctx);
     }
 
-    /// Passes durable readings to the judge.
+    /// Passes durable readings to the detection pipeline.
     fn take_durable(&mut self, readings: Vec<volute_plant::AdmittedReading>, ctx: &mut Context<Self>) {
         let (mut effects, count) = (Vec::new(), readings.len());
         self.follow_planned_work(self.context.clock.now());
         let work = self.context.work.of(&self.pump).unwrap_or_default();
         for admitted in readings {
             self.feed.observe(&admitted.reading);
-            let context = judge_context(&self.context, &self.feed, &work);
+            let context = pipeline_context(&self.context, &self.feed, &work);
             // A later part of a reading is evaluated together with the parts before.
             let reading = admitted.whole.as_ref().unwrap_or(&admitted.reading).clone();
-            self.judge.take(admitted, context, &mut effects);
-            self.alarms.evaluate(&reading, self.judge.is_played(), self.judge.operating_state());
+            self.pipeline.take(admitted, context, &mut effects);
+            self.alarms.evaluate(&reading, self.pipeline.is_played(), self.pipeline.operating_state());
         }
         add(&self.context.counters.evaluated, count);
         self.apply_alarms(ctx);
@@ -313,12 +322,12 @@ impl PumpActor {
         self.update_feed(ctx);
     }
 
-    /// Carries out the judge's effects in order. Then continues the commissioning, pending drains and the backlog.
+    /// Carries out the pipeline's effects in order. Then continues the commissioning, pending drains and the backlog.
     pub(super) fn apply_effects(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         for effect in effects {
             self.apply_effect(effect, ctx);
         }
-        let next = self.commission.due(self.judge.mode());
+        let next = self.commission.due(self.pipeline.mode());
         self.run_commission_action(next, ctx);
         self.reply_to_drains(ctx);
         // A backlog may have waited until windows were decided.
@@ -370,11 +379,11 @@ impl PumpActor {
 
     /// Replies to drain requests once all windows are decided.
     fn reply_to_drains(&mut self, ctx: &mut Context<Self>) {
-        if self.judge.pending() > 0 || self.drains.is_empty() {
+        if self.pipeline.pending() > 0 || self.drains.is_empty() {
             return;
         }
         let mut effects = Vec::new();
-        self.judge.store_last_checkpoint(&mut effects);
+        self.pipeline.store_last_checkpoint(&mut effects);
         effects.into_iter().for_each(|effect| self.apply_effect(effect, ctx));
         self.store_last_alarm_checkpoint(ctx);
         for drain in mem::take(&mut self.drains) {
@@ -404,7 +413,7 @@ impl PumpActor {
         if let Some(timer) = self.flush_timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(timeout_ms) = self.judge.missing_timeout_ms() else { return };
+        let Some(timeout_ms) = self.pipeline.missing_timeout_ms() else { return };
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
         self.flush_timer = Some(ctx.run_later(timeout, |actor, ctx| actor.flush(ctx)));
     }
@@ -425,7 +434,7 @@ impl PumpActor {
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         let mut effects = Vec::new();
         let work = self.context.work.of(&self.pump).unwrap_or_default();
-        self.judge.flush(judge_context(&self.context, &self.feed, &work), &mut effects);
+        self.pipeline.flush(pipeline_context(&self.context, &self.feed, &work), &mut effects);
         self.apply_effects(effects, ctx);
     }
 
@@ -438,14 +447,14 @@ impl PumpActor {
             let scorer = scorer.get_or_insert_with(|| Scorer::new(&detection.model));
             score_inline(scorer, &ScoreInput::of(window, baseline, residuals), &counters)
         };
-        self.judge.restore(score, self.context.queued_windows_per_pump, &mut effects);
+        self.pipeline.restore(score, self.context.queued_windows_per_pump, &mut effects);
         self.apply_effects(effects, ctx);
     }
 }
 
-/// Returns the judge's inputs other than the reading.
-fn judge_context<'a>(context: &PumpContext, feed: &'a Feed, work: &'a [PlannedWork]) -> JudgeContext<'a> {
-    JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed, work }
+/// Returns the pipeline's inputs other than the reading.
+fn pipeline_context<'a>(context: &PumpContext, feed: &'a Feed, work: &'a [PlannedWork]) -> PipelineContext<'a> {
+    PipelineContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed, work }
 }
 
 /// Scores a window from before the actor's start, on the actor's thread. None if it cannot be scored.
@@ -506,7 +515,7 @@ impl Handler<Envelope<ScoreResult>> for PumpActor {
     fn handle(&mut self, message: Envelope<ScoreResult>, ctx: &mut Self::Context) {
         let ScoreResult { seq, score } = message.into_inner();
         let mut effects = Vec::new();
-        self.judge.score(seq, score, Instant::now(), &mut effects);
+        self.pipeline.score(seq, score, Instant::now(), &mut effects);
         self.apply_effects(effects, ctx);
     }
 }

@@ -43,7 +43,7 @@ impl PumpActor {
             ctx.run_later(RETRY_INTERVAL, |actor, ctx| actor.read_alarms_again(ctx));
             return;
         };
-        let profile = self.judge.profile().clone();
+        let profile = self.pipeline.profile().clone();
         self.alarm_rules = recovered.stored.rules.clone();
         let armed = self.context.armed.get(&self.pump, &profile, self.alarm_rules.as_ref());
         let now = self.context.clock.now();
@@ -73,7 +73,7 @@ impl PumpActor {
     /// Uses the alarms of the profile in use.
     pub(super) fn rearm(&mut self) {
         if self.alarms.is_ready() {
-            let armed = self.context.armed.get(&self.pump, self.judge.profile(), self.alarm_rules.as_ref());
+            let armed = self.context.armed.get(&self.pump, self.pipeline.profile(), self.alarm_rules.as_ref());
             let now = self.context.clock.now();
             self.alarms.rearm(armed, now);
             self.follow_planned_work(now);
@@ -89,8 +89,8 @@ impl PumpActor {
 
     /// Uses the baseline of the mode in use for deviations.
     pub(super) fn set_alarm_baseline(&mut self) {
-        let spreads = match self.judge.mode() {
-            PumpMode::Judged { decider, .. } => Some(channel_spreads(decider.baseline())),
+        let spreads = match self.pipeline.mode() {
+            PumpMode::Detecting { decider, .. } => Some(channel_spreads(decider.baseline())),
             _ => None,
         };
         self.alarms.set_baseline(spreads);
@@ -186,7 +186,7 @@ impl PumpActor {
             Ok(rules) => rules,
             Err(error) => return drop(reply.send(Err(error))),
         };
-        if let Err(mistakes) = arm(self.judge.profile(), Some(&rules)) {
+        if let Err(mistakes) = arm(self.pipeline.profile(), Some(&rules)) {
             return drop(reply.send(Err(AlarmCommandError::Invalid(mistakes))));
         }
         let store = self.context.store.clone();

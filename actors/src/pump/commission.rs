@@ -9,8 +9,8 @@
 //! | learning with enough running | the progress is persisted, and no baseline is requested yet | request a baseline |
 //! | baseline requested | the queue is full, or learning failed | request again after a pause |
 //! | baseline requested | there were too few windows | start collecting from the beginning |
-//! | baseline requested | the baseline is learned | judge windows by it |
-//! | judged, with less than a day of running | another step of the schedule is reached | request a refined baseline |
+//! | baseline requested | the baseline is learned | detect anomalies with it |
+//! | detecting, with less than a day of running | another step of the schedule is reached | request a refined baseline |
 //! | any | a command to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
 //!
 //! An example: 24 h of normal running are needed, and a progress of 23 h 59 min is stored. One minute later the

@@ -9,7 +9,7 @@
 //! 4. The score of 9 does not arrive. After [`SCORE_TIMEOUT`] window 9 is ready without a score, so a score that is
 //!    lost with a stuck worker does not block later windows.
 //!
-//! Does not decide on windows; see [`super::judge`].
+//! Does not decide on windows; see [`super::detection_pipeline`].
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use volute_anomaly::{DeciderState, Score, StepJudgement};
+use volute_anomaly::{DeciderState, Score, StepResult};
 use volute_plant::{Reading, Timestamp};
 
 use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
@@ -27,17 +27,17 @@ pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A reading in the queue, with the state of its window.
 pub(super) enum PendingWindow {
-    /// Its window waits for a score. `at` is the time of the window. `step` is the judgement of its last step, if the
-    /// detector judges steps.
-    Scoring { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, since: Instant },
+    /// Its window waits for a score. `at` is the time of the window. `step` has the result of its last step, if
+    /// the detector is step-based.
+    Scoring { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, since: Instant },
     /// It can be decided on.
     Ready(ReadyReading),
 }
 
-/// A step that its detector has judged.
+/// A step for which a step-based detector has a result.
 #[derive(Debug, Clone)]
-pub(super) struct JudgedStep {
-    pub judgement: StepJudgement,
+pub(super) struct StepWithResult {
+    pub result: StepResult,
     /// The note that pages show about it; see [`super::note`].
     pub note: Option<Arc<str>>,
     /// Whether an episode began or ended with it.
@@ -48,8 +48,8 @@ pub(super) struct JudgedStep {
 
 /// A reading that is decided on as soon as it is the first of the queue.
 pub(super) enum ReadyReading {
-    /// Its window has a score, or its step is judged, or both.
-    Decidable { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, score: Option<Score> },
+    /// Its window has a score, or its step has a result, or both.
+    Decidable { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, score: Option<Score> },
     /// Its window has no score, for this reason.
     NotScored { reading: Reading, why: NotScoredReason },
     /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in
@@ -58,7 +58,7 @@ pub(super) enum ReadyReading {
     /// It is not part of a window: it is late, or another reading of the same step was used.
     NotWindowed { reading: Reading },
     /// Its score did not arrive in time.
-    Lost { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>> },
+    Lost { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>> },
 }
 
 /// The windows of one pump that are not decided yet.
@@ -120,7 +120,7 @@ impl PendingWindows {
         }
     }
 
-    /// Skips all windows that are judged, are scored or wait for a score, because the baseline or the mode has changed.
+    /// Skips all windows that have a result, have a score or wait for one, because the baseline or the mode has changed.
     pub(super) fn skip_all(&mut self) {
         for window in &mut self.windows {
             if let PendingWindow::Scoring { reading, .. }

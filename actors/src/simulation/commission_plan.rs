@@ -2,7 +2,7 @@
 //! not stored.
 //!
 //! The day is simulated with the same design and the same kind of load as the pump that is played, but with different
-//! noise and demand. So the baseline is not learned from the same readings that will be judged by it.
+//! noise and demand. So the baseline is not learned from the same readings that will be scored with it.
 
 use volute_plant::{Profile, PumpId, Reading, Timestamp};
 use volute_simulator::{Design, LoadPlan, Simulator};

@@ -84,7 +84,7 @@
 //! order, rate, measure, past    readings out of order, rates of change, values, excursions of the past
 //! evaluator     every reading of one pump: what is raised, and what is only recorded
 //! state, transition, status     an alarm's states, its rows, and what follows from them
-//! alarm         the life of one alarm: the table of what happens in each state
+//! alarm         the lifecycle of one alarm: the table of what happens in each state
 //! standing      all alarms by their rows
 //! pump_alarms   all alarms of one pump: evaluator, lives, explanations
 //! grouping      explained alarms under the one that explains them

@@ -1,4 +1,14 @@
-//! Turns the scores of one pump into detections. Live pumps and evaluations use the same decider.
+//! Turns the steps and scores of one pump into detections. Live pumps and evaluations use the same decider.
+//!
+//! A [`Decider`] is the detector of one pump. Its caller does the following with each step:
+//!
+//! 1. [`Decider::push_step`] takes the step as soon as it arrives. For a *step-based* detector (`conditional`) it returns a
+//!    [`StepResult`]: how far the step is from normal. For a *window-based* detector (`fused`, `lstm-autoencoder`) it does nothing.
+//! 2. The window that ends with the step is scored by the network, which may take seconds.
+//! 3. [`Decider::decide`] takes the step's result and the window's score, and returns the [`Detection`]: anomalous or not. A
+//!    step-based detector can do so without a score.
+//!
+//! So while windows are scored, a step-based detector has taken steps on which nothing is decided yet.
 //!
 //! **The fused detector.** The score of a window has three numbers for each channel: its short level (the mean of the last 5
 //! steps), its long level (of the last 15 steps) and its reconstruction error. Each is compared with the pump's normal. The
@@ -35,7 +45,7 @@
 //! | relearning: new levels are learned | 4.0 | 1.0 | the loss is limited to the threshold |
 //! | the change returns during relearning | 4.0 | 4.65 | the episode continues |
 //!
-//! **The conditional detector** judges steps instead of windows; see `decider/conditional.rs`. Its loss has the same deadband.
+//! **The conditional detector** is step-based; see `decider/conditional.rs`. Its loss has the same deadband.
 //!
 //! Does not raise alarms. Does not name faults.
 
@@ -61,7 +71,7 @@ use crate::{
 };
 
 pub use checkpoint::DeciderCheckpoint;
-pub use conditional::{DeciderState, StepJudgement};
+pub use conditional::{DeciderState, StepResult};
 pub use step::StepInput;
 pub use unfit_checkpoint::UnfitCheckpoint;
 
@@ -168,22 +178,22 @@ impl Decider {
         decider
     }
 
-    /// Takes a step. Returns its judgement, which [`Decider::decide`] needs. `None` for a detector that judges windows, for a pump
-    /// that does not run or has not settled, while no channel can be judged yet, and for a step that is not later than the one
+    /// Takes a step. Returns its result, which [`Decider::decide`] needs. `None` for a window-based detector, for a pump
+    /// that does not run or has not settled, while no channel can be tested yet, and for a step that is not later than the one
     /// before.
-    pub fn follow(&mut self, step: &StepInput) -> Option<StepJudgement> {
+    pub fn push_step(&mut self, step: &StepInput) -> Option<StepResult> {
         match (&mut self.state, &self.baseline.conditional) {
-            (State::Conditional(state), Some(conditional)) => state.follow(conditional, step),
+            (State::Conditional(state), Some(conditional)) => state.push_step(conditional, step),
             _ => None,
         }
     }
 
-    /// Whether its detector judges each step when it arrives, before the score of the step's window is known.
-    pub fn judges_steps(&self) -> bool {
+    /// Whether its detector gives a result for each step when it arrives, before the score of the step's window is known.
+    pub fn is_step_based(&self) -> bool {
         matches!(self.state, State::Conditional(_))
     }
 
-    /// Returns the state after the last step that [`Decider::follow`] took, for [`Decider::checkpoint`].
+    /// Returns the state after the last step that [`Decider::push_step`] took, for [`Decider::checkpoint`].
     pub fn step_state(&self) -> Option<DeciderState> {
         match &self.state {
             State::Conditional(state) => Some(state.state().clone()),
@@ -196,8 +206,8 @@ impl Decider {
         &self.baseline
     }
 
-    /// Decides on the step of `pump` at `at`, from the judgement of [`Decider::follow`] and from the score of the window that ends
-    /// with it. A detector that judges windows needs the score, and the conditional one the judgement; without it there is no
+    /// Decides on the step of `pump` at `at`, from its result by [`Decider::push_step`] and from the score of the window that ends
+    /// with it. A window-based detector needs the score, and a step-based one the result; without it there is no
     /// detection.
     ///
     /// The window is anomalous exactly if the loss of the detection is above its threshold. For [`Detector::LstmAutoencoder`]
@@ -207,7 +217,7 @@ impl Decider {
         &mut self,
         pump: &PumpId,
         at: Timestamp,
-        step: Option<&StepJudgement>,
+        step: Option<&StepResult>,
         score: Option<&Score>,
     ) -> Option<Detection> {
         let baseline = &*self.baseline;
@@ -297,7 +307,7 @@ impl Fused {
                 }
             };
         }
-        self.tracker.follow(scores);
+        self.tracker.update(scores);
         loss
     }
 }

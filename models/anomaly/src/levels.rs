@@ -54,16 +54,16 @@ impl LevelTracker {
         &self.levels
     }
 
-    /// Follows one step of a normal pump.
-    pub(crate) fn follow(&mut self, scores: &[ChannelScore]) {
-        self.follow_unbounded(scores);
+    /// Moves the levels towards one step of a normal pump.
+    pub(crate) fn update(&mut self, scores: &[ChannelScore]) {
+        self.update_unbounded(scores);
         for ((level, anchor), max_drift) in self.levels.iter_mut().zip(&self.anchors).zip(&self.max_drifts) {
             *level = level.clamp(anchor - max_drift, anchor + max_drift);
         }
     }
 
-    /// Follows one step without a limit on the drift. Commissioning finds the furthest drift with it.
-    pub(crate) fn follow_unbounded(&mut self, scores: &[ChannelScore]) {
+    /// Moves the levels towards one step, without a limit on the drift. Commissioning finds the furthest drift with it.
+    pub(crate) fn update_unbounded(&mut self, scores: &[ChannelScore]) {
         for (level, score) in self.levels.iter_mut().zip(scores) {
             *level += self.share * (score.short - *level);
         }

@@ -19,7 +19,7 @@ pub enum Detector {
     /// Compares each channel's reconstruction error and level with those of the pump while it was healthy. An episode remembers
     /// what has changed. Does not know the operating point.
     Fused,
-    /// The default: judges each channel given the operating point and the other channels, at every step, whether or not the step
+    /// The default: tests each channel given the operating point and the other channels, at every step, whether or not the step
     /// has a whole window.
     #[default]
     Conditional,

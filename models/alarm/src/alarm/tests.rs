@@ -1,4 +1,4 @@
-//! Tests of an alarm's life: the example and the table of the module, each error, and random lives.
+//! Tests of an alarm's lifecycle: the example and the table of the module, each error, and random sequences.
 
 use std::collections::BTreeMap;
 
@@ -351,7 +351,7 @@ fn rows_have_a_flat_form() {
     assert!(error.contains("allowed: 1 to 1000 characters"), "{error}");
 }
 
-/// Something that happens in a random life.
+/// Something that happens in a random sequence.
 #[derive(Debug, Clone)]
 enum Event {
     Signal(usize, Signal),

@@ -1,4 +1,4 @@
-//! The stored state of a decider, so that a pump is judged after a restart as if there had been none.
+//! The stored state of a decider, so that detections after a restart are the same as without one.
 //!
 //! It has what the decider has learned from scores since its baseline, and nothing that is in the baseline. As JSON it has some
 //! hundred bytes per pump for the fused detector, and more for the conditional one. Every number is restored bit for bit. Does not
@@ -44,7 +44,7 @@ struct FusedCheckpoint {
 impl Decider {
     /// Returns its state after its last decision. [`Decider::with_checkpoint`] continues from it.
     ///
-    /// The conditional detector judges steps ahead of its decisions. For it, `step_state` is the state after the step that was
+    /// The conditional detector tests steps ahead of its decisions. For it, `step_state` is the state after the step that was
     /// decided on last ([`Decider::step_state`]). `None` is right only if every step that was taken is decided.
     pub fn checkpoint(&self, step_state: Option<DeciderState>) -> DeciderCheckpoint {
         let (mut fused, mut conditional) = (None, None);

@@ -9,7 +9,7 @@ pub struct StepInput<'a> {
     pub at: Timestamp,
     /// One value per channel of the profile, in its unit; NaN if missing.
     pub values: &'a [f64],
-    /// Whether the pump runs and has settled. Otherwise the step is not judged; only the averages of the inputs are updated.
+    /// Whether the pump runs and has settled. Otherwise the step is not tested; only the averages of the inputs are updated.
     pub is_settled: bool,
 }
 

@@ -1,20 +1,20 @@
-//! Turns durable readings into decisions: the second of a pump's three state machines. Does no I/O: the caller passes
+//! Turns durable readings into detections: the second of a pump's three state machines. Does no I/O: the caller passes
 //! the time, and carries out the returned [`Effect`]s in order.
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:
 //!
-//! 1. [`Judge::take`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
+//! 1. [`DetectionPipeline::take`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
 //!    window from 10:00:00, which gets a number and is sent to be scored ([`Effect::Score`]).
-//! 2. [`Judge::score`] receives the score of that number. The decider turns it into a detection, which is published
+//! 2. [`DetectionPipeline::score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
 //!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last
 //!    detection if their times are near (`detection_near`).
 //!
-//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in item 1, when the reading is placed in
-//! its step. If the step has no whole window, because a channel is missing, or if the score of its window does not
-//! arrive, the judgement of the step alone becomes the detection.
+//! A step-based detector ([`volute_anomaly::Decider::push_step`]) has a result for the step in item 1 already, when the
+//! reading is assigned to its step. If the step has no whole window, because a channel is missing, or if the score of
+//! its window does not arrive, the step's result alone becomes the detection.
 //!
 //! Decisions are made in the order of the windows, even if the scores arrive in another order ([`super::pending`]).
 //! Only current readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older readings get windows
@@ -36,7 +36,7 @@ use super::{
     checkpoint::{Checkpoints, RecoveredCheckpoint, StoredCheckpoint, restore_decider},
     feed::Feed,
     note::note,
-    pending::{JudgedStep, PendingWindow, PendingWindows, ReadyReading},
+    pending::{PendingWindow, PendingWindows, ReadyReading, StepWithResult},
 };
 use crate::{
     commissioning::mode::PumpMode,
@@ -66,9 +66,9 @@ pub(super) enum Effect {
     ScoreLost,
 }
 
-/// The judge's inputs other than the reading.
+/// The pipeline's inputs other than the reading.
 #[derive(Clone, Copy)]
-pub(super) struct JudgeContext<'a> {
+pub(super) struct PipelineContext<'a> {
     pub now: Instant,
     /// Whether any inference worker is running.
     pub has_workers: bool,
@@ -78,8 +78,8 @@ pub(super) struct JudgeContext<'a> {
     pub work: &'a [PlannedWork],
 }
 
-/// Builds windows of the durable readings of one pump, and judges them.
-pub(super) struct Judge {
+/// Builds windows of the durable readings of one pump, has them scored, and makes detections of the scores.
+pub(super) struct DetectionPipeline {
     pump: PumpId,
     profile: Profile,
     timestamp_limits: TimestampLimits,
@@ -96,7 +96,7 @@ pub(super) struct Judge {
     first_seq: u64,
 }
 
-impl Judge {
+impl DetectionPipeline {
     /// Starts without any stored state. Windows are numbered from `first_seq`.
     pub(super) fn new(pump: PumpId, profile: Profile, timestamp_limits: TimestampLimits, first_seq: u64) -> Self {
         Self {
@@ -167,7 +167,7 @@ impl Judge {
 
     /// Takes a durable reading. If it is a later part of a reading ([`AdmittedReading::whole`]), the merged reading is
     /// shown.
-    pub(super) fn take(&mut self, admitted: AdmittedReading, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
+    pub(super) fn take(&mut self, admitted: AdmittedReading, context: PipelineContext<'_>, effects: &mut Vec<Effect>) {
         let AdmittedReading { reading, whole } = admitted;
         let (received_at, is_late, is_part) = (reading.received, reading.late, whole.is_some());
         let is_current = self.is_current(&reading);
@@ -193,7 +193,7 @@ impl Judge {
     }
 
     /// Stops waiting for missing readings.
-    pub(super) fn flush(&mut self, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
+    pub(super) fn flush(&mut self, context: PipelineContext<'_>, effects: &mut Vec<Effect>) {
         let windowed = self.windower.flush();
         self.queue_windowed(windowed, context, effects);
     }
@@ -244,7 +244,7 @@ impl Judge {
     }
 
     /// Continues from the stored checkpoint if it belongs to the baseline in use. `score` scores a window since the
-    /// checkpoint; steps with neither a score nor a judgement are skipped. `max_in_flight`: how many windows can have
+    /// checkpoint; steps with neither a score nor a result of their own are skipped. `max_in_flight`: how many windows can have
     /// waited for their scores when the node ended.
     pub(super) fn restore(
         &mut self,
@@ -258,7 +258,7 @@ impl Judge {
         else {
             return;
         };
-        let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
+        let PumpMode::Detecting { decider, .. } = &mut self.mode else { return };
         match restore_decider(decider.baseline(), &state) {
             Ok(restored) => **decider = restored,
             Err(error) => return tracing::warn!(pump = self.pump.as_str(), %error, "checkpoint not used"),
@@ -267,9 +267,9 @@ impl Judge {
         self.checkpoints.mark_stored(state.at);
         let decided = decided.unwrap_or_default();
         let newest = decided.last().copied().unwrap_or(state.at);
-        let judges_steps = decider.judges_steps();
+        let is_step_based = decider.is_step_based();
         let is_decidable = |step: &&WindowedReading| {
-            step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
+            step.window.is_ok() || is_step_based && StepInput::of(step.reading.at, &step.step).is_settled
         };
         let in_flight = steps.iter().filter(|step| step.reading.at > newest).filter(is_decidable).count();
         // Windows after the newest stored detection were usually in flight when the node ended, so they are published.
@@ -278,10 +278,10 @@ impl Judge {
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
         for WindowedReading { reading, step: row, window, .. } in steps {
-            let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
+            let PumpMode::Detecting { decider, .. } = &mut self.mode else { return };
             let at = reading.at;
-            let mut step = follow(decider, &self.profile, &self.checkpoints, at, &row);
-            let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
+            let mut step = push_step(decider, &self.profile, &self.checkpoints, at, &row);
+            let residuals = step.as_mut().and_then(|step| step.result.take_residuals());
             let score = window.ok().and_then(|window| score(decider.baseline(), &window, residuals.as_ref()));
             if decided.contains(&at) {
                 self.decide_silently(at, step.as_deref(), score.as_ref());
@@ -301,19 +301,19 @@ impl Judge {
         tracing::info!(pump = self.pump.as_str(), until = %state.at, decided_again = decided.len(), in_flight, "checkpoint restored");
     }
 
-    /// Stores the decider's state when the node stops, after the detections that it includes. A decider that judges
+    /// Stores the decider's state when the node stops, after the detections that it includes. A step-based decider
     /// steps may be ahead of its detections. Then nothing is stored, and the last stored state stays.
     pub(super) fn store_last_checkpoint(&mut self, effects: &mut Vec<Effect>) {
-        let PumpMode::Judged { decider, .. } = &self.mode else { return };
-        if !decider.judges_steps() || self.pending.is_empty() {
+        let PumpMode::Detecting { decider, .. } = &self.mode else { return };
+        if !decider.is_step_based() || self.pending.is_empty() {
             self.store_checkpoint(None, effects);
         }
     }
 
-    /// Stores the decider's state, after the detections that it includes. For a decider that judges steps, `step_state`
+    /// Stores the decider's state, after the detections that it includes. For a step-based decider steps, `step_state`
     /// is its state after the step that was decided on last.
     fn store_checkpoint(&mut self, step_state: Option<DeciderState>, effects: &mut Vec<Effect>) {
-        let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
+        let (PumpMode::Detecting { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
             return;
         };
         let document = match serde_json::to_string(&decider.checkpoint(step_state)) {
@@ -336,7 +336,12 @@ impl Judge {
         }
     }
 
-    fn queue_windowed(&mut self, windowed: Vec<WindowedReading>, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
+    fn queue_windowed(
+        &mut self,
+        windowed: Vec<WindowedReading>,
+        context: PipelineContext<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         if !context.has_workers {
             self.pending.fail_unscored();
         }
@@ -347,17 +352,17 @@ impl Judge {
             let why = match (window, &mut self.mode) {
                 (_, PumpMode::NoModel) => NotScoredReason::NoModel,
                 (_, PumpMode::BaselineNotLoaded) => NotScoredReason::BaselineUnavailable,
-                (Ok(_), PumpMode::Judged { .. }) if self.checkpoints.is_decided(reading.at) => continue,
-                (window, PumpMode::Judged { decider, refinement }) => {
+                (Ok(_), PumpMode::Detecting { .. }) if self.checkpoints.is_decided(reading.at) => continue,
+                (window, PumpMode::Detecting { decider, refinement }) => {
                     let at = reading.at;
                     if let Some(refinement) = refinement.as_mut().filter(|_| !decider.in_episode() && !is_at_work) {
                         refinement.take(&self.profile, at, &step, window.as_ref().ok());
                     }
-                    let mut step = follow(decider, &self.profile, &self.checkpoints, at, &step);
+                    let mut step = push_step(decider, &self.profile, &self.checkpoints, at, &step);
                     match window {
-                        Ok(window) if context.has_workers && (step.is_some() || !decider.judges_steps()) => {
+                        Ok(window) if context.has_workers && (step.is_some() || !decider.is_step_based()) => {
                             let (seq, baseline) = (self.pending.next_seq(), decider.baseline().clone());
-                            let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
+                            let residuals = step.as_mut().and_then(|step| step.result.take_residuals());
                             effects.push(Effect::Score { seq, window, residuals, baseline });
                             self.pending.push(PendingWindow::Scoring { reading, at, step, since: context.now });
                             continue;
@@ -367,7 +372,7 @@ impl Judge {
                             continue;
                         }
                         Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
-                        // The detector judges steps, and has not followed enough of them yet.
+                        // The detector is step-based, and has not taken enough steps yet.
                         Ok(_) => NoWindow::Filling { have: 1, need: WindowConfig::LEN }.into(),
                         Err(why) => self.no_window_reason(why, context),
                     }
@@ -386,7 +391,7 @@ impl Judge {
         self.decide(context.now, effects);
     }
 
-    fn no_window_reason(&self, why: NoWindow, context: JudgeContext<'_>) -> NotScoredReason {
+    fn no_window_reason(&self, why: NoWindow, context: PipelineContext<'_>) -> NotScoredReason {
         let too_sparse = match why {
             NoWindow::Filling { .. } | NoWindow::Missing { .. } => context.feed.too_sparse_reason(&self.profile),
             NoWindow::NotRunning { .. } => None,
@@ -424,14 +429,14 @@ impl Judge {
         &mut self,
         reading: Reading,
         at: Timestamp,
-        step: Option<&JudgedStep>,
+        step: Option<&StepWithResult>,
         score: Option<&Score>,
         effects: &mut Vec<Effect>,
     ) {
-        let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
+        let PumpMode::Detecting { decider, .. } = &mut self.mode else { return };
         let was_in_episode = decider.in_episode();
-        let judgement = step.map(|step| &step.judgement);
-        let Some(detection) = decider.decide(&self.pump, at, judgement, score) else {
+        let result = step.map(|step| &step.result);
+        let Some(detection) = decider.decide(&self.pump, at, result, score) else {
             return self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
         };
         let episode_changed = match step {
@@ -450,9 +455,9 @@ impl Judge {
         }
     }
 
-    fn decide_silently(&mut self, at: Timestamp, step: Option<&JudgedStep>, score: Option<&Score>) {
-        if let PumpMode::Judged { decider, .. } = &mut self.mode
-            && decider.decide(&self.pump, at, step.map(|step| &step.judgement), score).is_some()
+    fn decide_silently(&mut self, at: Timestamp, step: Option<&StepWithResult>, score: Option<&Score>) {
+        if let PumpMode::Detecting { decider, .. } = &mut self.mode
+            && decider.decide(&self.pump, at, step.map(|step| &step.result), score).is_some()
         {
             self.checkpoints.mark_decided(at);
         }
@@ -482,23 +487,23 @@ impl Judge {
     }
 }
 
-/// Passes a step to the decider. Returns the decider's judgement, if it judges steps and the pump runs.
-fn follow(
+/// Passes a step to the decider. Returns its result, if the detector is step-based and the pump runs.
+fn push_step(
     decider: &mut Decider,
     profile: &Profile,
     checkpoints: &Checkpoints,
     at: Timestamp,
     row: &StepRow,
-) -> Option<Box<JudgedStep>> {
+) -> Option<Box<StepWithResult>> {
     let was_in_episode = decider.in_episode();
-    let judgement = decider.follow(&StepInput::of(at, row))?;
-    let episode_changed = judgement.in_episode() != was_in_episode;
+    let result = decider.push_step(&StepInput::of(at, row))?;
+    let episode_changed = result.in_episode() != was_in_episode;
     let state = if episode_changed || checkpoints.is_due(at) { decider.step_state() } else { None };
     let conditional = decider.baseline().conditional.as_ref();
-    let note = conditional.and_then(|conditional| note(profile, conditional, row, &judgement));
-    Some(Box::new(JudgedStep { judgement, note, episode_changed, state }))
+    let note = conditional.and_then(|conditional| note(profile, conditional, row, &result));
+    Some(Box::new(StepWithResult { result, note, episode_changed, state }))
 }
 
 #[cfg(test)]
-#[path = "judge/tests.rs"]
+#[path = "detection_pipeline/tests.rs"]
 mod tests;
