@@ -7,7 +7,7 @@ use volute_plant::PumpId;
 use volute_runtime::TrySendError;
 
 use crate::{
-    alarms::{AlarmBoard, definitions},
+    alarms::{StandingAlarms, definitions},
     commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
     protocol::alarms::{
@@ -17,8 +17,8 @@ use crate::{
 
 impl EngineHandle {
     /// Returns the alarms that are not normal.
-    pub fn alarms(&self) -> &AlarmBoard {
-        &self.0.context.board
+    pub fn alarms(&self) -> &StandingAlarms {
+        &self.0.context.standing_alarms
     }
 
     /// Does what a user commands with alarms of a pump, in this order. `user` is in the form of the audit log. What took

@@ -328,7 +328,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<DetachPump>, _: &mut Self::Context) {
-        let DetachPump { pump, why, reply } = message.into_inner();
+        let DetachPump { pump, reason, reply } = message.into_inner();
         let mut pumps = self.pumps();
         let taken = match pumps.active.remove(&pump) {
             // While the node stops, the running drain must find all pumps.
@@ -337,7 +337,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
                 Err(DetachError::Stopping)
             }
             Some(handle) => {
-                pumps.detached.insert(pump, why);
+                pumps.detached.insert(pump, reason);
                 handle.in_flight.end_backlogs();
                 Ok(handle)
             }
@@ -393,9 +393,9 @@ impl Handler<Envelope<WithdrawPump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<WithdrawPump>, _: &mut Self::Context) {
-        let WithdrawPump { pump, why } = message.into_inner();
+        let WithdrawPump { pump, rejection } = message.into_inner();
         let mut pumps = self.pumps();
-        if let Some(Rejection { field, message, .. }) = why
+        if let Some(Rejection { field, message, .. }) = rejection
             && pumps.last_rejections.record(&pump, field, message.clone(), Instant::now())
         {
             tracing::warn!(

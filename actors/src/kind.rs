@@ -68,8 +68,8 @@ impl KindParts {
 
     /// Returns the parts of a kind whose profile cannot be read for the reason `why`. Only the names of its channels
     /// are known.
-    pub fn damaged(name: &str, channels: &[String], why: &str) -> Self {
-        Self { profile: Profile::placeholder(name, channels), model: None, damage: Some(why.into()) }
+    pub fn damaged(name: &str, channels: &[String], reason: &str) -> Self {
+        Self { profile: Profile::placeholder(name, channels), model: None, damage: Some(reason.into()) }
     }
 
     pub(crate) fn into_kind(self, settings: &CommissioningSettings) -> PumpKind {

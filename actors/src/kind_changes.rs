@@ -52,11 +52,11 @@ impl EngineHandle {
         let pumps = self.pumps_of(kind.profile.name()).await;
         let outdated = pumps.into_iter().filter(|(_, handle)| !handle.kind.is_same(&kind));
         let replace = async |(pump, _): (PumpId, PumpHandle)| {
-            if let Err(why) = self.replace_actor(&pump, kind.clone()).await {
+            if let Err(reason) = self.replace_actor(&pump, kind.clone()).await {
                 tracing::warn!(
                     pump = pump.as_str(),
                     profile = kind.profile.name(),
-                    why,
+                    reason,
                     "the pump uses the changed profile only after the next start of the node"
                 );
             }
@@ -92,7 +92,7 @@ impl EngineHandle {
     async fn replace_actor(&self, pump: &PumpId, kind: PumpKind) -> Result<(), &'static str> {
         let inner = &self.0;
         let (reply, taken) = oneshot::channel();
-        let detach = DetachPump { pump: pump.clone(), why: Detached::Restarting, reply };
+        let detach = DetachPump { pump: pump.clone(), reason: Detached::Restarting, reply };
         match timeout(STEP_TIMEOUT, inner.ingress.send(detach)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err("the ingress has failed, or is stopping"),

@@ -25,10 +25,10 @@ use volute_plant::{Clock, EventChange, EventState, MaintenanceEvent, PumpId, Rul
 use volute_runtime::{Address, Envelope, Incarnation, Outbox};
 
 use crate::{
-    alarms::{AlarmBoard, alarm_evidence},
+    alarms::{StandingAlarms, alarm_evidence},
     catalog::Catalog,
     counters::{Counters, add},
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     protocol::{
         recorder::RecordRow,
         rules::{ChangeRules, DrainMaintenance, EvaluateLimits, ForgetPump},
@@ -84,9 +84,9 @@ pub(crate) struct MaintenanceContext {
     pub counters: Arc<Counters>,
     pub clock: Arc<dyn Clock>,
     /// The planned work that is not over.
-    pub work: WorkBoard,
+    pub work: OpenPlannedWork,
     /// The alarms that stand, which are evidence of an event.
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
 }
 
 impl MaintenanceActor {
@@ -150,8 +150,8 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
         }
         let new = || RuleEvaluator::new(catalog.of(&reading.pump).profile, Vec::new());
         let evaluator = self.evaluators.entry(reading.pump.clone()).or_insert_with(new);
-        let board = &self.context.board;
-        let alarms = || alarm_evidence(&board.of(&reading.pump));
+        let standing_alarms = &self.context.standing_alarms;
+        let alarms = || alarm_evidence(&standing_alarms.of(&reading.pump));
         for change in evaluator.evaluate(&reading, detection.as_ref(), &alarms) {
             let event = change.event().clone();
             match change {

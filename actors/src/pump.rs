@@ -6,7 +6,7 @@
 //! | `detection_pipeline`, `pending`, `checkpoint` | build windows of durable readings, have them scored, and make detections |
 //! | `alarms` | evaluates readings against alarms |
 //! | `commission` | decides what the pump does next to get its baseline |
-//! | `feed` | measures how often readings and posts arrive |
+//! | `device_cadence` | measures how often readings and posts arrive |
 //! | `note` | the text on the pump's page if its detections have less information than usual |
 //! | `actor`, `commands`, `alarm_commands` | the shell: queries the store, sends messages, runs timers |
 //! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its addresses |
@@ -21,7 +21,7 @@ mod commands;
 mod commission;
 pub(crate) mod context;
 mod detection_pipeline;
-mod feed;
+mod device_cadence;
 pub(crate) mod handle;
 pub(crate) mod launch;
 mod note;

@@ -294,13 +294,13 @@ impl SimulationActor {
 
 /// Commissions the pumps whose baseline in use does not come from their plan, one after the other.
 async fn commission(engine: EngineHandle, commission_plans: Vec<CommissionPlan>) {
-    for CommissionPlan { pump, why, readings } in commission_plans {
+    for CommissionPlan { pump, reason, readings } in commission_plans {
         let known = engine.baselines(&pump).await.ok();
         let in_use = known.and_then(|known| known.versions.into_iter().find(|v| Some(v.version) == known.in_use));
-        if in_use.is_some_and(|version| version.why == why) {
+        if in_use.is_some_and(|version| version.reason == reason) {
             continue;
         }
-        match engine.commission_with(&pump, why, readings).await {
+        match engine.commission_with(&pump, reason, readings).await {
             Ok(_) => {}
             Err(CommissionError::NoModel | CommissionError::Stopping) => return,
             Err(error) => tracing::warn!(pump = pump.as_str(), %error, "simulated pump not commissioned"),

@@ -34,10 +34,10 @@ use crate::{
 
 /// The messages of one actor that wait for a permit.
 #[derive(Clone, Default)]
-pub struct Outbox(Rc<RefCell<VecDeque<Step>>>);
+pub struct Outbox(Rc<RefCell<VecDeque<QueuedSend>>>);
 
 /// A send, or work to do after the sends before it.
-type Step = Pin<Box<dyn Future<Output = ()>>>;
+type QueuedSend = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Outbox {
     /// Sends a message after all messages that wait in the outbox. The actor of `ctx` is suspended while a message

@@ -137,7 +137,7 @@ impl BaselineCollection {
     }
 
     /// Returns why the pump is commissioned.
-    pub(crate) fn why(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         &self.record.reason
     }
 

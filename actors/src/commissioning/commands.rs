@@ -59,11 +59,11 @@ impl EngineHandle {
     pub(crate) async fn commission_with(
         &self,
         pump: &PumpId,
-        why: String,
+        reason: String,
         make: impl FnOnce() -> Vec<Vec<Reading>> + Send + 'static,
     ) -> Result<u32, CommissionError> {
         let handle = self.find_pump(pump, true).await?;
-        self.learn(pump, handle, why, TrainingData::Generated(Box::new(make))).await
+        self.learn(pump, handle, reason, TrainingData::Generated(Box::new(make))).await
     }
 
     /// Changes the settings of a pump. If its interval changes, its baseline is learned again, from the same range of
@@ -84,12 +84,12 @@ impl EngineHandle {
         &self,
         pump: &PumpId,
         handle: PumpHandle,
-        why: String,
+        reason: String,
         data: TrainingData,
     ) -> Result<u32, CommissionError> {
         let (reply, outcome) = oneshot::channel();
         let reply = JobReply::new(handle.commands.into(), Requester::Caller(reply));
-        let job = CommissionJob { pump: pump.clone(), kind: self.kind_with_model(pump)?, why, data, reply };
+        let job = CommissionJob { pump: pump.clone(), kind: self.kind_with_model(pump)?, reason, data, reply };
         match self.0.context.commissioning.try_send(job) {
             Ok(()) => outcome.await.unwrap_or_else(|_| Err(self.no_reply_error())),
             Err(TrySendError::Full(_)) => Err(CommissionError::Busy { queue: Queue::CommissionJobs }),

@@ -139,7 +139,7 @@ fn relearn(record: &BaselineRecord, error: &UnusableBaseline, goal: CollectionGo
     } else {
         "the model was replaced"
     };
-    let why = format!("{cause}; the readings are those of version {}", record.version);
+    let reason = format!("{cause}; the readings are those of version {}", record.version);
     let (from, to) = (Some(record.baseline.from), Some(record.baseline.to));
-    CommissioningRecord { reason: why, requested: false, from, to, running_ms: goal.needed_ms }
+    CommissioningRecord { reason, requested: false, from, to, running_ms: goal.needed_ms }
 }

@@ -13,7 +13,7 @@ use volute_plant::{Clock, PumpId};
 use volute_runtime::{ActorIdentity, ActorThread, Address, Inbox, Supervisor};
 
 use crate::{
-    alarms::AlarmBoard,
+    alarms::StandingAlarms,
     catalog::Catalog,
     commissioning::{Commissioner, CommissioningActor, MAX_QUEUED_JOBS},
     counters::Counters,
@@ -38,7 +38,7 @@ use crate::{
     notifier::{
         NotificationSettings, NotifierActor, NotifierContext, feed::NotificationFeed, status::SharedNotificationStatus,
     },
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     pump::{context::PumpContext, launch::start_pump},
     recorder::{Recorder, RecorderActor, Writer},
     refused_commands::SharedRefusals,
@@ -51,7 +51,7 @@ const MAX_WAITING_POSTS: usize = 4096;
 const DEFAULT_BATCH: usize = 32;
 /// The capacity of the addresses of the live feed, of the maintenance actor, and of the recorder for rows other than
 /// readings.
-const INBOX_CAPACITY: usize = 65_536;
+const ADDRESS_CAPACITY: usize = 65_536;
 /// The maximum number of commands that wait for the node's alarms.
 const MAX_NODE_COMMANDS: usize = 256;
 
@@ -64,13 +64,13 @@ pub(super) struct EngineBuilder {
     pub counters: Arc<Counters>,
     pub disk: SharedDiskOutlook,
     pub refusals: SharedRefusals,
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
     pub feed: NotificationFeed,
     pub notification_status: SharedNotificationStatus,
 }
 
 impl EngineBuilder {
-    pub(super) fn recorder(
+    pub(super) fn start_recorder(
         &self,
         engine: &EngineSettings,
         max_in_flight: usize,
@@ -91,10 +91,10 @@ impl EngineBuilder {
         let linger = engine.linger;
         self.supervisor
             .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.generation));
-        Recorder { readings: inbox.address(max_in_flight + MAX_POST_ITEMS), results: inbox.address(INBOX_CAPACITY) }
+        Recorder { readings: inbox.address(max_in_flight + MAX_POST_ITEMS), results: inbox.address(ADDRESS_CAPACITY) }
     }
 
-    pub(super) fn flusher(
+    pub(super) fn start_flusher(
         &self,
         retention: Retention,
         warn_free_share: f64,
@@ -108,7 +108,7 @@ impl EngineBuilder {
         inbox.address(1)
     }
 
-    pub(super) fn live(
+    pub(super) fn start_live(
         &self,
         thread: &Arc<ActorThread>,
         stale_after_intervals: i64,
@@ -116,20 +116,21 @@ impl EngineBuilder {
         subscribers: &broadcast::Sender<Arc<Frame>>,
     ) -> Address<LiveActor> {
         let inbox = self.register("live", thread);
-        let (catalog, board, clock) = (self.catalog.clone(), self.board.clone(), self.clock.clone());
+        let (catalog, standing_alarms, clock) =
+            (self.catalog.clone(), self.standing_alarms.clone(), self.clock.clone());
         let subscribers = subscribers.clone();
         self.supervisor.start(&inbox, move |_| {
-            let (catalog, board, clock) = (catalog.clone(), board.clone(), clock.clone());
-            LiveActor::new(catalog, board, clock, stale_after_intervals, &settings, subscribers.clone())
+            let (catalog, standing_alarms, clock) = (catalog.clone(), standing_alarms.clone(), clock.clone());
+            LiveActor::new(catalog, standing_alarms, clock, stale_after_intervals, &settings, subscribers.clone())
         });
-        inbox.address(INBOX_CAPACITY)
+        inbox.address(ADDRESS_CAPACITY)
     }
 
-    pub(super) fn maintenance(
+    pub(super) fn start_maintenance(
         &self,
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
-        work: &WorkBoard,
+        work: &OpenPlannedWork,
     ) -> Address<MaintenanceActor> {
         let inbox = self.register("maintenance", thread);
         let context = MaintenanceContext {
@@ -139,13 +140,13 @@ impl EngineBuilder {
             counters: self.counters.clone(),
             clock: self.clock.clone(),
             work: work.clone(),
-            board: self.board.clone(),
+            standing_alarms: self.standing_alarms.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
-        inbox.address(INBOX_CAPACITY)
+        inbox.address(ADDRESS_CAPACITY)
     }
 
-    pub(super) fn notifier(
+    pub(super) fn start_notifier(
         &self,
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
@@ -158,7 +159,7 @@ impl EngineBuilder {
             status: self.notification_status.clone(),
             store: self.store.clone(),
             recorder: recorder.clone(),
-            board: self.board.clone(),
+            standing_alarms: self.standing_alarms.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
         };
@@ -166,7 +167,7 @@ impl EngineBuilder {
         inbox.address(1)
     }
 
-    pub(super) fn metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
+    pub(super) fn start_metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
         let (clock, counters, store, disk) =
             (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
         let (recorder, refusals) = (recorder.clone(), self.refusals.clone());
@@ -182,7 +183,7 @@ impl EngineBuilder {
         });
     }
 
-    pub(super) fn node_alarms(
+    pub(super) fn start_node_alarms(
         &self,
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
@@ -193,7 +194,7 @@ impl EngineBuilder {
         let context = NodeAlarmsContext {
             store: self.store.clone(),
             recorder: recorder.clone(),
-            board: self.board.clone(),
+            standing_alarms: self.standing_alarms.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
             disk: self.disk.clone(),
@@ -207,7 +208,7 @@ impl EngineBuilder {
     }
 
     /// Returns the pool, after starting the configured number of workers on a thread each.
-    pub(super) fn inference(&self, engine: &EngineSettings) -> Pool {
+    pub(super) fn start_inference(&self, engine: &EngineSettings) -> Pool {
         let role =
             |n| ActorIdentity { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..engine.inference_workers)
@@ -233,7 +234,7 @@ impl EngineBuilder {
         pool
     }
 
-    pub(super) fn commissioning(&self) -> Address<CommissioningActor> {
+    pub(super) fn start_commissioning(&self) -> Address<CommissioningActor> {
         let commissioner = Arc::new(Commissioner { store: self.store.clone(), clock: self.clock.clone() });
         let (inbox, counters) = (self.register_on_own_thread("commissioning"), self.counters.clone());
         self.supervisor.start(&inbox, move |_| CommissioningActor {
@@ -244,13 +245,13 @@ impl EngineBuilder {
     }
 
     /// Registers the ingress. Its inbox exists before the ingress starts, because the pumps need it.
-    pub(super) fn ingress_inbox(&self) -> Inbox<IngressActor> {
+    pub(super) fn register_ingress(&self) -> Inbox<IngressActor> {
         // The API's id of the ingress is that of an earlier version.
         self.register_on_own_thread("gate")
     }
 
     /// Starts an actor for every registered pump.
-    pub(super) fn pumps(&self, context: &Arc<PumpContext>, max_in_flight: usize) -> SharedPumpTable {
+    pub(super) fn start_pumps(&self, context: &Arc<PumpContext>, max_in_flight: usize) -> SharedPumpTable {
         let start = |pump: PumpId| {
             let kind = self.catalog.of(&pump);
             let handle = start_pump(context, &pump, kind, None, PumpInFlight::new(max_in_flight));
@@ -260,7 +261,7 @@ impl EngineBuilder {
     }
 
     /// Starts the ingress. Returns its address, and the limit of readings in flight.
-    pub(super) fn ingress(
+    pub(super) fn start_ingress(
         &self,
         inbox: &Inbox<IngressActor>,
         settings: IngestSettings,

@@ -99,7 +99,7 @@ pub struct UnfitProfile {
     /// What the item may contain instead.
     pub allowed: String,
     /// Why the item cannot have this profile.
-    pub why: String,
+    pub reason: String,
     /// Seconds after which the item may be posted again; none if the rejection is final.
     pub retry_after_s: Option<u64>,
 }
@@ -145,21 +145,21 @@ impl EngineHandle {
         match (known, named) {
             (Some(profile), Some(named)) if named != profile.name() => {
                 let allowed = profile.name().to_owned();
-                let why = format!("{pump} has the profile {allowed}; only a command can assign another");
-                Err(UnfitProfile { allowed, why, retry_after_s: None })
+                let reason = format!("{pump} has the profile {allowed}; only a command can assign another");
+                Err(UnfitProfile { allowed, reason, retry_after_s: None })
             }
             (Some(profile), _) => Ok(profile),
             (None, None) => Ok(catalog.default_kind().profile.clone()),
             (None, Some(named)) => match catalog.get(named) {
-                Some(PumpKind { profile, damage: Some(why), .. }) if profile.channels().is_empty() => {
+                Some(PumpKind { profile, damage: Some(reason), .. }) if profile.channels().is_empty() => {
                     let allowed = "this item once more, when the profile is added again".to_owned();
-                    let why = format!("the profile {named} cannot be used: {why}");
-                    Err(UnfitProfile { allowed, why, retry_after_s: Some(LONG_RETRY_AFTER_S) })
+                    let reason = format!("the profile {named} cannot be used: {reason}");
+                    Err(UnfitProfile { allowed, reason, retry_after_s: Some(LONG_RETRY_AFTER_S) })
                 }
                 Some(kind) => Ok(kind.profile),
                 None => {
-                    let (allowed, why) = (catalog.names().join(", "), format!("this node has no profile {named}"));
-                    Err(UnfitProfile { allowed, why, retry_after_s: None })
+                    let (allowed, reason) = (catalog.names().join(", "), format!("this node has no profile {named}"));
+                    Err(UnfitProfile { allowed, reason, retry_after_s: None })
                 }
             },
         }
@@ -311,7 +311,7 @@ impl EngineHandle {
     fn damaged_profiles(&self) -> Option<String> {
         let damaged = self.0.catalog.damaged();
         let listed: Vec<String> =
-            damaged.iter().take(MAX_DAMAGED_LISTED).map(|(name, why)| format!("{name} ({why})")).collect();
+            damaged.iter().take(MAX_DAMAGED_LISTED).map(|(name, reason)| format!("{name} ({reason})")).collect();
         let more = if damaged.len() > MAX_DAMAGED_LISTED { " and others" } else { "" };
         (!damaged.is_empty()).then(|| {
             format!(

@@ -17,7 +17,7 @@ pub(crate) struct CommissionJob {
     /// The pump's kind, with the model that scores the windows from which the baseline is learned.
     pub kind: PumpKind,
     /// Why the baseline is learned, for the list of its versions.
-    pub why: String,
+    pub reason: String,
     pub data: TrainingData,
     pub reply: JobReply,
 }

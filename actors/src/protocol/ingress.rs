@@ -60,7 +60,7 @@ pub(crate) struct RemoveKind {
 /// [released](crate::ingress::pump_table::SharedPumpTable::release).
 pub(crate) struct DetachPump {
     pub pump: PumpId,
-    pub why: Detached,
+    pub reason: Detached,
     pub reply: oneshot::Sender<Result<PumpHandle, DetachError>>,
 }
 

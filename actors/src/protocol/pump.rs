@@ -66,7 +66,7 @@ pub(crate) struct RetirePump(pub oneshot::Sender<()>);
 pub(crate) struct WithdrawPump {
     pub pump: PumpId,
     /// Why its last post was rejected, if it was.
-    pub why: Option<Rejection>,
+    pub rejection: Option<Rejection>,
 }
 
 impl Message for SubmitReadings {}

@@ -33,7 +33,7 @@ use super::{
     commission::Commission,
     context::{PumpContext, actor_id},
     detection_pipeline::{DetectionPipeline, Effect, PipelineContext},
-    feed::Feed,
+    device_cadence::DeviceCadence,
     recovery::{RecoveredState, StartMode, recover},
 };
 use crate::{
@@ -43,7 +43,7 @@ use crate::{
     kind::PumpKind,
     protocol::{
         alarms::AlarmSummary,
-        live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
+        live::{LiveClockFault, LiveDetection, LiveNoDetection, NoDetectionReason},
         pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
         recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
     },
@@ -63,7 +63,7 @@ pub(crate) struct PumpActor {
     pub(super) unregistered: Option<PumpRecord>,
     /// The settings of this pump.
     pub(super) settings: PumpSettings,
-    pub(super) feed: Feed,
+    pub(super) cadence: DeviceCadence,
     pub(super) admit: Admit,
     pub(super) pipeline: DetectionPipeline,
     pub(super) commission: Commission,
@@ -166,7 +166,7 @@ impl PumpActor {
         // The channel allocates only for batches that wait, which matters with many pumps.
         let (commit_sender, commit_receiver) = mpsc::channel(max_in_flight);
         Self {
-            feed: Feed::new(),
+            cadence: DeviceCadence::new(),
             admit: Admit::new(pump.clone(), &kind.profile, context.timestamp_limits, limits),
             pipeline: DetectionPipeline::new(
                 pump.clone(),
@@ -208,7 +208,7 @@ impl PumpActor {
         }
         for reading in &readings {
             self.admit.replay(reading);
-            self.feed.observe(reading);
+            self.cadence.observe(reading);
         }
         self.pipeline.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
         self.pipeline.set_initial_mode(initial_mode(
@@ -296,7 +296,7 @@ impl PumpActor {
         if self.unregistered.is_some() {
             // Sent before the response, so that the ingress has removed the pump when the client's next post arrives.
             // If the ingress's inbox is full, the next batch of the pump sends the message again.
-            let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), why: rejection });
+            let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), rejection });
         }
         drop(response);
         self.admit_next(ctx);
@@ -308,8 +308,8 @@ impl PumpActor {
         self.follow_planned_work(self.context.clock.now());
         let work = self.context.work.of(&self.pump).unwrap_or_default();
         for admitted in readings {
-            self.feed.observe(&admitted.reading);
-            let context = pipeline_context(&self.context, &self.feed, &work);
+            self.cadence.observe(&admitted.reading);
+            let context = pipeline_context(&self.context, &self.cadence, &work);
             // A later part of a reading is evaluated together with the parts before.
             let reading = admitted.whole.as_ref().unwrap_or(&admitted.reading).clone();
             self.pipeline.take(admitted, context, &mut effects);
@@ -319,7 +319,7 @@ impl PumpActor {
         self.apply_alarms(ctx);
         self.apply_effects(effects, ctx);
         self.schedule_flush(ctx);
-        self.update_feed(ctx);
+        self.update_cadence(ctx);
     }
 
     /// Carries out the pipeline's effects in order. Then continues the commissioning, pending drains and the backlog.
@@ -339,12 +339,14 @@ impl PumpActor {
         let Counters { live_dropped, score_failures, anomalies, .. } = &*counters;
         let shown = match effect {
             Effect::Show(reading) => self.context.live.try_send(reading).is_ok(),
-            Effect::NotScored(why) => {
-                let why = match (why, &self.kind.damage) {
-                    (NotScoredReason::NoModel, Some(damage)) => NotScoredReason::DamagedProfile { why: damage.clone() },
-                    (why, _) => why,
+            Effect::NoDetection(reason) => {
+                let reason = match (reason, &self.kind.damage) {
+                    (NoDetectionReason::NoModel, Some(damage)) => {
+                        NoDetectionReason::DamagedProfile { reason: damage.clone() }
+                    }
+                    (reason, _) => reason,
                 };
-                self.context.live.try_send(LiveNotScored { pump: self.pump.clone(), why }).is_ok()
+                self.context.live.try_send(LiveNoDetection { pump: self.pump.clone(), reason }).is_ok()
             }
             Effect::Score { seq, window, residuals, baseline } => {
                 let Some(detection) = &self.kind.detection else { return };
@@ -434,7 +436,7 @@ impl PumpActor {
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         let mut effects = Vec::new();
         let work = self.context.work.of(&self.pump).unwrap_or_default();
-        self.pipeline.flush(pipeline_context(&self.context, &self.feed, &work), &mut effects);
+        self.pipeline.flush(pipeline_context(&self.context, &self.cadence, &work), &mut effects);
         self.apply_effects(effects, ctx);
     }
 
@@ -453,8 +455,12 @@ impl PumpActor {
 }
 
 /// Returns the pipeline's inputs other than the reading.
-fn pipeline_context<'a>(context: &PumpContext, feed: &'a Feed, work: &'a [PlannedWork]) -> PipelineContext<'a> {
-    PipelineContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed, work }
+fn pipeline_context<'a>(
+    context: &PumpContext,
+    cadence: &'a DeviceCadence,
+    work: &'a [PlannedWork],
+) -> PipelineContext<'a> {
+    PipelineContext { now: Instant::now(), has_workers: !context.pool.is_failed(), cadence, work }
 }
 
 /// Scores a window from before the actor's start, on the actor's thread. None if it cannot be scored.

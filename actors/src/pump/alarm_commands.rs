@@ -1,4 +1,4 @@
-//! The part of a pump's actor that runs its alarms: stores what has changed, puts it on the board, and carries out
+//! The part of a pump's actor that runs its alarms: stores what has changed, updates the pump's standing alarms, and carries out
 //! commands.
 //!
 //! A command's response is sent when its rows are durable. If they are not stored because the journal fails, the alarm has
@@ -127,14 +127,14 @@ impl PumpActor {
         self.outbox.send_or_suspend(&self.context.recorder.results, RecordRow::Document(document), ctx);
     }
 
-    /// Puts the alarms on the board, and shows a changed summary. Does nothing while nothing of the pump is stored.
+    /// Updates the pump's standing alarms, and shows a changed summary. Does nothing while nothing of the pump is stored.
     pub(super) fn publish_alarms(&mut self) {
         if self.unregistered.is_some() || !self.alarms.is_ready() {
             return;
         }
         let standing = self.alarms.standing();
         let changed = AlarmsChanged::of(self.pump.clone(), &standing);
-        self.context.board.set(&self.pump, standing);
+        self.context.standing_alarms.set(&self.pump, standing);
         if self.published_alarms != changed.summary {
             self.published_alarms = changed.summary;
             add(&self.context.counters.live_dropped, usize::from(self.context.live.try_send(changed).is_err()));

@@ -25,7 +25,7 @@ use crate::{
     kind::DetectionContext,
     protocol::{
         commissioning::{BaselineLearned, CommissionJob, JobReply, LearnedBaseline, Requester, TrainingData},
-        live::LiveFeedChanged,
+        live::LiveCadenceChanged,
         pump::{PumpCommand, PumpRequest},
     },
 };
@@ -55,8 +55,8 @@ impl PumpActor {
         match next {
             NextAction::Idle => {}
             NextAction::Persist(record) => self.persist(record, ctx),
-            NextAction::Request { from, to, why, refines } => {
-                self.request(why, TrainingData::Stored { from, to, has_detections: refines }, ctx);
+            NextAction::Request { from, to, reason, refines } => {
+                self.request(reason, TrainingData::Stored { from, to, has_detections: refines }, ctx);
             }
             NextAction::Retry { after, mode_number } => {
                 ctx.run_later(after, move |actor, ctx| {
@@ -115,10 +115,10 @@ impl PumpActor {
     }
 
     /// Requests a baseline from the commissioning actor.
-    fn request(&mut self, why: String, data: TrainingData, ctx: &mut Context<Self>) {
+    fn request(&mut self, reason: String, data: TrainingData, ctx: &mut Context<Self>) {
         let requester = Requester::Pump { mode: self.commission.mode_number() };
         let reply = JobReply::new(self.addresses.commands.clone().into(), requester);
-        let job = CommissionJob { pump: self.pump.clone(), kind: self.kind.clone(), why, data, reply };
+        let job = CommissionJob { pump: self.pump.clone(), kind: self.kind.clone(), reason, data, reply };
         match self.context.commissioning.try_send(job) {
             Ok(()) => self.commission.requested(),
             Err(TrySendError::Full(job)) => {
@@ -255,17 +255,17 @@ impl PumpActor {
         let _ = reply.send(result);
     }
 
-    /// Publishes the state of the feed if it has changed. If the readings are too far apart for the profile's interval
+    /// Publishes the cadence if it has changed. If the readings are too far apart for the profile's interval
     /// and less than one window of normal running was counted, sets the pump's own interval to that of its readings.
-    pub(super) fn update_feed(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn update_cadence(&mut self, ctx: &mut Context<Self>) {
         let profile = self.pipeline.profile();
         // The live feed does not show a pump of which nothing is stored.
-        if self.unregistered.is_some() || !self.feed.is_due(profile) {
+        if self.unregistered.is_some() || !self.cadence.is_due(profile) {
             return;
         }
         let is_empty =
             matches!(self.pipeline.mode(), PumpMode::Learning(collection) if collection.is_below_one_window(profile));
-        if let Some(interval_ms) = self.feed.sparse_ms(profile).filter(|ms| INTERVAL_RANGE_MS.contains(ms))
+        if let Some(interval_ms) = self.cadence.sparse_ms(profile).filter(|ms| INTERVAL_RANGE_MS.contains(ms))
             && is_empty
             && self.settings.interval_ms.is_none()
         {
@@ -283,13 +283,14 @@ impl PumpActor {
             return;
         }
         let own = self.settings.interval_ms.is_some();
-        let feed = self.feed.state(self.pipeline.profile(), own, self.pipeline.short_runs());
-        if self.feed.published.as_ref() == Some(&feed) {
+        let cadence = self.cadence.state(self.pipeline.profile(), own, self.pipeline.short_runs());
+        if self.cadence.published.as_ref() == Some(&cadence) {
             return;
         }
         // If the inbox is full, the state is published with a later reading.
-        if self.context.live.try_send(LiveFeedChanged { pump: self.pump.clone(), feed: feed.clone() }).is_ok() {
-            self.feed.published = Some(feed);
+        if self.context.live.try_send(LiveCadenceChanged { pump: self.pump.clone(), cadence: cadence.clone() }).is_ok()
+        {
+            self.cadence.published = Some(cadence);
         }
     }
 
@@ -352,7 +353,7 @@ async fn activate_version(
     } else {
         let record = store.baseline(pump, version).await?.ok_or_else(unknown)?;
         let usable = usable_baseline(&detection.model, profile, &record);
-        Arc::new(usable.map_err(|why| CommissionError::unusable(pump, version, &why))?)
+        Arc::new(usable.map_err(|reason| CommissionError::unusable(pump, version, &reason))?)
     };
     store.activate_baseline(pump, version).await?;
     Ok(baseline)

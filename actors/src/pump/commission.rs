@@ -57,7 +57,7 @@ pub(super) enum NextAction {
     Persist(CommissioningRecord),
     /// Request a baseline from this range of readings, then call [`Commission::requested`], or [`Commission::deferred`]
     /// if the queue is full. If `refines`, steps that are anomalous by the baseline in use are left out.
-    Request { from: Timestamp, to: Timestamp, why: String, refines: bool },
+    Request { from: Timestamp, to: Timestamp, reason: String, refines: bool },
     /// Try again after a pause, unless the mode's number has changed by then.
     Retry { after: Duration, mode_number: u64 },
 }
@@ -110,7 +110,7 @@ impl Commission {
         match collection.training_range() {
             Some((from, to)) if self.requested_in != Some(self.mode_number) => {
                 let refines = collection.is_refinement();
-                NextAction::Request { from, to, why: collection.why().to_owned(), refines }
+                NextAction::Request { from, to, reason: collection.reason().to_owned(), refines }
             }
             _ => NextAction::Idle,
         }

@@ -7,12 +7,12 @@ use volute_plant::{Clock, PumpId, TimestampLimits};
 use volute_runtime::{ActorThread, Address, Recipient, Supervisor};
 
 use crate::{
-    alarms::{AlarmBoard, ArmedCache},
+    alarms::{ArmedCache, StandingAlarms},
     counters::Counters,
     inference::pool::Pool,
     live::LiveActor,
     maintenance::RulesClient,
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     protocol::{commissioning::CommissionJob, pump::WithdrawPump},
     recorder::Recorder,
     settings::IngestSettings,
@@ -32,10 +32,10 @@ pub(crate) struct PumpContext {
     pub live: Address<LiveActor>,
     pub maintenance: RulesClient,
     /// The alarms that stand.
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
     pub armed: ArmedCache,
     /// The planned work that is not over.
-    pub work: WorkBoard,
+    pub work: OpenPlannedWork,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     pub commissioning: Recipient<CommissionJob>,

@@ -9,7 +9,7 @@
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
-//!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last
+//!    ([`Effect::NoDetection`]), except for a skipped window. A reading without a window is evaluated with the last
 //!    detection if their times are near (`detection_near`).
 //!
 //! A step-based detector ([`volute_anomaly::Decider::push_step`]) has a result for the step in item 1 already, when the
@@ -34,14 +34,14 @@ use volute_plant::{
 
 use super::{
     checkpoint::{Checkpoints, RecoveredCheckpoint, StoredCheckpoint, restore_decider},
-    feed::Feed,
+    device_cadence::DeviceCadence,
     note::note,
     pending::{PendingWindow, PendingWindows, ReadyReading, StepWithResult},
 };
 use crate::{
     commissioning::mode::PumpMode,
     protocol::{
-        live::{LiveReading, NotScoredReason},
+        live::{LiveReading, NoDetectionReason},
         pump::ScoreFailure,
         rules::EvaluateLimits,
     },
@@ -55,7 +55,7 @@ pub(super) enum Effect {
     /// Have a window scored. The score is returned with this number.
     Score { seq: u64, window: Window, residuals: Option<ResidualWindow>, baseline: Arc<Baseline> },
     /// Show that there is no detection for a current reading, and why.
-    NotScored(NotScoredReason),
+    NoDetection(NoDetectionReason),
     /// Record a detection, and show it if its reading is current.
     Detected { detection: Detection, note: Option<Arc<str>>, received_at: Timestamp, is_current: bool },
     /// Evaluate a current reading against its limits.
@@ -73,7 +73,7 @@ pub(super) struct PipelineContext<'a> {
     /// Whether any inference worker is running.
     pub has_workers: bool,
     /// How often the pump's readings and posts arrive.
-    pub feed: &'a Feed,
+    pub cadence: &'a DeviceCadence,
     /// Planned work on the pump. What the pump does meanwhile is not learned.
     pub work: &'a [PlannedWork],
 }
@@ -178,14 +178,14 @@ impl DetectionPipeline {
             self.decide(context.now, effects);
             return;
         }
-        if self.windower.is_past(reading.at) {
+        if self.windower.is_too_late(reading.at) {
             // The timestamps went back far, so windows start anew with this reading.
             let windowed = self.windower.restart();
             self.queue_windowed(windowed, context, effects);
             self.checkpoints.reset_decided();
         }
         // Of two readings in one step only one gets a window. The other is evaluated against its limits only.
-        if self.windower.is_placed(reading.at) {
+        if self.windower.step_has_begun(reading.at) {
             self.queue_not_windowed(reading.clone());
         }
         let windowed = self.windower.push(reading);
@@ -349,9 +349,9 @@ impl DetectionPipeline {
             // Earlier readings of the same step, which have no window of their own.
             displaced.into_iter().for_each(|displaced| self.queue_not_windowed(displaced));
             let is_at_work = context.work.iter().any(|work| work.covers(reading.at));
-            let why = match (window, &mut self.mode) {
-                (_, PumpMode::NoModel) => NotScoredReason::NoModel,
-                (_, PumpMode::BaselineNotLoaded) => NotScoredReason::BaselineUnavailable,
+            let reason = match (window, &mut self.mode) {
+                (_, PumpMode::NoModel) => NoDetectionReason::NoModel,
+                (_, PumpMode::BaselineNotLoaded) => NoDetectionReason::BaselineUnavailable,
                 (Ok(_), PumpMode::Detecting { .. }) if self.checkpoints.is_decided(reading.at) => continue,
                 (window, PumpMode::Detecting { decider, refinement }) => {
                     let at = reading.at;
@@ -371,32 +371,32 @@ impl DetectionPipeline {
                             self.pending.push_ready(ReadyReading::Decidable { reading, at, step, score: None });
                             continue;
                         }
-                        Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
+                        Ok(_) if !context.has_workers => NoDetectionReason::ScoringFailed,
                         // The detector is step-based, and has not taken enough steps yet.
                         Ok(_) => NoWindow::Filling { have: 1, need: WindowConfig::LEN }.into(),
-                        Err(why) => self.no_window_reason(why, context),
+                        Err(reason) => self.no_window_reason(reason, context),
                     }
                 }
                 (window, PumpMode::Learning(collection)) => {
                     let is_counted =
                         !is_at_work && collection.take(&self.profile, reading.at, &step, window.as_ref().ok());
                     match window {
-                        Err(why) if !is_counted => self.no_window_reason(why, context),
-                        _ => NotScoredReason::Learning(collection.progress().into()),
+                        Err(reason) if !is_counted => self.no_window_reason(reason, context),
+                        _ => NoDetectionReason::Learning(collection.progress().into()),
                     }
                 }
             };
-            self.pending.push_ready(ReadyReading::NotScored { reading, why });
+            self.pending.push_ready(ReadyReading::NoDetection { reading, reason });
         }
         self.decide(context.now, effects);
     }
 
-    fn no_window_reason(&self, why: NoWindow, context: PipelineContext<'_>) -> NotScoredReason {
-        let too_sparse = match why {
-            NoWindow::Filling { .. } | NoWindow::Missing { .. } => context.feed.too_sparse_reason(&self.profile),
+    fn no_window_reason(&self, reason: NoWindow, context: PipelineContext<'_>) -> NoDetectionReason {
+        let too_sparse = match reason {
+            NoWindow::Filling { .. } | NoWindow::Missing { .. } => context.cadence.too_sparse_reason(&self.profile),
             NoWindow::NotRunning { .. } => None,
         };
-        too_sparse.map_or_else(|| why.into(), |why| NotScoredReason::TooSparse { why })
+        too_sparse.map_or_else(|| reason.into(), |reason| NoDetectionReason::TooSparse { reason })
     }
 
     /// Decides on all windows that are ready.
@@ -406,14 +406,16 @@ impl DetectionPipeline {
                 ReadyReading::Decidable { reading, at, step, score } => {
                     self.decide_on(reading, at, step.as_deref(), score.as_ref(), effects);
                 }
-                ReadyReading::NotScored { reading, why } => self.continue_without_score(reading, why, effects),
+                ReadyReading::NoDetection { reading, reason } => {
+                    self.continue_without_detection(reading, reason, effects)
+                }
                 ReadyReading::Lost { reading, at, step: Some(step) } => {
                     effects.push(Effect::ScoreLost);
                     self.decide_on(reading, at, Some(&step), None, effects);
                 }
                 ReadyReading::Lost { reading, step: None, .. } => {
                     effects.push(Effect::ScoreLost);
-                    self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
+                    self.continue_without_detection(reading, NoDetectionReason::ScoringFailed, effects);
                 }
                 ReadyReading::Skipped { reading } => self.evaluate(reading, None, effects),
                 ReadyReading::NotWindowed { reading } => {
@@ -437,7 +439,7 @@ impl DetectionPipeline {
         let was_in_episode = decider.in_episode();
         let result = step.map(|step| &step.result);
         let Some(detection) = decider.decide(&self.pump, at, result, score) else {
-            return self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
+            return self.continue_without_detection(reading, NoDetectionReason::ScoringFailed, effects);
         };
         let episode_changed = match step {
             Some(step) => step.episode_changed,
@@ -463,9 +465,9 @@ impl DetectionPipeline {
         }
     }
 
-    fn continue_without_score(&self, reading: Reading, why: NotScoredReason, effects: &mut Vec<Effect>) {
+    fn continue_without_detection(&self, reading: Reading, reason: NoDetectionReason, effects: &mut Vec<Effect>) {
         if self.is_current(&reading) {
-            effects.push(Effect::NotScored(why));
+            effects.push(Effect::NoDetection(reason));
         }
         self.evaluate(reading, None, effects);
     }

@@ -8,7 +8,7 @@
 //! | a baseline of 3 h | `provisional: learned from 3 h of running; it is learned again until it has 24 h` |
 //!
 //! Several notes are joined by semicolons. There is no note if there is no detection; see
-//! [`crate::protocol::live::NotScoredReason`].
+//! [`crate::protocol::live::NoDetectionReason`].
 
 use std::sync::Arc;
 

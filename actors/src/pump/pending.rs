@@ -20,7 +20,7 @@ use std::{
 use volute_anomaly::{DeciderState, Score, StepResult};
 use volute_plant::{Reading, Timestamp};
 
-use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
+use crate::protocol::{live::NoDetectionReason, pump::ScoreFailure};
 
 /// The longest time for which a window waits for its score.
 pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,7 +51,7 @@ pub(super) enum ReadyReading {
     /// Its window has a score, or its step has a result, or both.
     Decidable { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, score: Option<Score> },
     /// Its window has no score, for this reason.
-    NotScored { reading: Reading, why: NotScoredReason },
+    NoDetection { reading: Reading, reason: NoDetectionReason },
     /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in
     /// favour of a newer window.
     Skipped { reading: Reading },
@@ -107,7 +107,7 @@ impl PendingWindows {
             (Ok(score), step) => ReadyReading::Decidable { reading, at, step, score: Some(score) },
             (Err(_), Some(step)) => ReadyReading::Decidable { reading, at, step: Some(step), score: None },
             (Err(ScoreFailure::Failed), None) => {
-                ReadyReading::NotScored { reading, why: NotScoredReason::ScoringFailed }
+                ReadyReading::NoDetection { reading, reason: NoDetectionReason::ScoringFailed }
             }
             (Err(ScoreFailure::Skipped), None) => ReadyReading::Skipped { reading },
         });
@@ -175,7 +175,7 @@ mod tests {
             .map(|ready| {
                 let (reading, how) = match ready {
                     ReadyReading::Decidable { reading, .. } => (reading, "scored"),
-                    ReadyReading::NotScored { reading, .. } => (reading, "not scored"),
+                    ReadyReading::NoDetection { reading, .. } => (reading, "not scored"),
                     ReadyReading::Skipped { reading } => (reading, "skipped"),
                     ReadyReading::NotWindowed { reading } => (reading, "not windowed"),
                     ReadyReading::Lost { reading, .. } => (reading, "lost"),

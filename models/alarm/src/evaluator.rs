@@ -199,22 +199,22 @@ impl LimitEvaluator {
         self.counts.past += u64::from(!is_current);
         let (gap_ms, baseline) = (self.armed.gap_ms(), self.baseline.as_deref());
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
-            let mut step = Step { index, alarm, memory, pump: self.pump.as_ref(), findings };
+            let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
             if let Test::NoData { channel, .. } = &alarm.test {
-                step.see(*channel, samples, &moment);
+                evaluation.see(*channel, samples, &moment);
             }
             let holds_here = alarm.holds_in.contains(state);
             if !is_current {
                 if holds_here {
-                    step.evaluate_past(samples, baseline, &moment, gap_ms);
+                    evaluation.evaluate_past(samples, baseline, &moment, gap_ms);
                 }
                 continue;
             }
             // A late reading does not say in which state the pump is now.
-            let is_suppressed = if is_late { step.memory.is_suppressed } else { !holds_here };
-            step.suppress(is_suppressed, &moment);
+            let is_suppressed = if is_late { evaluation.memory.is_suppressed } else { !holds_here };
+            evaluation.suppress(is_suppressed, &moment);
             if !is_suppressed {
-                step.evaluate(samples, baseline, &moment);
+                evaluation.evaluate(samples, baseline, &moment);
             }
         }
     }
@@ -225,8 +225,8 @@ impl LimitEvaluator {
         let moment = Moment { at: now, received: now, steady_ms, is_current: true, evaluation: None };
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
             if matches!(alarm.test, Test::External(known) if known == external) && !memory.is_suppressed {
-                let mut step = Step { index, alarm, memory, pump: self.pump.as_ref(), findings };
-                step.observe_in_order(holds, &moment);
+                let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
+                evaluation.observe_in_order(holds, &moment);
             }
         }
     }
@@ -237,17 +237,17 @@ impl LimitEvaluator {
         let steady_ms = self.clock.advance(now);
         let moment = Moment { at: now, received: now, steady_ms, is_current: true, evaluation: None };
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
-            let mut step = Step { index, alarm, memory, pump: self.pump.as_ref(), findings };
+            let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
             if let Test::NoData { channel, after_ms } = alarm.test {
-                let seen_ms = if channel.is_some() { step.memory.seen_ms } else { self.seen_ms };
+                let seen_ms = if channel.is_some() { evaluation.memory.seen_ms } else { self.seen_ms };
                 let is_silent = seen_ms.is_some_and(|seen_ms| steady_ms - seen_ms >= after_ms);
-                if is_silent && !step.memory.is_suppressed {
-                    step.observe_in_order(true, &moment);
+                if is_silent && !evaluation.memory.is_suppressed {
+                    evaluation.observe_in_order(true, &moment);
                 }
             }
-            step.finish_due(&moment);
-            if step.memory.past.as_ref().is_some_and(|past| past.is_complete(steady_ms)) {
-                step.finish_past();
+            evaluation.finish_due(&moment);
+            if evaluation.memory.past.as_ref().is_some_and(|past| past.is_complete(steady_ms)) {
+                evaluation.finish_past();
             }
         }
     }
@@ -287,7 +287,7 @@ impl LimitEvaluator {
 }
 
 /// One alarm while a reading is evaluated.
-struct Step<'a> {
+struct AlarmEvaluation<'a> {
     index: usize,
     alarm: &'a ArmedAlarm,
     memory: &'a mut AlarmMemory,
@@ -295,7 +295,7 @@ struct Step<'a> {
     findings: &'a mut Vec<Finding>,
 }
 
-impl Step<'_> {
+impl AlarmEvaluation<'_> {
     /// Takes a current reading.
     fn evaluate(&mut self, samples: &[Sample], baseline: Option<&[ChannelSpread]>, moment: &Moment) {
         let holds = match measure(&self.alarm.test, &mut self.memory.rates, samples, baseline, moment.when()) {

@@ -86,7 +86,7 @@
 //! state, transition, status     an alarm's states, its rows, and what follows from them
 //! alarm         the lifecycle of one alarm: the table of what happens in each state
 //! standing      all alarms by their rows
-//! pump_alarms   all alarms of one pump: evaluator, lives, explanations
+//! pump_alarms   all alarms of one pump: evaluator, states, explanations
 //! grouping      explained alarms under the one that explains them
 //! chattering, flood, metrics    too many alarms: found, collapsed, measured by ISA-18.2
 //! trial         a definition on stored readings

@@ -100,13 +100,13 @@ enum State {
 #[derive(Debug, Clone)]
 struct Fused {
     tracker: LevelTracker,
-    phase: Phase,
+    phase: FusedPhase,
 }
 
 /// Stored in this form: a change of it needs a new version of [`DeciderCheckpoint`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Phase {
+enum FusedPhase {
     /// Normal. `above`: number of successive windows above the threshold so far.
     Normal {
         above: usize,
@@ -163,7 +163,7 @@ impl Decider {
             // `Baseline::check` refuses a baseline for the conditional detector that lacks its conditional part.
             (Detector::Fused | Detector::Conditional, _) => State::Fused(Fused {
                 tracker: LevelTracker::new(&baseline.channels, &baseline.tuning),
-                phase: Phase::Normal { above: 0 },
+                phase: FusedPhase::Normal { above: 0 },
             }),
         };
         Decider { model: baseline.model_name(), baseline, state }
@@ -247,7 +247,7 @@ impl Fused {
     /// Continues a paused episode whose change returns during relearning. The levels learned since the pause are discarded:
     /// they were affected by the fault.
     fn resume(&mut self, baseline: &Baseline, scores: &[ChannelScore]) {
-        let Phase::Relearning { paused: Some(paused), .. } = &mut self.phase else { return };
+        let FusedPhase::Relearning { paused: Some(paused), .. } = &mut self.phase else { return };
         let now = change(baseline, &paused.levels, scores, |score| score.short);
         let resumes = paused.episode.peak >= MIN_RESUMABLE_SCORE
             && remaining_share(&paused.episode.change, &now) >= RESUME_SHARE
@@ -255,29 +255,29 @@ impl Fused {
         if resumes {
             let ResumableEpisode { episode, levels, anchors } = mem::take(paused.as_mut());
             self.tracker = LevelTracker::at(&baseline.channels, &baseline.tuning, levels, anchors);
-            self.phase = Phase::Episode(Episode { normal_windows: 0, held_loss: 0.0, ..episode });
+            self.phase = FusedPhase::Episode(Episode { normal_windows: 0, held_loss: 0.0, ..episode });
         }
     }
 
     /// Processes one window. Returns its loss, which is above [`THRESHOLD`] if the window is anomalous.
     fn advance(&mut self, baseline: &Baseline, anomaly: &AnomalyScore, scores: &[ChannelScore]) -> f64 {
         let tuning = &baseline.tuning;
-        if let Phase::Relearning { done, .. } = &mut self.phase {
+        if let FusedPhase::Relearning { done, .. } = &mut self.phase {
             *done += 1;
             self.tracker.relearn(scores, *done);
             if *done == tuning.settle_steps {
-                self.phase = Phase::Normal { above: 0 };
+                self.phase = FusedPhase::Normal { above: 0 };
             }
             return anomaly.value.min(THRESHOLD);
         }
         let mut loss = anomaly.value.min(THRESHOLD);
-        if let Phase::Normal { above } = &mut self.phase {
+        if let FusedPhase::Normal { above } = &mut self.phase {
             *above = if anomaly.value > THRESHOLD { *above + 1 } else { 0 };
             if *above >= tuning.raise_after {
-                self.phase = Phase::Episode(Episode::default());
+                self.phase = FusedPhase::Episode(Episode::default());
             }
         }
-        if let Phase::Episode(episode) = &mut self.phase {
+        if let FusedPhase::Episode(episode) = &mut self.phase {
             let levels = self.tracker.levels();
             if anomaly.value > episode.peak {
                 let change = change(baseline, levels, scores, |score| score.long);
@@ -298,10 +298,10 @@ impl Fused {
             }
             loss = with_deadband.min(THRESHOLD);
             self.phase = if below_quiet || tuning.settle_steps == 0 {
-                Phase::Normal { above: 0 }
+                FusedPhase::Normal { above: 0 }
             } else {
                 let (levels, anchors) = (self.tracker.levels().to_vec(), self.tracker.anchors().to_vec());
-                Phase::Relearning {
+                FusedPhase::Relearning {
                     done: 0,
                     paused: Some(Box::new(ResumableEpisode { episode: mem::take(episode), levels, anchors })),
                 }

@@ -17,7 +17,7 @@ use crate::{
 /// A pipeline with its inputs.
 struct Bench {
     pipeline: DetectionPipeline,
-    feed: Feed,
+    cadence: DeviceCadence,
     now: Instant,
     has_workers: bool,
     work: Vec<PlannedWork>,
@@ -27,7 +27,7 @@ impl Bench {
     fn new(mode: PumpMode) -> Self {
         let mut pipeline = DetectionPipeline::new(pump(), profile(), TIMES, 0);
         pipeline.set_initial_mode(mode);
-        Self { pipeline, feed: Feed::new(), now: Instant::now(), has_workers: true, work: Vec::new() }
+        Self { pipeline, cadence: DeviceCadence::new(), now: Instant::now(), has_workers: true, work: Vec::new() }
     }
 
     /// Returns a bench of a pump with a baseline whose next reading completes a window.
@@ -40,7 +40,7 @@ impl Bench {
     fn take(&mut self, reading: Reading) -> Vec<Effect> {
         let mut effects = Vec::new();
         let context =
-            PipelineContext { now: self.now, has_workers: self.has_workers, feed: &self.feed, work: &self.work };
+            PipelineContext { now: self.now, has_workers: self.has_workers, cadence: &self.cadence, work: &self.work };
         self.pipeline.take(AdmittedReading { reading, whole: None }, context, &mut effects);
         effects
     }
@@ -59,7 +59,7 @@ fn summarize(effects: &[Effect]) -> Vec<String> {
         .map(|effect| match effect {
             Effect::Show(shown) => format!("show{}", if shown.is_current { "" } else { " past" }),
             Effect::Score { seq, .. } => format!("score {seq}"),
-            Effect::NotScored(why) => format!("not scored: {why:?}"),
+            Effect::NoDetection(why) => format!("not scored: {why:?}"),
             Effect::Detected { detection, .. } => format!("detected {}", detection.is_anomaly),
             Effect::Evaluate(request) => format!("evaluate, {:?}", request.detection.as_ref().map(|d| d.is_anomaly)),
             Effect::Checkpoint(_) => "checkpoint".into(),

@@ -406,7 +406,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn random_lives(events in prop::collection::vec(event(), 1..120), latching in any::<bool>()) {
+    fn random_sequences(events in prop::collection::vec(event(), 1..120), latching in any::<bool>()) {
         let names = ["a", "b"];
         let mut alarms = names.map(|name| Alarm::new(key(name), Priority::Low, latching, Status::default()));
         let mut books: BTreeMap<usize, Book> = BTreeMap::from([(0, Book::default()), (1, Book::default())]);

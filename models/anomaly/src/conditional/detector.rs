@@ -22,7 +22,7 @@ use super::{
     averages::Averages,
     baseline::{ConditionalBaseline, OutputBaseline},
     channels::Group,
-    episode::{LearnAction, OperatingPointKnown, Phase, TestedReading},
+    episode::{EpisodePhase, LearnAction, OperatingPointKnown, TestedReading},
     features::{InputFilter, share},
     level_test::{LevelTest, LevelTestResult},
     regression::{Projections, Regressions},
@@ -48,7 +48,7 @@ pub(super) struct BaselineDetector {
     noises: Vec<Noise>,
     /// The allowance for speeds outside of those of commissioning.
     guard: Guard,
-    phase: Phase,
+    phase: EpisodePhase,
 }
 
 /// A reading of a running pump, before it is tested.
@@ -84,7 +84,7 @@ impl BaselineDetector {
             regressions: Regressions::new(baseline),
             noises: baseline.outputs.iter().map(|output| Noise::new(output.noise)).collect(),
             guard: Guard::default(),
-            phase: Phase::Normal,
+            phase: EpisodePhase::Normal,
         }
     }
 
@@ -108,7 +108,7 @@ impl BaselineDetector {
 
     /// Ends an open episode.
     pub(super) fn end_episode(&mut self) {
-        self.phase = Phase::Normal;
+        self.phase = EpisodePhase::Normal;
     }
 
     /// Returns the time of the last reading.

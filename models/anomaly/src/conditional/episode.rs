@@ -51,7 +51,7 @@ use super::{
 /// What a pump's detector is doing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Phase {
+pub(super) enum EpisodePhase {
     #[default]
     Normal,
     Episode(Episode),
@@ -133,34 +133,34 @@ pub(super) enum LearnAction {
     Forget,
 }
 
-impl Phase {
+impl EpisodePhase {
     /// Whether an episode is open.
     pub(super) fn in_episode(&self) -> bool {
-        matches!(self, Phase::Episode(_))
+        matches!(self, EpisodePhase::Episode(_))
     }
 
     /// Takes a tested reading: begins, continues or ends an episode. Returns what the detector learns from the reading.
     pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &TestedReading) -> LearnAction {
         let TestedReading { averages, result, known, elapsed_s, .. } = *reading;
-        if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
+        if let EpisodePhase::Relearning { readings, elapsed_s: so_far_s } = self {
             *readings += 1;
             *so_far_s += elapsed_s;
             let (nth, done) = (*readings, *so_far_s >= TUNING.relearn_s);
             if done {
-                *self = Phase::Normal;
+                *self = EpisodePhase::Normal;
             }
             return LearnAction::Relearn { nth, done };
         }
-        if let Phase::Returned { left_s, .. } = self {
+        if let EpisodePhase::Returned { left_s, .. } = self {
             *left_s -= elapsed_s;
             if *left_s <= 0.0 {
-                *self = Phase::Normal;
+                *self = EpisodePhase::Normal;
             }
         }
         if self.begins_at(result.output).is_some_and(|score| result.score > score) {
-            *self = Phase::Episode(Episode::new(baseline));
+            *self = EpisodePhase::Episode(Episode::new(baseline));
         }
-        if let Phase::Episode(episode) = self {
+        if let EpisodePhase::Episode(episode) = self {
             if result.score > episode.peak {
                 episode.set_peak(baseline, averages, result);
             }
@@ -173,11 +173,11 @@ impl Phase {
             let is_quiet = result.score < TUNING.quiet;
             let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
             *self = match episode.needed_s > 0.0 {
-                true => Phase::Returned { output: episode.output, left_s: episode.raised_s },
-                false => Phase::Normal,
+                true => EpisodePhase::Returned { output: episode.output, left_s: episode.raised_s },
+                false => EpisodePhase::Normal,
             };
             if !is_quiet && can_relearn {
-                *self = Phase::Relearning { readings: 0, elapsed_s: 0.0 };
+                *self = EpisodePhase::Relearning { readings: 0, elapsed_s: 0.0 };
                 return LearnAction::Hold;
             }
             // The averages of the longer scales still hold the fault, and would begin another episode.
@@ -192,18 +192,18 @@ impl Phase {
     /// Returns the score above which an episode of an output begins; `None` if one is open.
     fn begins_at(&self, output: usize) -> Option<f64> {
         match self {
-            Phase::Normal => Some(1.0),
-            Phase::Returned { output: of, .. } => Some(if *of == output { TUNING.comes_back } else { 1.0 }),
-            Phase::Episode(_) | Phase::Relearning { .. } => None,
+            EpisodePhase::Normal => Some(1.0),
+            EpisodePhase::Returned { output: of, .. } => Some(if *of == output { TUNING.comes_back } else { 1.0 }),
+            EpisodePhase::Episode(_) | EpisodePhase::Relearning { .. } => None,
         }
     }
 
     /// Whether it fits these numbers of scales and outputs.
     pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
         match self {
-            Phase::Normal => true,
-            Phase::Returned { output, left_s } => *output < outputs && left_s.is_finite(),
-            Phase::Episode(episode) => {
+            EpisodePhase::Normal => true,
+            EpisodePhase::Returned { output, left_s } => *output < outputs && left_s.is_finite(),
+            EpisodePhase::Episode(episode) => {
                 let numbers = episode.change.iter().chain([
                     &episode.peak,
                     &episode.quiet_s,
@@ -217,7 +217,7 @@ impl Phase {
                     && numbers.copied().all(f64::is_finite)
             }
             // A stored time at or after the end of relearning is invalid.
-            Phase::Relearning { elapsed_s, .. } => (0.0..TUNING.relearn_s).contains(elapsed_s),
+            EpisodePhase::Relearning { elapsed_s, .. } => (0.0..TUNING.relearn_s).contains(elapsed_s),
         }
     }
 }
@@ -330,7 +330,7 @@ mod tests {
         baseline: ConditionalBaseline,
         averages: Averages,
         residuals: Vec<f64>,
-        phase: Phase,
+        phase: EpisodePhase,
         known: OperatingPointKnown,
     }
 
@@ -339,7 +339,7 @@ mod tests {
             let baseline = tests::baseline(is_fast);
             let averages = Averages::new(baseline.by_scale.len(), baseline.outputs.len());
             let residuals = vec![0.0; baseline.outputs.len()];
-            Bench { baseline, averages, residuals, phase: Phase::Normal, known: OperatingPointKnown::Yes }
+            Bench { baseline, averages, residuals, phase: EpisodePhase::Normal, known: OperatingPointKnown::Yes }
         }
 
         /// Brings the averages of all scales to these residuals, in spreads of the output.
@@ -398,7 +398,7 @@ mod tests {
         for nth in 1..=90 {
             assert_eq!(bench.advance(5.0, 0), LearnAction::Relearn { nth, done: nth == 90 });
         }
-        assert_eq!(bench.phase, Phase::Normal);
+        assert_eq!(bench.phase, EpisodePhase::Normal);
     }
 
     /// Soon after a start only the shortest scale has an average.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decider, Fused, Phase, State,
+    Decider, Fused, FusedPhase, State,
     conditional::{ConditionalCheckpoint, ConditionalDecider, DeciderState},
     unfit_checkpoint::{UnfitCheckpoint, VERSION},
 };
@@ -38,7 +38,7 @@ struct FusedCheckpoint {
     /// The anchor of each tracked level.
     #[serde(rename = "homes")]
     anchors: Vec<f64>,
-    phase: Phase,
+    phase: FusedPhase,
 }
 
 impl Decider {
@@ -92,7 +92,7 @@ impl Decider {
     pub fn in_episode(&self) -> bool {
         match &self.state {
             State::LstmAutoencoder => false,
-            State::Fused(Fused { phase, .. }) => matches!(phase, Phase::Episode(_)),
+            State::Fused(Fused { phase, .. }) => matches!(phase, FusedPhase::Episode(_)),
             State::Conditional(decider) => decider.in_episode(),
         }
     }
@@ -106,14 +106,14 @@ impl FusedCheckpoint {
             return Err(UnfitCheckpoint::Shape("the levels are not one finite number per channel"));
         }
         match &phase {
-            Phase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
+            FusedPhase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
                 return Err(UnfitCheckpoint::Shape("the episode is not one finite number per channel"));
             }
             // Relearning ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
-            Phase::Relearning { done, .. } if *done >= baseline.tuning.settle_steps => {
+            FusedPhase::Relearning { done, .. } if *done >= baseline.tuning.settle_steps => {
                 return Err(UnfitCheckpoint::Shape("the levels are relearned already"));
             }
-            Phase::Relearning { paused: Some(paused), .. }
+            FusedPhase::Relearning { paused: Some(paused), .. }
                 if ![&paused.episode.change, &paused.levels, &paused.anchors]
                     .into_iter()
                     .all(|numbers| fits(numbers))

@@ -14,7 +14,7 @@ pub struct StepInput<'a> {
 }
 
 impl<'a> StepInput<'a> {
-    /// Returns a step as the windower placed it.
+    /// Returns the input for a step of the windower.
     pub fn of(at: Timestamp, row: &'a StepRow) -> StepInput<'a> {
         StepInput { at, values: &row.values, is_settled: row.state.has_settled() }
     }

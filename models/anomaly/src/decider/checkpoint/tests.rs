@@ -223,14 +223,14 @@ fn a_state_that_does_not_fit_is_refused() {
         |fused| fused.levels.truncate(1),
         |fused| fused.anchors.push(0.0),
         |fused| fused.levels[1] = f64::NAN,
-        |fused| fused.phase = Phase::Relearning { done: 45, paused: None },
-        |fused| fused.phase = Phase::Relearning { done: 1, paused: Some(Box::default()) },
+        |fused| fused.phase = FusedPhase::Relearning { done: 45, paused: None },
+        |fused| fused.phase = FusedPhase::Relearning { done: 1, paused: Some(Box::default()) },
         |fused| match &mut fused.phase {
-            Phase::Episode(episode) => episode.change.clear(),
+            FusedPhase::Episode(episode) => episode.change.clear(),
             phase => panic!("{phase:?}"),
         },
         |fused| match &mut fused.phase {
-            Phase::Episode(episode) => episode.peak = f64::INFINITY,
+            FusedPhase::Episode(episode) => episode.peak = f64::INFINITY,
             phase => panic!("{phase:?}"),
         },
     ];
