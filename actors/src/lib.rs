@@ -24,7 +24,7 @@
 //! | --- | --- |
 //! | `protocol` | the messages between actors, with the path of one reading and of its window |
 //! | `ingress` | admits or refuses posts, and assembles their responses |
-//! | `pump` | one actor for each pump, around three state machines |
+//! | `pump` | one actor for each pump, around four state machines |
 //! | `inference` | batches windows and scores them |
 //! | `commissioning` | learns baselines |
 //! | `maintenance` | evaluates limits and rules on readings |

@@ -2,8 +2,8 @@
 //! actors, which follow it.
 //!
 //! An example: work on P-7 is planned from 08:00 to 12:00. Its row is stored, and it is added to [`OpenPlannedWork`].
-//! P-7's actor reads that with each post and every ten seconds. At 08:00 it suppresses P-7's alarms with the work's id and stops counting
-//! normal running; at 12:00 it does the opposite. The node is killed at 09:00 and started at 13:00: the open work is read
+//! P-7's actor reads that with each post and every ten seconds. At 08:00 it suppresses P-7's alarms with the work's id
+//! and stops counting normal running; at 12:00 it does the opposite. The node is killed at 09:00 and started at 13:00: the open work is read
 //! from the store, none is active, and P-7's actor ends the suppression that its alarms' rows still have.
 //!
 //! Until the stored work is read, a pump changes nothing: suppressions stay as they are.

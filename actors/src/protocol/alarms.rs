@@ -59,7 +59,7 @@ pub enum AlarmCommandError {
     /// There is no such pump.
     #[error("there is no pump {0}")]
     UnknownPump(PumpId),
-    /// What is stored of the alarms is not read yet.
+    /// The stored alarms are not read yet.
     #[error("the alarms are not read from the database yet: try again")]
     NotReady,
     /// The command took effect, but is not durable yet. The node tries again to store it.

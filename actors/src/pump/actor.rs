@@ -1,10 +1,11 @@
-//! The actor of one pump: a shell around three state machines.
+//! The actor of one pump: a shell around four state machines. The fourth, [`super::alarms`], is not in the drawing: every
+//! durable reading and all alarm commands pass through it.
 //!
 //! ```text
 //! ingress --SubmitReadings-->  admit  --RecordReadings-->  recorder
 //!                                |  durable readings
 //!                                v
-//! pool <--Job--           pipeline  --RecordDetection, LiveDetection, EvaluateLimits-->
+//! pool <--Job--     detection_pipeline  --RecordDetection, LiveDetection, EvaluateLimits-->
 //! pool --ScoreResult-->          ^
 //!                                |  mode
 //! commissioning <--CommissionJob, BaselineLearned-->  commission

@@ -1,4 +1,4 @@
-//! Turns submitted items into durable readings: the first of a pump's three state machines. Does no I/O: the caller
+//! Turns submitted items into durable readings: the first of a pump's four state machines. Does no I/O: the caller
 //! passes the time.
 //!
 //! An example with two posts for one pump:

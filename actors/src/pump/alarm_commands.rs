@@ -1,4 +1,4 @@
-//! The part of a pump's actor that runs its alarms: stores what has changed, updates the pump's standing alarms, and carries out
+//! The part of a pump's actor that runs its alarms: stores changes, updates the pump's standing alarms, and carries out
 //! commands.
 //!
 //! A command's response is sent when its rows are durable. If they are not stored because the journal fails, the alarm has
@@ -33,7 +33,7 @@ use crate::{
 
 /// How often time passes for the alarms of a pump.
 const TICK_INTERVAL: Duration = Duration::from_secs(10);
-/// The pause before what is stored of the alarms is read again.
+/// The pause before the stored alarms are read again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PumpActor {

@@ -1,4 +1,4 @@
-//! Decides what a pump does next in its commissioning, until it has a baseline: the third of a pump's three state
+//! Decides what a pump does next in its commissioning, until it has a baseline: the third of a pump's four state
 //! machines. Does no I/O.
 //!
 //! | state | event | next action |

@@ -1,4 +1,4 @@
-//! Turns durable readings into detections: the second of a pump's three state machines. Does no I/O: the caller passes
+//! Turns durable readings into detections: the second of a pump's four state machines. Does no I/O: the caller passes
 //! the time, and carries out the returned [`Effect`]s in order.
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:

@@ -41,7 +41,7 @@ pub(super) struct RecoveredState {
     /// Up to this time there may be stored readings that could not be read.
     pub unread_until: Option<Timestamp>,
     pub checkpoint: Option<StoredCheckpoint>,
-    /// What is stored of its alarms. None if it cannot be read.
+    /// Its stored alarms. None if they cannot be read.
     pub alarms: Option<RecoveredAlarms>,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn recover(
     Ok(RecoveredState { alarms, ..read(context, pump, kind, known).await? })
 }
 
-/// Reads what is stored of a pump's alarms, and the readings since their checkpoint. None if the database cannot be
+/// Reads the stored alarms of a pump, and the readings since their checkpoint. None if the database cannot be
 /// reached; any other error of the store is returned.
 pub(super) async fn alarms(context: &PumpContext, pump: &PumpId) -> Result<Option<RecoveredAlarms>, StoreError> {
     let stored = match context.store.stored_alarms(pump).await {

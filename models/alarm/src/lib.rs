@@ -1,4 +1,4 @@
-//! Limits and alarms of pumps, as plain state machines: what raises an alarm, and what becomes of it.
+//! Limits and alarms of pumps, as plain state machines: what raises an alarm, and its lifecycle.
 //!
 //! An example: the bearing of P-7 gets hot.
 //!

@@ -42,7 +42,7 @@ enum ConditionPhase {
     /// It does not.
     #[default]
     Clear,
-    /// It holds, and no person was told: the alarm was shelved, suppressed or out of service.
+    /// It holds, and was not announced: the alarm was shelved, suppressed or out of service.
     Hidden,
     /// It holds, and it was announced.
     Announced,
@@ -232,7 +232,7 @@ impl Status {
         self.shelving.as_ref().is_some_and(is_over)
     }
 
-    /// Whether the condition holds and people have to be told now.
+    /// Whether the condition holds and has to be announced now.
     pub(crate) fn must_announce(&self) -> bool {
         let in_view = self.out_of_service.is_none() && self.shelving.is_none() && self.suppressions.is_empty();
         self.phase == ConditionPhase::Hidden && in_view

@@ -265,7 +265,7 @@ impl Fused {
         if let FusedPhase::Relearning { done, .. } = &mut self.phase {
             *done += 1;
             self.tracker.relearn(scores, *done);
-            if *done == tuning.settle_steps {
+            if *done == tuning.relearn_steps {
                 self.phase = FusedPhase::Normal { above: 0 };
             }
             return anomaly.value.min(THRESHOLD);
@@ -297,7 +297,7 @@ impl Fused {
                 return episode.held_loss;
             }
             loss = with_deadband.min(THRESHOLD);
-            self.phase = if below_quiet || tuning.settle_steps == 0 {
+            self.phase = if below_quiet || tuning.relearn_steps == 0 {
                 FusedPhase::Normal { above: 0 }
             } else {
                 let (levels, anchors) = (self.tracker.levels().to_vec(), self.tracker.anchors().to_vec());
@@ -551,7 +551,7 @@ mod tests {
     #[test]
     fn slow_drift_is_followed_up_to_the_drift_of_commissioning() {
         let mut pump = Pump::new();
-        let reach = baseline().tuning.follow_reach * 0.3;
+        let reach = baseline().tuning.max_drift_factor * 0.3;
         let drift = |pump: &mut Pump, from: f64, to: f64| -> bool {
             let steps = 20_000;
             let level = |step: usize| from + (to - from) * step as f64 / f64::from(steps);

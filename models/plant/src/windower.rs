@@ -181,7 +181,8 @@ impl Windower {
         !self.pending.is_empty()
     }
 
-    /// Assigns pending readings to steps, up to the first missing step for which `stop_waiting(newest, missing, slack)` is false.
+    /// Assigns pending readings to steps, up to the first missing step for which `stop_waiting(newest, missing, slack)`
+    /// is false.
     fn release(&mut self, stop_waiting: impl Fn(i64, i64, i64) -> bool) -> Vec<WindowedReading> {
         let mut windowed = Vec::new();
         while let (Some((&at, _)), Some(newest)) = (self.pending.first_key_value(), self.newest) {

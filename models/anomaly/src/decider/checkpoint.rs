@@ -109,8 +109,8 @@ impl FusedCheckpoint {
             FusedPhase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
                 return Err(UnfitCheckpoint::Shape("the episode is not one finite number per channel"));
             }
-            // Relearning ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
-            FusedPhase::Relearning { done, .. } if *done >= baseline.tuning.settle_steps => {
+            // Relearning ends when `done` becomes equal to `relearn_steps`: from a number that is not smaller it would never end.
+            FusedPhase::Relearning { done, .. } if *done >= baseline.tuning.relearn_steps => {
                 return Err(UnfitCheckpoint::Shape("the levels are relearned already"));
             }
             FusedPhase::Relearning { paused: Some(paused), .. }

@@ -27,7 +27,7 @@ pub struct WindowConfig {
 }
 
 /// The number of last readings that determine the rhythm of a device. If a device's interval is 2 % longer than the
-/// profile's, its times move by 64 % of an interval over so many readings, and the pause between them can still be
+/// profile's, its times move by 64 % of an interval over 32 readings, and the pause between them can still be
 /// found.
 pub(super) const RHYTHM_READINGS: usize = 32;
 
