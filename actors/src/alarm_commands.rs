@@ -49,7 +49,7 @@ impl EngineHandle {
 
     /// Has a pump suppress its alarms by the work that is active now. It does so by itself within seconds. Durable when this
     /// returns `Ok`.
-    pub(crate) async fn follow_planned_work(&self, pump: &PumpId) -> Result<(), AlarmCommandError> {
+    pub(crate) async fn apply_planned_work(&self, pump: &PumpId) -> Result<(), AlarmCommandError> {
         let request = AlarmRequest::FollowWork;
         self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await.map(drop)
     }

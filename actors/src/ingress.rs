@@ -245,7 +245,7 @@ impl IngressActor {
         &mut self,
         items: Vec<Option<Draft>>,
         received: Timestamp,
-        since: Instant,
+        posted_at: Instant,
         sender: PostSender,
         response: &ResponsePart,
     ) -> IngestResult {
@@ -260,11 +260,11 @@ impl IngressActor {
         let mut by_pump = self.group_by_pump(items, sender.may_register, &mut receipt);
         self.defer_failed_pumps(&mut by_pump, &mut receipt)?;
         self.defer_detached_pumps(&mut by_pump, &mut receipt)?;
-        let new = self.defer_new_pumps(sender.client, since, &mut by_pump, &mut receipt)?;
+        let new = self.defer_new_pumps(sender.client, posted_at, &mut by_pump, &mut receipt)?;
         self.defer_past(received, &mut by_pump, &mut receipt)?;
         let permits = self.acquire_permits(&by_pump)?;
         if let Some(client) = sender.client.filter(|_| new > 0) {
-            self.registration_limiter().spend(client, new, since);
+            self.registration_limiter().spend(client, new, posted_at);
         }
         for ((pump, drafts), (limit, permits)) in by_pump.into_iter().zip(permits) {
             let kind = drafts.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
@@ -273,7 +273,7 @@ impl IngressActor {
             let message = SubmitReadings {
                 drafts,
                 received,
-                since,
+                posted_at,
                 permits: Arc::new(permits),
                 response: response.for_another_pump(),
             };
@@ -293,9 +293,9 @@ impl Handler<Envelope<IngestRequest>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<IngestRequest>, _: &mut Self::Context) {
-        let IngestRequest { items, received, since, sender, reply } = message.into_inner();
+        let IngestRequest { items, received, posted_at, sender, reply } = message.into_inner();
         let response = ResponsePart::first(reply, self.counters.clone());
-        match self.admit(items, received, since, sender, &response) {
+        match self.admit(items, received, posted_at, sender, &response) {
             Ok(receipt) => response.complete_with_receipt(receipt),
             Err(error) => {
                 self.counters.refuse(&error);

@@ -40,7 +40,7 @@ impl EngineHandle {
             Ok(()) => outcome.await.unwrap_or(Err(PlannedWorkError::Unavailable))?,
             Err(_) => return Err(PlannedWorkError::Unavailable),
         };
-        if let Err(error) = self.follow_planned_work(pump).await {
+        if let Err(error) = self.apply_planned_work(pump).await {
             // The pump follows by itself within seconds.
             tracing::warn!(pump = pump.as_str(), %error, "planned work not yet in effect");
         }

@@ -98,7 +98,7 @@ impl Recorder {
     /// has stopped.
     async fn send_barrier(&self) -> Option<oneshot::Receiver<StoreOutcome>> {
         let (ack, stored) = oneshot::channel();
-        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() };
+        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, sent_at: Instant::now() };
         self.results.send(barrier).await.ok().map(|()| stored)
     }
 }

@@ -199,7 +199,7 @@ impl EngineHandle {
     /// item is only counted. Returns once all accepted items are durable.
     pub async fn ingest(&self, items: Vec<Option<Draft>>, sender: PostSender) -> Result<Receipt, IngestError> {
         let (reply, result) = oneshot::channel();
-        let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), sender, reply };
+        let post = IngestRequest { items, received: self.0.clock.now(), posted_at: Instant::now(), sender, reply };
         match self.0.ingress.try_send(post) {
             Ok(()) => result.await.unwrap_or_else(|_| Err(self.no_reply())),
             Err(TrySendError::Full(_)) => {

@@ -27,7 +27,7 @@ pub(crate) struct IngestRequest {
     /// parsed, which is only counted.
     pub items: Vec<Option<Draft>>,
     pub received: Timestamp,
-    pub since: Instant,
+    pub posted_at: Instant,
     pub sender: PostSender,
     pub reply: oneshot::Sender<IngestResult>,
 }

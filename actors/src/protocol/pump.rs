@@ -18,8 +18,8 @@ pub(crate) struct SubmitReadings {
     /// Each with its index in the post.
     pub drafts: Vec<(usize, Draft)>,
     pub received: Timestamp,
-    /// When the post was received, by the monotonic clock.
-    pub since: Instant,
+    /// When the post was received, by the monotonic clock; for a later part of a backlog, when the part began.
+    pub posted_at: Instant,
     pub permits: Arc<ReadingPermits>,
     pub response: ResponsePart,
 }

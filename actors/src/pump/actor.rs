@@ -260,13 +260,13 @@ impl PumpActor {
 
     /// Decides on items by the result of their lookup, and sends the new readings to the recorder.
     fn store(&mut self, items: SubmitReadings, lookup: &LookupResult) {
-        let since = items.since;
+        let posted_at = items.posted_at;
         let batch = self.admit.decide(items, lookup);
-        self.context.counters.latencies.admission.record(since.elapsed());
+        self.context.counters.latencies.admission.record(posted_at.elapsed());
         let stored = (!batch.readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();
             let (readings, register) = (batch.to_store(), self.unregistered.clone());
-            let record = RecordReadings { readings, register, ack, since: Instant::now() };
+            let record = RecordReadings { readings, register, ack, sent_at: Instant::now() };
             // Permits bound this queue. If the recorder is gone, `ack` is dropped and the write counts as failed.
             let _ = self.context.recorder.readings.try_send(record);
             stored
@@ -306,14 +306,14 @@ impl PumpActor {
     /// Passes durable readings to the detection pipeline.
     fn take_durable(&mut self, readings: Vec<volute_plant::AdmittedReading>, ctx: &mut Context<Self>) {
         let (mut effects, count) = (Vec::new(), readings.len());
-        self.follow_planned_work(self.context.clock.now());
+        self.apply_planned_work(self.context.clock.now());
         let work = self.context.work.of(&self.pump).unwrap_or_default();
         for admitted in readings {
             self.cadence.observe(&admitted.reading);
             let context = pipeline_context(&self.context, &self.cadence, &work);
             // A later part of a reading is evaluated together with the parts before.
             let reading = admitted.whole.as_ref().unwrap_or(&admitted.reading).clone();
-            self.pipeline.take(admitted, context, &mut effects);
+            self.pipeline.push_reading(admitted, context, &mut effects);
             self.alarms.evaluate(&reading, self.pipeline.is_played(), self.pipeline.operating_state());
         }
         add(&self.context.counters.evaluated, count);
@@ -367,7 +367,7 @@ impl PumpActor {
                 }
                 let shown = !is_current
                     || self.context.live.try_send(LiveDetection { detection: detection.clone(), note }).is_ok();
-                let record = RecordDetection { detection, received_at, since: Instant::now() };
+                let record = RecordDetection { detection, received_at, sent_at: Instant::now() };
                 self.outbox.send_or_suspend(&self.context.recorder.results, record, ctx);
                 shown
             }
@@ -522,7 +522,7 @@ impl Handler<Envelope<ScoreResult>> for PumpActor {
     fn handle(&mut self, message: Envelope<ScoreResult>, ctx: &mut Self::Context) {
         let ScoreResult { seq, score } = message.into_inner();
         let mut effects = Vec::new();
-        self.pipeline.score(seq, score, Instant::now(), &mut effects);
+        self.pipeline.push_score(seq, score, Instant::now(), &mut effects);
         self.apply_effects(effects, ctx);
     }
 }

@@ -165,7 +165,7 @@ impl Admit {
 
     /// Decides on items. `stored` is what the store returned for their lookup.
     pub(super) fn decide(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
-        let SubmitReadings { drafts, received, since: _, permits, response } = items;
+        let SubmitReadings { drafts, received, posted_at: _, permits, response } = items;
         let AdmissionResult { outcomes, readings } = self.admission.admit(drafts, received, stored);
         let item_outcome = |outcome| match outcome {
             DraftOutcome::New { late: false } => ItemOutcome::Accepted,

@@ -37,7 +37,7 @@ const TICK_INTERVAL: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PumpActor {
-    /// Begins to evaluate readings against alarms. Without `recovered`, what is stored is read again later.
+    /// Begins to evaluate readings against alarms. Without `recovered`, the stored alarms are read again later.
     pub(super) fn begin_alarms(&mut self, recovered: Option<RecoveredAlarms>, ctx: &mut Context<Self>) {
         let Some(recovered) = recovered else {
             ctx.run_later(RETRY_INTERVAL, |actor, ctx| actor.read_alarms_again(ctx));
@@ -48,13 +48,13 @@ impl PumpActor {
         let armed = self.context.armed.get(&self.pump, &profile, self.alarm_rules.as_ref());
         let now = self.context.clock.now();
         self.alarms.begin(&profile, armed, recovered, now);
-        self.follow_planned_work(now);
+        self.apply_planned_work(now);
         self.set_alarm_baseline();
         self.publish_alarms();
         self.apply_alarms(ctx);
         ctx.run_interval(TICK_INTERVAL, |actor, ctx| {
             let now = actor.context.clock.now();
-            actor.follow_planned_work(now);
+            actor.apply_planned_work(now);
             actor.alarms.tick(now);
             actor.apply_alarms(ctx);
         });
@@ -76,14 +76,14 @@ impl PumpActor {
             let armed = self.context.armed.get(&self.pump, self.pipeline.profile(), self.alarm_rules.as_ref());
             let now = self.context.clock.now();
             self.alarms.rearm(armed, now);
-            self.follow_planned_work(now);
+            self.apply_planned_work(now);
         }
     }
 
     /// Suppresses the alarms by the planned work that is active, if that has changed.
-    pub(super) fn follow_planned_work(&mut self, now: Timestamp) {
+    pub(super) fn apply_planned_work(&mut self, now: Timestamp) {
         if let Some(works) = self.context.work.of(&self.pump) {
-            self.alarms.follow_work(active_ids(&works, now), now);
+            self.alarms.suppress_by_work(active_ids(&works, now), now);
         }
     }
 
@@ -96,7 +96,7 @@ impl PumpActor {
         self.alarms.set_baseline(spreads);
     }
 
-    /// Stores what has changed, and publishes it.
+    /// Stores the changes of the alarms, and publishes them.
     pub(super) fn apply_alarms(&mut self, ctx: &mut Context<Self>) {
         if let Some(AlarmChanges { documents, rows }) = self.alarms.take_changes() {
             for document in documents {
@@ -156,7 +156,7 @@ impl PumpActor {
                 commands.into_iter().map(run).map(|(result, alarm)| (alarm, result)).collect()
             }
             AlarmRequest::FollowWork => {
-                self.follow_planned_work(now);
+                self.apply_planned_work(now);
                 Vec::new()
             }
         };

@@ -160,13 +160,13 @@ impl Alarms {
 
     /// Suppresses all alarms of the pump by design while any of this planned work is active. Ends the suppression by work
     /// that is not, also if the alarms have it since before a restart. Does nothing if the active work is as before.
-    pub(super) fn follow_work(&mut self, active: BTreeSet<String>, now: Timestamp) {
+    pub(super) fn suppress_by_work(&mut self, active: BTreeSet<String>, now: Timestamp) {
         let Some(alarms) = &mut self.alarms else { return };
         if self.suppressing_work.as_ref() == Some(&active) {
             return;
         }
         let suppressions = alarms.alarms().flat_map(|alarm| alarm.status().suppressions());
-        let works = suppressions.filter_map(|why| match why {
+        let works = suppressions.filter_map(|suppression| match suppression {
             Suppression::PlannedWork { work } => Some(work.clone()),
             Suppression::OperatingState | Suppression::ExplainedBy { .. } => None,
         });
@@ -177,7 +177,7 @@ impl Alarms {
         self.suppressing_work = Some(active);
     }
 
-    /// Removes and returns what has changed; none if nothing has.
+    /// Removes and returns the changes since the last call; none if there are none.
     pub(super) fn take_changes(&mut self) -> Option<AlarmChanges> {
         if self.output.is_empty() {
             return None;
@@ -398,21 +398,21 @@ mod tests {
     fn planned_work_suppresses_and_ends_also_after_a_restart() {
         let work = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
         let mut alarms = begun(RecoveredAlarms::default());
-        alarms.follow_work(work(&["w1"]), at(0));
+        alarms.suppress_by_work(work(&["w1"]), at(0));
         evaluate(&mut alarms, 0..20, 95.0);
         assert_eq!(states(&alarms), [State::Suppressed], "nobody is disturbed");
-        alarms.follow_work(work(&["w2"]), at(20));
+        alarms.suppress_by_work(work(&["w2"]), at(20));
         let rows = alarms.take_changes().expect("rows");
         assert!(rows.rows.iter().all(|row| !row.announces), "no gap between two works");
         let mut documents = rows.documents;
         documents.extend(alarms.last_checkpoint());
         assert!(alarms.take_changes().is_none());
-        alarms.follow_work(work(&["w2"]), at(21));
+        alarms.suppress_by_work(work(&["w2"]), at(21));
         assert!(alarms.take_changes().is_none(), "nothing is stored while nothing changes");
         // The work ends while the node is down.
         let mut alarms = begun(RecoveredAlarms { stored: stored(&documents), readings: Vec::new() });
         assert_eq!(states(&alarms), [State::Suppressed]);
-        alarms.follow_work(BTreeSet::new(), at(30));
+        alarms.suppress_by_work(BTreeSet::new(), at(30));
         evaluate(&mut alarms, 30..40, 95.0);
         assert_eq!(states(&alarms), [State::Unacknowledged], "it holds, so it is announced");
     }

@@ -40,7 +40,7 @@ pub(super) struct Backlog {
     /// The items that no part has contained yet, sorted by time.
     remaining: VecDeque<(usize, Draft)>,
     received: Timestamp,
-    since: Instant,
+    posted_at: Instant,
     /// All parts share these permits, so the next part needs no new ones.
     permits: Arc<ReadingPermits>,
     part: NonZeroUsize,
@@ -66,11 +66,11 @@ pub(super) enum BacklogEnd {
 
 impl Backlog {
     pub(super) fn new(items: SubmitReadings, part: NonZeroUsize) -> Self {
-        let SubmitReadings { mut drafts, received, since, permits, response } = items;
+        let SubmitReadings { mut drafts, received, posted_at, permits, response } = items;
         // A stable sort, by the same key by which a batch is sorted when it is decided on.
         drafts.sort_by_key(sort_key);
         let (remaining, response) = (drafts.into(), Some(response));
-        Self { remaining, received, since, permits, part, response, part_in_flight: None, has_durable_part: false }
+        Self { remaining, received, posted_at, permits, part, response, part_in_flight: None, has_durable_part: false }
     }
 
     pub(super) fn received(&self) -> Timestamp {
@@ -79,7 +79,7 @@ impl Backlog {
 
     /// Returns how long ago the post arrived.
     pub(super) fn elapsed(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
+        now.saturating_duration_since(self.posted_at)
     }
 
     /// Returns the number of readings in one part.
@@ -116,9 +116,9 @@ impl Backlog {
         let response = self.response.as_ref()?.part(self.has_durable_part);
         let drafts = self.remaining.drain(..next_len(&self.remaining, self.part)).collect();
         // The ingress latency of a later part does not include the time that it waited for earlier parts.
-        let since = if self.has_durable_part { now } else { self.since };
+        let posted_at = if self.has_durable_part { now } else { self.posted_at };
         self.part_in_flight = Some(number);
-        Some(SubmitReadings { drafts, received: self.received, since, permits: self.permits.clone(), response })
+        Some(SubmitReadings { drafts, received: self.received, posted_at, permits: self.permits.clone(), response })
     }
 
     /// Marks a part as durable or failed. Returns whether it belonged to this backlog.

@@ -3,9 +3,9 @@
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:
 //!
-//! 1. [`DetectionPipeline::take`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
+//! 1. [`DetectionPipeline::push_reading`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
 //!    window from 10:00:00, which gets a number and is sent to be scored ([`Effect::Score`]).
-//! 2. [`DetectionPipeline::score`] receives the score of that number. The decider turns it into a detection, which is published
+//! 2. [`DetectionPipeline::push_score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
@@ -167,7 +167,12 @@ impl DetectionPipeline {
 
     /// Takes a durable reading. If it is a later part of a reading ([`AdmittedReading::whole`]), the merged reading is
     /// shown.
-    pub(super) fn take(&mut self, admitted: AdmittedReading, context: PipelineContext<'_>, effects: &mut Vec<Effect>) {
+    pub(super) fn push_reading(
+        &mut self,
+        admitted: AdmittedReading,
+        context: PipelineContext<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         let AdmittedReading { reading, whole } = admitted;
         let (received_at, is_late, is_part) = (reading.received, reading.late, whole.is_some());
         let is_current = self.is_current(&reading);
@@ -199,14 +204,14 @@ impl DetectionPipeline {
     }
 
     /// Takes a window's score.
-    pub(super) fn score(
+    pub(super) fn push_score(
         &mut self,
         seq: u64,
         score: Result<Score, ScoreFailure>,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        self.pending.score(seq, score);
+        self.pending.set_score(seq, score);
         self.decide(now, effects);
     }
 
@@ -364,7 +369,7 @@ impl DetectionPipeline {
                             let (seq, baseline) = (self.pending.next_seq(), decider.baseline().clone());
                             let residuals = step.as_mut().and_then(|step| step.result.take_residuals());
                             effects.push(Effect::Score { seq, window, residuals, baseline });
-                            self.pending.push(PendingWindow::Scoring { reading, at, step, since: context.now });
+                            self.pending.push(PendingWindow::Scoring { reading, at, step, sent_at: context.now });
                             continue;
                         }
                         _ if step.is_some() => {

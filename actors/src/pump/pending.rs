@@ -29,7 +29,7 @@ pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
 pub(super) enum PendingWindow {
     /// Its window waits for a score. `at` is the time of the window. `step` has the result of its last step, if
     /// the detector is step-based.
-    Scoring { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, since: Instant },
+    Scoring { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, sent_at: Instant },
     /// It can be decided on.
     Ready(ReadyReading),
 }
@@ -98,7 +98,7 @@ impl PendingWindows {
     }
 
     /// Sets the score of a window. Ignores scores of windows that do not wait for one.
-    pub(super) fn score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) {
+    pub(super) fn set_score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) {
         let index = seq.checked_sub(self.first_seq).and_then(|n| usize::try_from(n).ok());
         let Some(window) = index.and_then(|index| self.windows.get_mut(index)) else { return };
         let PendingWindow::Scoring { reading, at, step, .. } = window else { return };
@@ -116,7 +116,7 @@ impl PendingWindows {
     /// Stops waiting for scores that have not arrived, because no worker is left to compute them.
     pub(super) fn fail_unscored(&mut self) {
         for seq in self.first_seq..self.next_seq() {
-            self.score(seq, Err(ScoreFailure::Failed));
+            self.set_score(seq, Err(ScoreFailure::Failed));
         }
     }
 
@@ -135,7 +135,7 @@ impl PendingWindows {
     pub(super) fn pop_ready(&mut self, now: Instant) -> Option<ReadyReading> {
         let ready = match self.windows.pop_front()? {
             PendingWindow::Ready(ready) => ready,
-            PendingWindow::Scoring { reading, at, step, since } if now.duration_since(since) > SCORE_TIMEOUT => {
+            PendingWindow::Scoring { reading, at, step, sent_at } if now.duration_since(sent_at) > SCORE_TIMEOUT => {
                 ReadyReading::Lost { reading, at, step }
             }
             waiting => {
@@ -161,8 +161,8 @@ mod tests {
         Reading { pump, at, received: at, samples: [Sample::Good(1.0)].into(), late: false }
     }
 
-    fn scoring(n: u64, since: Instant) -> PendingWindow {
-        PendingWindow::Scoring { at: reading(n).at, reading: reading(n), step: None, since }
+    fn scoring(n: u64, sent_at: Instant) -> PendingWindow {
+        PendingWindow::Scoring { at: reading(n).at, reading: reading(n), step: None, sent_at }
     }
 
     fn score() -> Score {
@@ -193,9 +193,9 @@ mod tests {
             assert_eq!(pending.next_seq(), seq);
             pending.push(scoring(seq, now));
         }
-        pending.score(8, Ok(score()));
+        pending.set_score(8, Ok(score()));
         assert_eq!(ready(&mut pending, now), []);
-        pending.score(7, Err(ScoreFailure::Skipped));
+        pending.set_score(7, Err(ScoreFailure::Skipped));
         assert_eq!(ready(&mut pending, now), [(7, "skipped"), (8, "scored")]);
         let (at_timeout, after) = (now + SCORE_TIMEOUT, now + SCORE_TIMEOUT + Duration::from_millis(1));
         assert_eq!(ready(&mut pending, at_timeout), []);
@@ -208,9 +208,9 @@ mod tests {
         let now = Instant::now();
         let mut pending = PendingWindows::new(7);
         pending.push(scoring(7, now));
-        pending.score(7, Err(ScoreFailure::Failed));
+        pending.set_score(7, Err(ScoreFailure::Failed));
         for seq in [0, 6, 7, 8, u64::MAX] {
-            pending.score(seq, Ok(score()));
+            pending.set_score(seq, Ok(score()));
         }
         assert_eq!(ready(&mut pending, now), [(7, "not scored")]);
     }
@@ -223,7 +223,7 @@ mod tests {
             pending.push(scoring(0, now));
             pending.push(scoring(1, now));
             pending.push_ready(ReadyReading::NotWindowed { reading: reading(2) });
-            pending.score(1, Ok(score()));
+            pending.set_score(1, Ok(score()));
             pending
         };
         let mut pending = begin();
@@ -244,7 +244,7 @@ mod tests {
             (0..20).for_each(|n| pending.push(scoring(n, now)));
             let mut all = Vec::new();
             for seq in order {
-                pending.score(seq, Ok(score()));
+                pending.set_score(seq, Ok(score()));
                 all.extend(ready(&mut pending, now));
             }
             prop_assert_eq!(all, (0..20).map(|n| (n, "scored")).collect::<Vec<_>>());

@@ -143,8 +143,8 @@ async fn read(
     };
     let max_readings = max_readings_since_checkpoint(context, &profile);
     let later = PageRange { after: Some(state.at), limit: max_readings, ..PageRange::default() };
-    let QueryResult { rows: since, completeness } = store.readings(pump, &later).await?;
-    if since.len() >= max_readings {
+    let QueryResult { rows: later_readings, completeness } = store.readings(pump, &later).await?;
+    if later_readings.len() >= max_readings {
         let QueryResult { rows: readings, completeness } = store.latest_readings(pump, window_readings).await?;
         let checkpoint = Some(StoredCheckpoint { state, decided: None });
         return Ok(RecoveredState {
@@ -160,7 +160,7 @@ async fn read(
     let before = PageRange { to: Some(state.at.plus_ms(1)), ..PageRange::newest(window_readings) };
     let mut readings = store.readings(pump, &before).await?.rows;
     readings.reverse();
-    readings.extend(since);
+    readings.extend(later_readings);
     let QueryResult { rows: decided, completeness } = store.detections(Some(pump), &later).await?;
     let is_complete = match completeness {
         Completeness::Complete => true,

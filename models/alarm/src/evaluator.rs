@@ -4,19 +4,19 @@
 //!
 //! | received | device time | vibration | finding |
 //! | --- | --- | --- | --- |
-//! | 10:30:00 | 10:30:00 | 8.7 | none: it must last |
+//! | 10:30:00 | 10:30:00 | 8.7 | none: the on-delay begins |
 //! | 10:30:10 | 10:30:10 | 8.8 | raise, since 10:30:00 |
 //! | 10:31:00 | 10:02 to 10:05, every minute | 9.0 | none yet; these are of the past |
 //! | 10:31:00 | 10:06 | 3.0 | past excursion: 10:02 to 10:05, learned at 10:31:00 |
 //! | 10:31:05 | 10:31:05 | (missing) | none: a channel without a good value changes nothing |
-//! | 10:31:10 | 10:31:10 | 3.1 | none: it must be over for a while |
+//! | 10:31:10 | 10:31:10 | 3.1 | none: the off-delay begins |
 //! | (10:31:40) | | | return, since 10:31:10 |
 //!
 //! A reading is *current* if its device time is within a minute of its receipt; only current ones raise. They may come
 //! late and in any order: `debounce.rs` says what that changes. After three readings in a row that are older than the
 //! newest one, but in order among each other, the device's clock was corrected, and they begin a new order.
 //!
-//! A reading on which nothing happens allocates nothing.
+//! A reading that changes nothing allocates nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
     past::{OpenExcursion, PastValue},
 };
 
-/// A reading is current if its device time is at most so far from its receipt, in milliseconds.
+/// The longest time between the device time and the receipt of a current reading, in milliseconds.
 pub const CURRENT_WITHIN_MS: i64 = 60_000;
 
 /// What an evaluation found.
@@ -201,7 +201,7 @@ impl LimitEvaluator {
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
             let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
             if let Test::NoData { channel, .. } = &alarm.test {
-                evaluation.see(*channel, samples, &moment);
+                evaluation.note_seen(*channel, samples, &moment);
             }
             let holds_here = alarm.holds_in.contains(state);
             if !is_current {
@@ -363,7 +363,7 @@ impl AlarmEvaluation<'_> {
     }
 
     /// Notices that the pump, or one of its channels, sends something.
-    fn see(&mut self, channel: Option<usize>, samples: &[Sample], moment: &Moment) {
+    fn note_seen(&mut self, channel: Option<usize>, samples: &[Sample], moment: &Moment) {
         if let Some(channel) = channel {
             // A bad value is no missing value: the channel has an alarm for that.
             if samples.get(channel).and_then(|sample| sample.value()).is_none() {

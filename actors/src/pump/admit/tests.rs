@@ -52,7 +52,7 @@ impl Bench {
             permits: Arc::new(self.of_node.try_acquire_of_pump(&self.of_pump, drafts.len()).expect("there is room")),
             drafts,
             received: at(received),
-            since: self.now,
+            posted_at: self.now,
             response: ResponsePart::first(reply, Arc::new(Counters::default())),
         });
         response

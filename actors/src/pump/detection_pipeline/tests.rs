@@ -41,13 +41,13 @@ impl Bench {
         let mut effects = Vec::new();
         let context =
             PipelineContext { now: self.now, has_workers: self.has_workers, cadence: &self.cadence, work: &self.work };
-        self.pipeline.take(AdmittedReading { reading, whole: None }, context, &mut effects);
+        self.pipeline.push_reading(AdmittedReading { reading, whole: None }, context, &mut effects);
         effects
     }
 
     fn score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.pipeline.score(seq, score, self.now, &mut effects);
+        self.pipeline.push_score(seq, score, self.now, &mut effects);
         effects
     }
 }
