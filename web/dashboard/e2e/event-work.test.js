@@ -3,9 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { axeViolations, horizontalOverflow, launchBrowser, Node, openPage, screenshot, waitUntil, waitUntilLive } from './support.js';
-
-const PASSWORD = 'pumps never sleep';
+import { axeViolations, horizontalOverflow, launchBrowser, Node, openAs, screenshot, waitUntil } from './support.js';
 
 let node, chrome, path;
 
@@ -30,18 +28,7 @@ after(async () => {
   await node?.stop();
 });
 
-/** Adds a user, and opens the event's page with the user's session. */
-async function openAs(name, role, size) {
-  const [, token] = /\/setup#(\S+)/.exec(node.user('add', name, '--role', role));
-  const page = await openPage(chrome, `${node.url}/setup#${token}`, size);
-  await page.getByLabel('New password').fill(PASSWORD);
-  await page.keyboard.press('Enter');
-  await page.locator(`[data-user="${name}"]`).waitFor();
-  await page.goto(node.url + path);
-  await waitUntilLive(page);
-  return page;
-}
-
+const open = (name, role) => openAs(chrome, node, name, role, path);
 const status = (page, name) => page.locator(`[data-work="${name}"]`);
 const button = (page, action) => page.locator(`[data-action="${action}"]`);
 const dialog = (page) => page.locator('dialog[open]');
@@ -64,7 +51,7 @@ async function check(page, name) {
 }
 
 test('an event goes its way from hand to hand', { timeout: 240_000 }, async () => {
-  const [asha, kiran, meera] = [await openAs('asha', 'engineer'), await openAs('kiran', 'plant-head'), await openAs('meera', 'manager')];
+  const [asha, kiran, meera] = [await open('asha', 'engineer'), await open('kiran', 'plant-head'), await open('meera', 'manager')];
 
   // A manager may only approve, and is told so before the click.
   await status(meera, 'open').getByText('Nobody has reacted yet.').waitFor();

@@ -101,6 +101,10 @@ export function formatAppointment(at: Millis, now: Millis, locale?: string): str
   return `${dateTimeFormat('weekday', locale, { weekday: 'short' }).format(at)} ${formatDate(at, now, locale)}`;
 }
 
+/** A text of the node with its times (2026-03-13T08:00:00.000Z) in words. */
+export const withTimes = (text: string, inWords: (at: Millis) => string): string =>
+  text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:[\d.]+Z/g, (at) => inWords(Date.parse(at)));
+
 /** A time as a field for date and time holds it, in the browser's zone: 2026-03-13T08:00. */
 export function inputTime(at: Millis): string {
   return new Date(at - new Date(at).getTimezoneOffset() * MINUTE).toISOString().slice(0, 16);

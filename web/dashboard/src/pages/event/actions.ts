@@ -6,7 +6,7 @@ import type { ApiProblem } from '../../api/client';
 import type { EventAction, EventActionKind } from '../../api/eventQueries';
 import type { MaintenanceEvent, Session } from '../../api/types';
 import type { Permission } from '../../lib/access';
-import { formatAppointment, inputTime } from '../../lib/format';
+import { formatAppointment, inputTime, withTimes } from '../../lib/format';
 
 type Work = MaintenanceEvent['work'];
 
@@ -118,6 +118,5 @@ const NODE_FIELDS: Record<string, keyof Draft> = { on: 'on', owner: 'owner', com
 export function mistakeOf({ field, allowed, message }: Pick<ApiProblem, 'field' | 'allowed' | 'message'>, now: number): Mistakes | null {
   const own = NODE_FIELDS[field ?? ''];
   if (own === undefined) return null;
-  const inWords = (text: string) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => formatAppointment(Date.parse(at), now));
-  return { [own]: allowed === null ? message : `Allowed: ${inWords(allowed)}` };
+  return { [own]: allowed === null ? message : `Allowed: ${withTimes(allowed, (at) => formatAppointment(at, now))}` };
 }
