@@ -83,7 +83,7 @@ impl UserDirectory {
     }
 
     /// Returns the principal of a session's credential, and notes the use. `idle_ms`: a session that was not used for
-    /// so long has expired.
+    /// this time has expired.
     pub fn session(&self, credential: &Credential, idle_ms: i64, now_ms: i64) -> Result<Principal, LookupError> {
         let session = self.sessions.get(credential.id()).ok_or(LookupError::Unknown)?;
         let is_own = credential.kind() == CredentialKind::Session && session.record.hash.matches(&credential.hash());

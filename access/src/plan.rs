@@ -1,7 +1,20 @@
 //! Changes of users, sessions and tokens.
 //!
-//! A change is planned as the records that it replaces, without an effect. The caller stores them, and applies the
+//! A change is *planned* as the records that it replaces, without an effect. The caller stores them, and *applies* the
 //! change when they are durable. Changes are planned, stored and applied one at a time.
+//!
+//! An example: an admin adds the engineer Ada at 10:00.
+//!
+//! 1. [`UserDirectory::plan_add_user`] returns a [`Change`] with one record, the user without a password, and the
+//!    credential of a set-up link, which the admin gives to Ada. Nothing has changed yet.
+//! 2. The record is stored. [`UserDirectory::apply`] puts it into the directory: the link is valid for 24 hours.
+//! 3. Ada opens the link and sets a password. [`UserDirectory::plan_login`] returns the user with the password and
+//!    without the link, and a session. When they are stored and applied, Ada is logged in, and the link is used up.
+//!
+//! If the record of 1 cannot be stored, the user does not exist. A change that only takes rights away
+//! ([`Change::restricts`]) is applied even then.
+//!
+//! Does not store, and does not check who may change what; the caller does both.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -54,9 +67,9 @@ impl Change {
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// A session ends when it was not used for so long.
+    /// A session ends when it was not used for this time.
     pub idle_ms: i64,
-    /// A session ends so long after the login.
+    /// A session ends this time after the login.
     pub absolute_ms: i64,
 }
 
@@ -120,8 +133,8 @@ impl UserDirectory {
         Ok((Change::grant(vec![Record::User(user)]), link))
     }
 
-    /// Plans that a user's password and sessions end; the user sets a new password with the returned credential.
-    /// Enables a user who is disabled.
+    /// Plans the reset of a user: the password and all sessions end, and the user sets a new password with the returned
+    /// credential. A disabled user is enabled.
     pub fn plan_reset_user(&self, name: &Name, now_ms: i64) -> Result<(Change, Credential), AccessError> {
         let user = self.local(name)?.clone();
         let (setup, link) = setup_link(now_ms)?;
@@ -136,14 +149,14 @@ impl UserDirectory {
         Ok((self.with_sessions_ended(user, now_ms), link))
     }
 
-    /// Plans that a user can no longer log in, and that the user's sessions end.
+    /// Plans to disable a user: the user can no longer log in, and the user's sessions end.
     pub fn plan_disable_user(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
         self.check_admin_remains(name)?;
         let user = User { changed_ms: now_ms, disabled: true, setup: None, ..self.known(name)?.clone() };
         Ok(self.with_sessions_ended(user, now_ms))
     }
 
-    /// Plans that a disabled user of an identity provider may log in again. A local user needs a reset.
+    /// Plans to enable a disabled user of an identity provider. A local user needs a reset instead.
     pub fn plan_enable_user(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
         let user = self.known(name)?;
         if user.external.is_none() {
@@ -153,7 +166,7 @@ impl UserDirectory {
         Ok(Change::grant(vec![Record::User(user)]))
     }
 
-    /// Plans another role for a user. The user's sessions continue with it.
+    /// Plans another role for a user. The user's sessions continue, with the new role.
     pub fn plan_set_role(&self, name: &Name, role: Role, now_ms: i64) -> Result<Change, AccessError> {
         let user = User { changed_ms: now_ms, role, ..self.local(name)?.clone() };
         if role != Role::Admin {
@@ -220,7 +233,7 @@ impl UserDirectory {
         Ok((Change::grant(vec![Record::User(user)]), factor))
     }
 
-    /// Plans that logins of a user need a code. `code` shows that the user's app makes valid ones.
+    /// Plans to require a code at each login of a user. `code` proves that the user's app makes valid ones.
     pub fn plan_confirm_factor(&self, name: &Name, code: &str, now_ms: i64) -> Result<Change, AccessError> {
         let user = self.known(name)?;
         let factor = user.second_factor.as_ref().and_then(|factor| factor.accept(code, now_ms));
@@ -229,7 +242,7 @@ impl UserDirectory {
         Ok(Change::grant(vec![Record::User(user)]))
     }
 
-    /// Plans that logins of a user need no code.
+    /// Plans to remove a user's second factor: logins need no code any more.
     pub fn plan_remove_factor(&self, name: &Name, now_ms: i64) -> Result<Change, AccessError> {
         let user = User { changed_ms: now_ms, second_factor: None, ..self.known(name)?.clone() };
         Ok(Change::grant(vec![Record::User(user)]))
@@ -295,8 +308,8 @@ impl UserDirectory {
         Change::restrict(records)
     }
 
-    /// Returns the ends of the sessions that a login ends: the client's previous one, whosever it was, and the user's
-    /// oldest beyond the limit.
+    /// Returns the records of the sessions that end with a login: the client's previous session, whichever user it was
+    /// of, and the user's oldest sessions beyond the limit.
     pub(crate) fn surplus_sessions(&self, user: &Name, previous: Option<&CredentialId>, now_ms: i64) -> Vec<Record> {
         let previous = previous.and_then(|id| self.sessions.get(id)).map(|session| &session.record);
         let is_previous = |session: &Session| previous.is_some_and(|previous| previous.id == session.id);

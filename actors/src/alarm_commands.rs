@@ -7,7 +7,7 @@ use volute_plant::PumpId;
 use volute_runtime::TrySendError;
 
 use crate::{
-    alarms::{AlarmBoard, definitions},
+    alarms::{StandingAlarms, definitions},
     commissioning::errors::CommissionError,
     engine::handle::EngineHandle,
     protocol::alarms::{
@@ -17,8 +17,8 @@ use crate::{
 
 impl EngineHandle {
     /// Returns the alarms that are not normal.
-    pub fn alarms(&self) -> &AlarmBoard {
-        &self.0.context.board
+    pub fn alarms(&self) -> &StandingAlarms {
+        &self.0.context.standing_alarms
     }
 
     /// Does what a user commands with alarms of a pump, in this order. `user` is in the form of the audit log. What took
@@ -49,7 +49,7 @@ impl EngineHandle {
 
     /// Has a pump suppress its alarms by the work that is active now. It does so by itself within seconds. Durable when this
     /// returns `Ok`.
-    pub(crate) async fn follow_planned_work(&self, pump: &PumpId) -> Result<(), AlarmCommandError> {
+    pub(crate) async fn apply_planned_work(&self, pump: &PumpId) -> Result<(), AlarmCommandError> {
         let request = AlarmRequest::FollowWork;
         self.send_alarm_command(pump, |reply| AlarmCommand::Request { request, reply }).await.map(drop)
     }

@@ -1,10 +1,10 @@
 //! Alarms of all pumps: which are armed, and which stand now.
 //!
-//! Each pump's actor owns its alarms (`pump/alarms.rs`) and is the only writer of its entry on the [`AlarmBoard`]. Queries
-//! read the board, so a list of all standing alarms reads no rows and asks no actor. The alarms of the node itself
-//! (`node_alarms.rs`) are on the board too.
+//! Each pump's actor owns its alarms (`pump/alarms.rs`) and is the only writer of its entry in [`StandingAlarms`], a view in
+//! memory. Queries read the view, so a list of all standing alarms reads no rows and asks no actor. The alarms of the node
+//! itself (`node_alarms.rs`) are in it too.
 //!
-//! An example: P-7's bearing alarm is raised. Its actor stores the transition, and replaces P-7's entry on the board.
+//! An example: P-7's bearing alarm is raised. Its actor stores the transition, and replaces P-7's entry in the view.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -52,12 +52,12 @@ pub struct StandingAlarm {
 /// The alarms that are not normal, of all registered pumps whose alarms are read from the store, and of the node itself.
 /// Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct AlarmBoard {
+pub struct StandingAlarms {
     pumps: Arc<RwLock<BTreeMap<PumpId, Arc<[StandingAlarm]>>>>,
     node: Arc<RwLock<Arc<[StandingAlarm]>>>,
 }
 
-impl AlarmBoard {
+impl StandingAlarms {
     /// Returns the alarms of a pump.
     pub fn of(&self, pump: &PumpId) -> Arc<[StandingAlarm]> {
         self.pumps.read().get(pump).cloned().unwrap_or_default()

@@ -33,12 +33,12 @@ pub enum AssignProfileError {
         known: String,
     },
     /// The profile cannot be read.
-    #[error("the profile {profile} cannot be used: {why}; add it again first")]
+    #[error("the profile {profile} cannot be used: {reason}; add it again first")]
     Damaged {
         /// The requested profile.
         profile: String,
         /// Why it cannot be read.
-        why: Arc<str>,
+        reason: Arc<str>,
     },
     /// The pump's stored readings have other channels.
     #[error(
@@ -74,8 +74,8 @@ impl EngineHandle {
             name: name.to_owned(),
             known: inner.catalog.names().join(", "),
         })?;
-        if let Some(why) = kind.damage {
-            return Err(AssignProfileError::Damaged { profile: name.to_owned(), why });
+        if let Some(reason) = kind.damage {
+            return Err(AssignProfileError::Damaged { profile: name.to_owned(), reason });
         }
         let previous = self.kind_of(pump);
         if previous.profile.is_same(&kind.profile) && inner.store.profile_of(pump).is_some_and(|stored| stored == name)
@@ -104,7 +104,7 @@ impl EngineHandle {
             let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
             let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
             let rules = ChangeRules { pump: pump.clone(), profile };
-            let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(rules)).await;
+            let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.address.send(rules)).await;
             tracing::info!(pump = pump.as_str(), profile = name, "profile assigned");
         }
         // A pump of which nothing was stored gets a new actor with its next reading.

@@ -55,25 +55,25 @@ impl Commissioner {
         &self,
         pump: &PumpId,
         kind: &PumpKind,
-        why: String,
+        reason: String,
         data: TrainingData,
     ) -> Result<LearnedBaseline, LearnError> {
         let detection = kind.detection.as_ref().ok_or(LearnError::NoModel)?;
         // The pump's own settings override the profile, for example the interval of the windows.
         let profile = &self.store.pump_settings(pump).await?.apply(&kind.profile);
-        let (statistics, why, range) = match data {
-            TrainingData::Stored { from, to, was_judged } => {
+        let (statistics, reason, range) = match data {
+            TrainingData::Stored { from, to, has_detections } => {
                 let range = (from, to);
-                let anomalies = if was_judged { self.anomalies(pump, range).await? } else { BTreeSet::new() };
+                let anomalies = if has_detections { self.anomalies(pump, range).await? } else { BTreeSet::new() };
                 let (statistics, every) = self.observe_stored(detection, profile, pump, range, &anomalies).await?;
-                (statistics, with_sampling_note(why, every), Some(range))
+                (statistics, with_sampling_note(reason, every), Some(range))
             }
             TrainingData::Generated(make) => {
                 let runs = make();
                 let readings = || runs.iter().flatten();
                 let ends =
                     readings().next().map(|first| first.at).zip(readings().next_back().map(|last| last.at.plus_ms(1)));
-                (observe_generated(detection, profile, &runs)?, why, ends)
+                (observe_generated(detection, profile, &runs)?, reason, ends)
             }
         };
         let baseline = Arc::new(Baseline::of(profile, &statistics, &detection.how)?);
@@ -84,7 +84,7 @@ impl Commissioner {
             baseline_id: baseline.id.clone(),
             from,
             to,
-            reason: why,
+            reason,
             document: serde_json::to_string(&*baseline)?,
         };
         // The pump's own readings follow stored ones, but not generated ones, so after these the decider starts empty.
@@ -184,11 +184,11 @@ fn observe_generated(
 }
 
 /// Returns the reason for a baseline, with the share of the windows that was used if not all were.
-fn with_sampling_note(why: String, every: usize) -> String {
+fn with_sampling_note(reason: String, every: usize) -> String {
     if every == 1 {
-        why
+        reason
     } else {
-        format!("{why}; from every {every}th window, because there are more than {MAX_LEVEL_WINDOWS}")
+        format!("{reason}; from every {every}th window, because there are more than {MAX_LEVEL_WINDOWS}")
     }
 }
 
@@ -200,10 +200,10 @@ impl Handler<Envelope<CommissionJob>> for CommissioningActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<CommissionJob>, ctx: &mut Self::Context) {
-        let CommissionJob { pump, kind, why, data, reply } = message.into_inner();
+        let CommissionJob { pump, kind, reason, data, reply } = message.into_inner();
         let commissioner = self.commissioner.clone();
         let job = async move {
-            let outcome = commissioner.learn(&pump, &kind, why, data).await;
+            let outcome = commissioner.learn(&pump, &kind, reason, data).await;
             let is_learned = outcome.is_ok();
             reply.send(outcome).await;
             is_learned

@@ -136,7 +136,7 @@ counters! {
     score_failures,
     /// Anomalous windows.
     anomalies,
-    /// Readings that the maintenance rules did not evaluate, because the maintenance actor had failed and its mailbox
+    /// Readings that the maintenance rules did not evaluate, because the maintenance actor had failed and its inbox
     /// was full.
     evaluations_dropped = "looks_dropped",
     /// Readings evaluated against their pump's alarms. Equals the number of accepted readings, once their posts have their
@@ -166,7 +166,7 @@ counters! {
     commissioning_failures,
     /// Requests of pumps' actors for a baseline that found the commissioning queue full. The actors repeat them.
     commissioning_deferred,
-    /// Updates dropped because the live feed's mailbox was full.
+    /// Updates dropped because the live feed's inbox was full.
     live_dropped,
     /// Notifications that a server has accepted.
     notifications_sent,

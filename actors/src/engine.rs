@@ -17,7 +17,7 @@ use actix::{Actor, Context};
 use tokio::sync::{broadcast, oneshot};
 use volute_data::{Document, Retention, Store, StoreError};
 use volute_plant::{Clock, PumpId, TimestampLimits};
-use volute_runtime::{ActorThread, Mailbox, Message, RestartPolicy, SupervisionConfig, Supervisor};
+use volute_runtime::{ActorThread, Address, Message, RestartPolicy, SupervisionConfig, Supervisor};
 
 use crate::{
     alarms::ArmedCache,
@@ -28,7 +28,7 @@ use crate::{
     maintenance::{MaintenanceActor, RulesClient},
     node_clock::NodeClock,
     notifier::{DrainNotifier, NotificationSettings, NotifierActor},
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     protocol::{
         ingress::DrainIngress,
         recorder::{DrainRecorder, RecordRow},
@@ -40,7 +40,7 @@ use crate::{
 use builder::EngineBuilder;
 use handle::{EngineHandle, Inner};
 
-/// The capacity of the ingress's mailbox for [`WithdrawPump`](crate::protocol::pump::WithdrawPump) messages.
+/// The capacity of the ingress's address for [`WithdrawPump`](crate::protocol::pump::WithdrawPump) messages.
 const MAX_WITHDRAWALS: usize = 4096;
 
 /// The parts and settings of an engine.
@@ -105,9 +105,9 @@ pub enum EngineError {
 /// A running engine.
 pub struct Engine {
     handle: EngineHandle,
-    maintenance: Mailbox<MaintenanceActor>,
-    notifier: Option<Mailbox<NotifierActor>>,
-    flusher: Mailbox<FlusherActor>,
+    maintenance: Address<MaintenanceActor>,
+    notifier: Option<Address<NotifierActor>>,
+    flusher: Address<FlusherActor>,
 }
 
 fn timestamp_limits(ingest: &IngestSettings, retention: &Retention) -> TimestampLimits {
@@ -142,7 +142,7 @@ impl Engine {
         let config = SupervisionConfig { policy, stuck_after: engine.stuck_after };
         let wall = clock.clone();
         let supervisor = Supervisor::new(config, Arc::new(move || wall.now().into()));
-        let (counters, disk, refusals, board, feed, notification_status) = Default::default();
+        let (counters, disk, refusals, standing_alarms, feed, notification_status) = Default::default();
         let builder = EngineBuilder {
             supervisor,
             catalog,
@@ -151,38 +151,38 @@ impl Engine {
             counters,
             disk,
             refusals,
-            board,
+            standing_alarms,
             feed,
             notification_status,
         };
 
-        let recorder = builder.recorder(&engine, ingest.max_in_flight_readings, &flags);
-        let flusher = builder.flusher(retention, engine.warn_free_share, flags.clock.clone());
+        let recorder = builder.start_recorder(&engine, ingest.max_in_flight_readings, &flags);
+        let flusher = builder.start_flusher(retention, engine.warn_free_share, flags.clock.clone());
         let shared_thread = builder.supervisor.start_thread();
         let (subscribers, _) = broadcast::channel(live.subscriber_frames);
         let stale_after_intervals = engine.stale_after_intervals;
-        let live_feed = builder.live(&shared_thread, stale_after_intervals, live, &subscribers);
-        let work = WorkBoard::default();
-        let maintenance = builder.maintenance(&shared_thread, &recorder, &work);
-        builder.metrics(&shared_thread, &recorder);
-        let node_alarms = builder.node_alarms(&shared_thread, &recorder, &engine, &flags);
-        let notifier = notifications.map(|settings| builder.notifier(&shared_thread, &recorder, settings));
-        let (pool, jobs) = (builder.inference(&engine), builder.commissioning());
+        let live_feed = builder.start_live(&shared_thread, stale_after_intervals, live, &subscribers);
+        let work = OpenPlannedWork::default();
+        let maintenance = builder.start_maintenance(&shared_thread, &recorder, &work);
+        builder.start_metrics(&shared_thread, &recorder);
+        let node_alarms = builder.start_node_alarms(&shared_thread, &recorder, &engine, &flags);
+        let notifier = notifications.map(|settings| builder.start_notifier(&shared_thread, &recorder, settings));
+        let (pool, jobs) = (builder.start_inference(&engine), builder.start_commissioning());
 
         let threads: Vec<Arc<ActorThread>> =
             (0..engine.inference_workers.max(1)).map(|_| builder.supervisor.start_thread()).collect();
-        let ingress = builder.ingress_inbox();
+        let ingress = builder.register_ingress();
         let context = Arc::new(PumpContext {
             timestamp_limits: timestamp_limits(&ingest, &retention),
             ingest: ingest.clone(),
             store: builder.store.clone(),
             counters: builder.counters.clone(),
             recorder: recorder.clone(),
-            ingress: ingress.mailbox(MAX_WITHDRAWALS).into(),
+            ingress: ingress.address(MAX_WITHDRAWALS).into(),
             pool,
             live: live_feed.clone(),
-            maintenance: RulesClient { mailbox: maintenance.clone(), counters: builder.counters.clone() },
-            board: builder.board.clone(),
+            maintenance: RulesClient { address: maintenance.clone(), counters: builder.counters.clone() },
+            standing_alarms: builder.standing_alarms.clone(),
             work,
             armed: ArmedCache::default(),
             clock: builder.clock.clone(),
@@ -193,8 +193,8 @@ impl Engine {
             next_thread: AtomicUsize::new(0),
         });
         let (default_pump, max_in_flight) = (ingest.default_pump.clone(), ingest.max_in_flight_readings_per_pump);
-        let pumps = builder.pumps(&context, max_in_flight);
-        let (ingress, in_flight) = builder.ingress(&ingress, ingest, &context, &pumps, &flags);
+        let pumps = builder.start_pumps(&context, max_in_flight);
+        let (ingress, in_flight) = builder.start_ingress(&ingress, ingest, &context, &pumps, &flags);
         builder.supervisor.watch();
         let EngineBuilder {
             supervisor,
@@ -204,7 +204,7 @@ impl Engine {
             counters,
             disk,
             refusals,
-            board: _,
+            standing_alarms: _,
             feed: _,
             notification_status,
         } = builder;
@@ -303,7 +303,7 @@ async fn stage(stage: &str, limit: Duration, end: impl Future<Output = ()>) -> b
 }
 
 /// Sends a message that the actor replies to after all messages before it, and waits for the reply.
-async fn barrier<A, M>(mailbox: &Mailbox<A>, message: impl Fn(oneshot::Sender<()>) -> M)
+async fn barrier<A, M>(address: &Address<A>, message: impl Fn(oneshot::Sender<()>) -> M)
 where
     A: Actor<Context = Context<A>> + actix::Handler<volute_runtime::Envelope<M>, Result = ()>,
     M: Message,
@@ -312,7 +312,7 @@ where
         let (reply, done) = oneshot::channel();
         // A stopped or failed actor handles nothing more, so there is nothing to wait for. If the actor fails while it
         // handles the message, the message is sent again.
-        if mailbox.send(message(reply)).await.is_err() || done.await.is_ok() {
+        if address.send(message(reply)).await.is_err() || done.await.is_ok() {
             return;
         }
     }

@@ -2,7 +2,7 @@
 //! written.
 //!
 //! An example: a post with readings of P-1 and P-2. Its items are grouped by pump. Neither pump has reached its limit
-//! of readings in flight, so each group gets a permit and is sent to its pump's actor with a part of the response
+//! of readings in flight, so each group gets permits and is sent to its pump's actor with a part of the response
 //! ([`response`]). If P-2 had reached its limit, the whole post would be refused as busy, and nothing of it would be
 //! written. The response is sent when both pumps have completed their parts.
 //!
@@ -49,7 +49,7 @@ use crate::{
     receipt::{BadChannel, IngestError, IngestResult, Queue, RETRY_AFTER_S, Receipt, RejectedItem},
     settings::IngestSettings,
 };
-use in_flight::{InFlightLimit, LimitReached, Permit, PumpInFlight};
+use in_flight::{InFlightLimit, LimitReached, PumpInFlight, ReadingPermits};
 use pump_table::{PumpTable, SharedPumpTable};
 use registration_limiter::RegistrationLimiter;
 use response::ResponsePart;
@@ -193,9 +193,9 @@ impl IngressActor {
         });
     }
 
-    /// Returns a permit for each pump's items, or an error if one of them gets none. The permit of a backlog is for one
+    /// Returns the permits of each pump's items, or an error if one pump gets none. The permits of a backlog are for one
     /// part at a time.
-    fn acquire_permits(&self, by_pump: &ReadingsByPump) -> Result<Vec<(PumpInFlight, Permit)>, IngestError> {
+    fn acquire_permits(&self, by_pump: &ReadingsByPump) -> Result<Vec<(PumpInFlight, ReadingPermits)>, IngestError> {
         let busy = |queue| IngestError::Busy { queue, retry_after_s: RETRY_AFTER_S };
         if self.in_flight.is_full() && !by_pump.is_empty() {
             return Err(busy(Queue::Node));
@@ -204,14 +204,14 @@ impl IngressActor {
         for (pump, drafts) in by_pump {
             let new_limit = || PumpInFlight::new(self.settings.max_in_flight_readings_per_pump);
             let limit = self.pumps().active.get(pump).map_or_else(new_limit, |handle| handle.in_flight.clone());
-            let permit = self.in_flight.permit(&limit, drafts.len()).map_err(|full| {
+            let permits_of_pump = self.in_flight.try_acquire_of_pump(&limit, drafts.len()).map_err(|full| {
                 busy(match full {
                     LimitReached::Pump => Queue::Pump,
                     LimitReached::Node => Queue::Node,
                     LimitReached::Backlogs => Queue::Backlogs,
                 })
             })?;
-            permits.push((limit, permit));
+            permits.push((limit, permits_of_pump));
         }
         Ok(permits)
     }
@@ -245,7 +245,7 @@ impl IngressActor {
         &mut self,
         items: Vec<Option<Draft>>,
         received: Timestamp,
-        since: Instant,
+        posted_at: Instant,
         sender: PostSender,
         response: &ResponsePart,
     ) -> IngestResult {
@@ -260,26 +260,26 @@ impl IngressActor {
         let mut by_pump = self.group_by_pump(items, sender.may_register, &mut receipt);
         self.defer_failed_pumps(&mut by_pump, &mut receipt)?;
         self.defer_detached_pumps(&mut by_pump, &mut receipt)?;
-        let new = self.defer_new_pumps(sender.client, since, &mut by_pump, &mut receipt)?;
+        let new = self.defer_new_pumps(sender.client, posted_at, &mut by_pump, &mut receipt)?;
         self.defer_past(received, &mut by_pump, &mut receipt)?;
         let permits = self.acquire_permits(&by_pump)?;
         if let Some(client) = sender.client.filter(|_| new > 0) {
-            self.registration_limiter().spend(client, new, since);
+            self.registration_limiter().spend(client, new, posted_at);
         }
-        for ((pump, drafts), (limit, permit)) in by_pump.into_iter().zip(permits) {
+        for ((pump, drafts), (limit, permits)) in by_pump.into_iter().zip(permits) {
             let kind = drafts.first().and_then(|(_, draft)| self.catalog.get(draft.profile.name()));
             let handle = self.find_or_start_pump(&pump, kind, received, limit);
             receipt.bad_channels.extend(drafts.iter().flat_map(|(index, draft)| bad_channels(*index, draft)));
             let message = SubmitReadings {
                 drafts,
                 received,
-                since,
-                permit: Arc::new(permit),
+                posted_at,
+                permits: Arc::new(permits),
                 response: response.for_another_pump(),
             };
-            // The permits bound the mailbox. Sending fails only if the actor is gone; then the part is dropped, and the
+            // The permits bound the inbox. Sending fails only if the actor is gone; then the part is dropped, and the
             // post counts as not stored.
-            let _ = handle.mailbox.try_send(message);
+            let _ = handle.address.try_send(message);
         }
         Ok(receipt)
     }
@@ -293,9 +293,9 @@ impl Handler<Envelope<IngestRequest>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<IngestRequest>, _: &mut Self::Context) {
-        let IngestRequest { items, received, since, sender, reply } = message.into_inner();
+        let IngestRequest { items, received, posted_at, sender, reply } = message.into_inner();
         let response = ResponsePart::first(reply, self.counters.clone());
-        match self.admit(items, received, since, sender, &response) {
+        match self.admit(items, received, posted_at, sender, &response) {
             Ok(receipt) => response.complete_with_receipt(receipt),
             Err(error) => {
                 self.counters.refuse(&error);
@@ -328,7 +328,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<DetachPump>, _: &mut Self::Context) {
-        let DetachPump { pump, why, reply } = message.into_inner();
+        let DetachPump { pump, reason, reply } = message.into_inner();
         let mut pumps = self.pumps();
         let taken = match pumps.active.remove(&pump) {
             // While the node stops, the running drain must find all pumps.
@@ -337,7 +337,7 @@ impl Handler<Envelope<DetachPump>> for IngressActor {
                 Err(DetachError::Stopping)
             }
             Some(handle) => {
-                pumps.detached.insert(pump, why);
+                pumps.detached.insert(pump, reason);
                 handle.in_flight.end_backlogs();
                 Ok(handle)
             }
@@ -393,9 +393,9 @@ impl Handler<Envelope<WithdrawPump>> for IngressActor {
     type Result = ();
 
     fn handle(&mut self, message: Envelope<WithdrawPump>, _: &mut Self::Context) {
-        let WithdrawPump { pump, why } = message.into_inner();
+        let WithdrawPump { pump, rejection } = message.into_inner();
         let mut pumps = self.pumps();
-        if let Some(Rejection { field, message, .. }) = why
+        if let Some(Rejection { field, message, .. }) = rejection
             && pumps.last_rejections.record(&pump, field, message.clone(), Instant::now())
         {
             tracing::warn!(
@@ -424,18 +424,18 @@ impl Handler<Envelope<DrainIngress>> for IngressActor {
         let mut pumps = Vec::new();
         for handle in self.pumps().active.values() {
             handle.in_flight.end_backlogs();
-            pumps.push(handle.mailbox.clone());
+            pumps.push(handle.address.clone());
         }
         let drained = async move {
             // Once all permits are returned, every item is durable and in its window, or refused.
             in_flight.wait_until_idle().await;
-            let judged = pumps.iter().map(async |pump| {
+            let replies = pumps.iter().map(async |pump| {
                 let (reply, done) = oneshot::channel();
                 if pump.send(DrainPump(reply)).await.is_ok() {
                     let _ = done.await;
                 }
             });
-            join_all(judged).await;
+            join_all(replies).await;
             let _ = reply.send(());
         };
         ctx.spawn(drained.into_actor(self).map(|(), _, _| ()));

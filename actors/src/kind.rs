@@ -53,7 +53,7 @@ impl From<PumpKind> for KindParts {
 }
 
 impl PumpKind {
-    /// Returns whether both kinds have the same profile and the same model, so that both judge a pump in the same way.
+    /// Returns whether both kinds have the same profile and the same model, so that both detect the same anomalies.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let model = |kind: &Self| kind.detection.as_ref().map(|detection| detection.model.id().clone());
         self.profile.is_same(&other.profile) && model(self) == model(other)
@@ -68,8 +68,8 @@ impl KindParts {
 
     /// Returns the parts of a kind whose profile cannot be read for the reason `why`. Only the names of its channels
     /// are known.
-    pub fn damaged(name: &str, channels: &[String], why: &str) -> Self {
-        Self { profile: Profile::placeholder(name, channels), model: None, damage: Some(why.into()) }
+    pub fn damaged(name: &str, channels: &[String], reason: &str) -> Self {
+        Self { profile: Profile::placeholder(name, channels), model: None, damage: Some(reason.into()) }
     }
 
     pub(crate) fn into_kind(self, settings: &CommissioningSettings) -> PumpKind {

@@ -4,7 +4,7 @@
 //! version of the kind gets a new actor. For example, the kind `bearing` gets another model while B-3 posts:
 //!
 //! ```text
-//! catalog   has the new model; a new pump is judged by it
+//! catalog   has the new model; a new pump uses it
 //! B-3       its actor completes the posts and windows that it has, by the old model, and stops
 //! ingress   defers items of B-3 that arrive meanwhile
 //! B-3       a new actor starts with the new model, as after a restart: it learns the baseline again from the stored readings
@@ -52,11 +52,11 @@ impl EngineHandle {
         let pumps = self.pumps_of(kind.profile.name()).await;
         let outdated = pumps.into_iter().filter(|(_, handle)| !handle.kind.is_same(&kind));
         let replace = async |(pump, _): (PumpId, PumpHandle)| {
-            if let Err(why) = self.replace_actor(&pump, kind.clone()).await {
+            if let Err(reason) = self.replace_actor(&pump, kind.clone()).await {
                 tracing::warn!(
                     pump = pump.as_str(),
                     profile = kind.profile.name(),
-                    why,
+                    reason,
                     "the pump uses the changed profile only after the next start of the node"
                 );
             }
@@ -92,7 +92,7 @@ impl EngineHandle {
     async fn replace_actor(&self, pump: &PumpId, kind: PumpKind) -> Result<(), &'static str> {
         let inner = &self.0;
         let (reply, taken) = oneshot::channel();
-        let detach = DetachPump { pump: pump.clone(), why: Detached::Restarting, reply };
+        let detach = DetachPump { pump: pump.clone(), reason: Detached::Restarting, reply };
         match timeout(STEP_TIMEOUT, inner.ingress.send(detach)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err("the ingress has failed, or is stopping"),
@@ -107,7 +107,7 @@ impl EngineHandle {
         let live = LiveProfileChanged { pump: pump.clone(), profile: profile.clone() };
         let _ = timeout(STEP_TIMEOUT, inner.context.live.send(live)).await;
         let rules = ChangeRules { pump: pump.clone(), profile };
-        let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(rules)).await;
+        let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.address.send(rules)).await;
         // The new actor reads what the old one has stored.
         let _ = timeout(STEP_TIMEOUT, inner.recorder.wait_until_stored()).await;
         let limit = PumpInFlight::new(inner.max_in_flight);
@@ -123,7 +123,7 @@ async fn drain(handle: &PumpHandle, limit: Duration) {
     let drained = async {
         handle.in_flight.wait_until_idle().await;
         let (reply, drained) = oneshot::channel();
-        if handle.mailbox.send(DrainPump(reply)).await.is_ok() {
+        if handle.address.send(DrainPump(reply)).await.is_ok() {
             let _ = drained.await;
         }
     };

@@ -24,7 +24,7 @@
 //! | --- | --- |
 //! | `protocol` | the messages between actors, with the path of one reading and of its window |
 //! | `ingress` | admits or refuses posts, and assembles their responses |
-//! | `pump` | one actor for each pump, around three state machines |
+//! | `pump` | one actor for each pump, around four state machines |
 //! | `inference` | batches windows and scores them |
 //! | `commissioning` | learns baselines |
 //! | `maintenance` | evaluates limits and rules on readings |
@@ -79,7 +79,7 @@ mod simulation;
 #[cfg(test)]
 mod testing;
 
-pub use alarms::{AlarmBoard, StandingAlarm, arm, definitions};
+pub use alarms::{StandingAlarm, StandingAlarms, arm, definitions};
 pub use assignment::AssignProfileError;
 pub use commissioning::{
     errors::CommissionError,
@@ -96,7 +96,7 @@ pub use kind::{KindParts, RemoveKindError};
 pub use live::{
     frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame},
     last_shown::LastShown,
-    snapshot::{CommissioningPhase, LearningProgress, LiveAdvice, LiveChannel, LiveFeedState, LivePump, Status},
+    snapshot::{CommissioningPhase, LearningProgress, LiveAdvice, LiveCadence, LiveChannel, LivePump, Status},
     trend::TREND_LEN,
 };
 pub use notifier::{
@@ -115,7 +115,7 @@ pub use settings::{CommissioningSettings, EngineSettings, IngestSettings, LiveSe
 pub use simulation::{
     Simulation, StartError,
     plan::{Plan, PumpPlan, Speed},
-    progress::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source},
+    progress::{FaultPhase, PumpProgress, RecordingProgress, SimulationProgress, Source},
 };
 pub use volute_runtime::{ActorReport, ActorState, CurrentMessage, DeadLetter, quantile_ms};
 pub use volute_simulator::{Fault, FaultError, Severity};

@@ -8,7 +8,7 @@
 //! 3. No reading arrives for the pump's `stale_after_ms`. At the end of this time the status becomes stale.
 //! 4. Only old readings arrive, as part of a backlog: the status is unknown, because none shows the present state.
 //!
-//! A slow subscriber loses its oldest frames. An update that does not fit into the mailbox is counted and dropped,
+//! A slow subscriber loses its oldest frames. An update that does not fit into the inbox is counted and dropped,
 //! since the next update replaces it. Does not keep history; see the store.
 
 pub(crate) mod frames;
@@ -26,19 +26,19 @@ use volute_plant::{
 use volute_runtime::Envelope;
 
 use crate::{
-    alarms::AlarmBoard,
+    alarms::StandingAlarms,
     catalog::Catalog,
     protocol::{
         alarms::{AlarmSummary, AlarmsChanged},
         live::{
-            GetLivePumps, LiveClockFault, LiveDetection, LiveFeedChanged, LiveNotScored, LiveProfileChanged,
-            LivePumpRemoved, LivePumpRenamed, LiveReading, LiveSimulationEnded, NotScoredReason,
+            GetLivePumps, LiveCadenceChanged, LiveClockFault, LiveDetection, LiveNoDetection, LiveProfileChanged,
+            LivePumpRemoved, LivePumpRenamed, LiveReading, LiveSimulationEnded, NoDetectionReason,
         },
     },
     settings::LiveSettings,
 };
 use frames::{DetectionFrame, FleetFrame, FleetRow, Frame, ReadingFrame};
-use snapshot::{LiveChannel, LiveFeedState, LivePump, Status};
+use snapshot::{LiveCadence, LiveChannel, LivePump, Status};
 use trend::Trend;
 
 /// The time between two frames of the whole fleet.
@@ -47,7 +47,7 @@ const FLEET_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 /// The actor.
 pub(crate) struct LiveActor {
     catalog: Catalog,
-    board: AlarmBoard,
+    standing_alarms: StandingAlarms,
     clock: Arc<dyn Clock>,
     stale_after_intervals: i64,
     frame: Duration,
@@ -73,7 +73,7 @@ struct LivePumpState {
     since: Timestamp,
     detection: Option<Detection>,
     note: Option<Arc<str>>,
-    feed: Option<LiveFeedState>,
+    cadence: Option<LiveCadence>,
     trend: Trend,
     readings: u64,
     late: u64,
@@ -90,14 +90,23 @@ struct Unsent {
 impl LiveActor {
     pub(crate) fn new(
         catalog: Catalog,
-        board: AlarmBoard,
+        standing_alarms: StandingAlarms,
         clock: Arc<dyn Clock>,
         stale_after_intervals: i64,
         settings: &LiveSettings,
         subscribers: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
         let (pumps, unsent) = Default::default();
-        Self { catalog, board, clock, stale_after_intervals, frame: settings.frame, subscribers, pumps, unsent }
+        Self {
+            catalog,
+            standing_alarms,
+            clock,
+            stale_after_intervals,
+            frame: settings.frame,
+            subscribers,
+            pumps,
+            unsent,
+        }
     }
 
     fn state(&mut self, pump: &PumpId) -> &mut LivePumpState {
@@ -121,7 +130,7 @@ impl LiveActor {
     /// Returns for how long a pump may be silent before it is stale: the time by the node's setting, or the longer time
     /// that is derived from the pump's usual pauses between posts.
     fn stale_after_ms(&self, state: &LivePumpState) -> i64 {
-        let own_ms = state.feed.as_ref().map_or(0, |feed| feed.stale_after_ms);
+        let own_ms = state.cadence.as_ref().map_or(0, |cadence| cadence.stale_after_ms);
         own_ms.max(self.stale_after_intervals * state.profile.interval_ms())
     }
 
@@ -173,7 +182,10 @@ impl LiveActor {
             detection: state.detection.clone(),
             note: state.note.clone(),
             trend: state.trend.points(),
-            feed: state.feed.clone().map(|feed| LiveFeedState { stale_after_ms: self.stale_after_ms(state), ..feed }),
+            cadence: state
+                .cadence
+                .clone()
+                .map(|cadence| LiveCadence { stale_after_ms: self.stale_after_ms(state), ..cadence }),
             readings: state.readings,
             late: state.late,
             past: state.past,
@@ -208,7 +220,7 @@ impl LiveActor {
                 age_ms,
                 clock,
                 detection,
-                alarms: AlarmSummary::of(&self.board.of(pump)),
+                alarms: AlarmSummary::of(&self.standing_alarms.of(pump)),
             }
         };
         let frame = FleetFrame { now: self.clock.now(), pumps: self.pumps.iter().map(row).collect() };
@@ -260,24 +272,24 @@ impl Handler<Envelope<LiveClockFault>> for LiveActor {
     }
 }
 
-impl Handler<Envelope<LiveNotScored>> for LiveActor {
+impl Handler<Envelope<LiveNoDetection>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveNotScored>, _: &mut Self::Context) {
-        let LiveNotScored { pump, why } = message.into_inner();
+    fn handle(&mut self, message: Envelope<LiveNoDetection>, _: &mut Self::Context) {
+        let LiveNoDetection { pump, reason } = message.into_inner();
         let now = self.clock.now();
         let state = self.state(&pump);
-        let status = why.status(&state.profile);
+        let status = reason.status(&state.profile);
         state.set_status(status, now);
     }
 }
 
-impl Handler<Envelope<LiveFeedChanged>> for LiveActor {
+impl Handler<Envelope<LiveCadenceChanged>> for LiveActor {
     type Result = ();
 
-    fn handle(&mut self, message: Envelope<LiveFeedChanged>, _: &mut Self::Context) {
-        let LiveFeedChanged { pump, feed } = message.into_inner();
-        self.state(&pump).feed = Some(feed);
+    fn handle(&mut self, message: Envelope<LiveCadenceChanged>, _: &mut Self::Context) {
+        let LiveCadenceChanged { pump, cadence } = message.into_inner();
+        self.state(&pump).cadence = Some(cadence);
     }
 }
 
@@ -372,11 +384,11 @@ impl Handler<Envelope<GetLivePumps>> for LiveActor {
     }
 }
 
-impl NotScoredReason {
+impl NoDetectionReason {
     fn status(self, profile: &Profile) -> Status {
         match self {
-            Self::DamagedProfile { why } => Status::Unknown {
-                reason: format!("its profile cannot be used, so its readings are only stored: {why}"),
+            Self::DamagedProfile { reason } => Status::Unknown {
+                reason: format!("its profile cannot be used, so its readings are only stored: {reason}"),
             },
             Self::NoModel => Status::Unknown { reason: "its profile has no model".into() },
             Self::BaselineUnavailable => {
@@ -398,7 +410,7 @@ impl NotScoredReason {
                     ),
                 }
             }
-            Self::TooSparse { why } => Status::Unknown { reason: why },
+            Self::TooSparse { reason } => Status::Unknown { reason },
             Self::ScoringFailed => {
                 Status::Unknown { reason: "its window could not be scored; its limits are still evaluated".into() }
             }
@@ -419,7 +431,7 @@ impl LivePumpState {
             since: now,
             detection: None,
             note: None,
-            feed: None,
+            cadence: None,
             trend: Trend::default(),
             readings: 0,
             late: 0,
@@ -462,8 +474,8 @@ mod tests {
             needed_ms: 86_400_000,
             last_error: None,
         };
-        for (why, expected) in [
-            (NotScoredReason::NoModel, unknown("its profile has no model")),
+        for (reason, expected) in [
+            (NoDetectionReason::NoModel, unknown("its profile has no model")),
             (not_running(OperatingState::Off, 0), Status::Off { stopping: false }),
             (not_running(OperatingState::Stopping, 0), Status::Off { stopping: true }),
             (not_running(OperatingState::Starting, 12), Status::Starting { have: 12, need: 60 }),
@@ -478,9 +490,9 @@ mod tests {
                      changes, set how long a value holds (volute pumps set-hold)",
                 ),
             ),
-            (NotScoredReason::Learning(commissioning()), Status::Learning(commissioning())),
+            (NoDetectionReason::Learning(commissioning()), Status::Learning(commissioning())),
         ] {
-            assert_eq!(why.status(&profile), expected);
+            assert_eq!(reason.status(&profile), expected);
         }
     }
 }

@@ -7,8 +7,8 @@
 //! Later readings update the event or resolve it. After a restart the actor continues with the active events from the
 //! store.
 //!
-//! If the actor's mailbox is full, the sending pump is suspended. While the actor has failed, waiting readings stay in
-//! its mailbox until it is restarted; readings that do not fit are stored but not evaluated, and are counted
+//! If the actor's inbox is full, the sending pump is suspended. While the actor has failed, waiting readings stay in
+//! its inbox until it is restarted; readings that do not fit are stored but not evaluated, and are counted
 //! (`Counters::evaluations_dropped`).
 //!
 //! Does not define when an event is opened and resolved; see [`RuleEvaluator`]. Does not notify operators.
@@ -22,13 +22,13 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::timeout;
 use volute_data::{Document, EventFilter, Store};
 use volute_plant::{Clock, EventChange, EventState, MaintenanceEvent, PumpId, RuleEvaluator};
-use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox};
+use volute_runtime::{Address, Envelope, Incarnation, Outbox};
 
 use crate::{
-    alarms::{AlarmBoard, alarm_evidence},
+    alarms::{StandingAlarms, alarm_evidence},
     catalog::Catalog,
     counters::{Counters, add},
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     protocol::{
         recorder::RecordRow,
         rules::{ChangeRules, DrainMaintenance, EvaluateLimits, ForgetPump},
@@ -42,22 +42,22 @@ const FAILURE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Sends readings to the maintenance actor.
 #[derive(Clone)]
 pub(crate) struct RulesClient {
-    pub mailbox: Mailbox<MaintenanceActor>,
+    pub address: Address<MaintenanceActor>,
     pub counters: Arc<Counters>,
 }
 
 impl RulesClient {
-    /// Sends a reading for evaluation, after all messages that its pump sent before. If the mailbox is full, the pump
+    /// Sends a reading for evaluation, after all messages that its pump sent before. If the inbox is full, the pump
     /// is suspended until a permit is free or the maintenance actor has failed.
     pub(crate) fn evaluate<A>(&self, reading: EvaluateLimits, outbox: &Outbox, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
     {
-        let Some(reading) = outbox.try_send(&self.mailbox, reading) else { return };
-        let Self { mailbox, counters } = self.clone();
+        let Some(reading) = outbox.try_send(&self.address, reading) else { return };
+        let Self { address, counters } = self.clone();
         let delivery = async move {
-            while !mailbox.is_failed() {
-                if timeout(FAILURE_CHECK_INTERVAL, mailbox.send(reading.clone())).await.is_ok() {
+            while !address.is_failed() {
+                if timeout(FAILURE_CHECK_INTERVAL, address.send(reading.clone())).await.is_ok() {
                     return;
                 }
             }
@@ -84,9 +84,9 @@ pub(crate) struct MaintenanceContext {
     pub counters: Arc<Counters>,
     pub clock: Arc<dyn Clock>,
     /// The planned work that is not over.
-    pub work: WorkBoard,
+    pub work: OpenPlannedWork,
     /// The alarms that stand, which are evidence of an event.
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
 }
 
 impl MaintenanceActor {
@@ -150,8 +150,8 @@ impl Handler<Envelope<EvaluateLimits>> for MaintenanceActor {
         }
         let new = || RuleEvaluator::new(catalog.of(&reading.pump).profile, Vec::new());
         let evaluator = self.evaluators.entry(reading.pump.clone()).or_insert_with(new);
-        let board = &self.context.board;
-        let alarms = || alarm_evidence(&board.of(&reading.pump));
+        let standing_alarms = &self.context.standing_alarms;
+        let alarms = || alarm_evidence(&standing_alarms.of(&reading.pump));
         for change in evaluator.evaluate(&reading, detection.as_ref(), &alarms) {
             let event = change.event().clone();
             match change {

@@ -20,7 +20,7 @@ impl EngineHandle {
         request: EventRequest,
     ) -> Result<MaintenanceEvent, EventWorkError> {
         let (reply, outcome) = oneshot::channel();
-        match self.0.context.maintenance.mailbox.try_send(WorkOnEvent { key, request, reply }) {
+        match self.0.context.maintenance.address.try_send(WorkOnEvent { key, request, reply }) {
             Ok(()) => outcome.await.unwrap_or(Err(EventWorkError::Unavailable)),
             Err(_) => Err(EventWorkError::Unavailable),
         }
@@ -36,11 +36,11 @@ impl EngineHandle {
     ) -> Result<PlannedWork, PlannedWorkError> {
         let (reply, outcome) = oneshot::channel();
         let change = ChangeWork { pump: pump.clone(), request, by, reply };
-        let changed = match self.0.context.maintenance.mailbox.try_send(change) {
+        let changed = match self.0.context.maintenance.address.try_send(change) {
             Ok(()) => outcome.await.unwrap_or(Err(PlannedWorkError::Unavailable))?,
             Err(_) => return Err(PlannedWorkError::Unavailable),
         };
-        if let Err(error) = self.follow_planned_work(pump).await {
+        if let Err(error) = self.apply_planned_work(pump).await {
             // The pump follows by itself within seconds.
             tracing::warn!(pump = pump.as_str(), %error, "planned work not yet in effect");
         }

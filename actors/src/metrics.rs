@@ -96,7 +96,7 @@ impl MetricsActor {
         }
         let metrics = SystemMetrics { at: self.clock.now(), figures: figures.into_iter().collect() };
         if self.recorder.results.try_send(RecordRow::Metrics(metrics)).is_err() {
-            tracing::warn!(queue = "recorder", "the node's metrics were dropped: the recorder's mailbox is full");
+            tracing::warn!(queue = "recorder", "the node's metrics were dropped: the recorder's inbox is full");
         }
         self.slot.record_progress(began.elapsed());
     }

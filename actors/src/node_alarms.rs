@@ -1,6 +1,6 @@
 //! The alarms of the node itself: its disk, its database, its journal, and its parts.
 //!
-//! They have the same definitions, life, rows and commands as the alarms of a pump, and are stored in the same tables
+//! They have the same definitions, lifecycle, rows and commands as the alarms of a pump, and are stored in the same tables
 //! without a pump. An example: the database does not respond.
 //!
 //! ```text
@@ -34,7 +34,7 @@ use volute_plant::{Clock, Timestamp};
 use volute_runtime::{Envelope, Incarnation, Outbox, Supervisor};
 
 use crate::{
-    alarms::{AlarmBoard, StandingAlarm, standing_alarm},
+    alarms::{StandingAlarm, StandingAlarms, standing_alarm},
     counters::{Counters, add},
     disk_forecast::DiskOutlook,
     flusher::SharedDiskOutlook,
@@ -221,7 +221,7 @@ pub(crate) struct NodeAlarmsActor {
 pub(crate) struct NodeAlarmsContext {
     pub store: Store,
     pub recorder: Recorder,
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
     pub disk: SharedDiskOutlook,
@@ -290,7 +290,7 @@ impl NodeAlarmsActor {
             add(&self.context.counters.alarms_raised, 1);
             tracing::warn!(alarm = row.alarm.as_str(), priority = ?row.priority, "alarm of the node raised");
         }
-        self.context.board.set_node(self.alarms.standing());
+        self.context.standing_alarms.set_node(self.alarms.standing());
     }
 
     fn command(
@@ -335,7 +335,7 @@ impl Handler<Envelope<CommandNodeAlarms>> for NodeAlarmsActor {
             // The caller may be gone.
             let _ = reply.send(result);
         };
-        // After the documents, which may still wait for permits of the recorder's mailbox.
+        // After the documents, which may still wait for permits of the recorder's inbox.
         self.outbox.then(async move { drop(actix::spawn(respond)) }, ctx);
     }
 }

@@ -1,15 +1,15 @@
 //! The notifier: makes messages of what happens to alarms and maintenance events, stores them, and sends them.
 //!
-//! An example: P-7's alarm is raised, and the node is killed in the worst moment.
+//! An example: P-7's alarm is raised, and the node is killed while the message is sent.
 //!
-//! 1. The transition is durable and comes by the feed. The planner makes a message; the message (queued) and what the planner
-//!    remembers are one record of the journal.
-//! 2. The message is stored as `sending`. Only when that is durable, its courier sends it, on a thread of its own.
+//! 1. The transition is durable and arrives through the [`feed`]. The planner makes a message of it. The queued message and the
+//!    planner's state are stored as one record of the journal.
+//! 2. The message is stored as `sending`. When that is durable, its courier sends it, on a thread of its own.
 //! 3. The mail server accepts it, and the node is killed before it has stored that.
 //! 4. After the restart the message is found as `sending`: the server may have it. It is sent again, and says so.
 //!
-//! A kill before 1 is stored loses nothing: at the start the transitions since the last stored step are read again, and the
-//! planner knows which of them it has seen. The same happens if rows were dropped because the feed was full.
+//! A kill before item 1 is stored loses nothing: at the start the transitions since the last stored step are read again, and
+//! the planner ignores those that it has seen. The same happens if rows were dropped because the feed was full.
 //!
 //! One step is stored at a time; meanwhile rows wait in the feed. While the journal cannot write, nothing is sent, because
 //! nothing could be recorded. At most one message per medium is sent at a time. No other part of the node waits for this
@@ -38,7 +38,7 @@ use self::{
     status::{NotificationStatus, SharedNotificationStatus},
 };
 use crate::{
-    alarms::AlarmBoard,
+    alarms::StandingAlarms,
     counters::{Counters, add},
     protocol::recorder::RecordRow,
     recorder::Recorder,
@@ -48,9 +48,9 @@ use crate::{
 const STEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause before the store is read or written again after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// After so long an attempt is given up, whatever the courier does. It has limits of its own, which are shorter.
+/// An attempt is given up after this time. The couriers have shorter limits of their own.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
-/// Every so many steps removed pumps are forgotten: once a minute.
+/// Removed pumps are forgotten once per this number of steps, which is once a minute.
 const STEPS_PER_SWEEP: u32 = 120;
 
 /// How people are notified.
@@ -74,7 +74,7 @@ pub(crate) struct NotifierContext {
     pub status: SharedNotificationStatus,
     pub store: Store,
     pub recorder: Recorder,
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
 }
@@ -88,19 +88,19 @@ impl Message for DrainNotifier {}
 pub(crate) struct NotifierActor {
     context: NotifierContext,
     incarnation: Incarnation<NotifierActor>,
-    /// None until what is stored is read.
-    work: Option<Work>,
+    /// None until the stored rows are read.
+    state: Option<NotifierState>,
     /// Whether a step is being stored, or the store is being read.
     is_busy: bool,
     drains: Vec<oneshot::Sender<()>>,
     steps: u32,
 }
 
-/// What the actor works on.
-struct Work {
+/// The state that is rebuilt from the store at each start.
+struct NotifierState {
     planner: Planner,
     queue: DeliveryQueue,
-    /// What has to be stored with the next step.
+    /// The rows to store with the next step.
     documents: Vec<Document>,
     /// The titles of alarms.
     titles: HashMap<AlarmKey, String>,
@@ -108,16 +108,16 @@ struct Work {
 
 impl NotifierActor {
     pub(crate) fn new(context: NotifierContext, incarnation: Incarnation<NotifierActor>) -> Self {
-        Self { context, incarnation, work: None, is_busy: true, drains: Vec::new(), steps: 0 }
+        Self { context, incarnation, state: None, is_busy: true, drains: Vec::new(), steps: 0 }
     }
 
-    /// Does what is due: rows, time, and the next attempts. Stores it, then sends.
+    /// Makes messages of the rows and the time, begins the attempts that are due, stores both, and then sends.
     fn step(&mut self, ctx: &mut Context<Self>) {
         if self.is_busy {
             return;
         }
         let now = self.context.clock.now();
-        let Some(work) = &mut self.work else { return };
+        let Some(state) = &mut self.state else { return };
         self.steps = self.steps.wrapping_add(1);
         let taken = self.context.feed.take();
         if taken.has_missed {
@@ -125,36 +125,36 @@ impl NotifierActor {
             return self.load(ctx);
         }
         if self.steps.is_multiple_of(STEPS_PER_SWEEP) {
-            for pump in work.planner.open_pumps() {
+            for pump in state.planner.open_pumps() {
                 if !self.context.store.is_registered(&pump) {
-                    work.planner.forget(&pump);
+                    state.planner.forget(&pump);
                 }
             }
         }
-        // A summary that is due is made before what happens now.
-        let mut messages = work.planner.tick(now);
-        messages.extend(work.observe(&taken.rows, &self.context.board, now));
-        work.add(messages, &self.context.settings, now);
-        let begun = if self.drains.is_empty() { work.queue.begin(now) } else { Vec::new() };
-        work.documents.extend(begun.iter().map(Document::of));
+        // First the time, so that a summary that is due is made before the messages of the new rows.
+        let mut messages = state.planner.tick(now);
+        messages.extend(state.observe(&taken.rows, &self.context.standing_alarms, now));
+        state.add(messages, &self.context.settings, now);
+        let begun = if self.drains.is_empty() { state.queue.begin(now) } else { Vec::new() };
+        state.documents.extend(begun.iter().map(Document::of));
         self.publish_status();
         self.store_then_send(begun, ctx);
     }
 
     /// Stores the documents of the step, and then sends what has begun.
     fn store_then_send(&mut self, begun: Vec<Delivery>, ctx: &mut Context<Self>) {
-        let Some(work) = &mut self.work else { return };
-        if let Some(changes) = work.planner.take_changes() {
-            work.documents.extend(changes.threads.iter().map(Document::of));
-            work.documents.push(Document::of(&changes.shared));
+        let Some(state) = &mut self.state else { return };
+        if let Some(changes) = state.planner.take_changes() {
+            state.documents.extend(changes.threads.iter().map(Document::of));
+            state.documents.push(Document::of(&changes.shared));
         }
-        if work.documents.is_empty() {
+        if state.documents.is_empty() {
             return self.reply_to_drains();
         }
         self.is_busy = true;
-        let (documents, recorder) = (std::mem::take(&mut work.documents), self.context.recorder.clone());
+        let (documents, recorder) = (std::mem::take(&mut state.documents), self.context.recorder.clone());
         let store = async move {
-            // If the recorder has stopped, the node is stopping: the step was not stored, and is made again.
+            // If the recorder has stopped, the node is stopping. The step is not stored, and is repeated at the next start.
             if recorder.results.send(RecordRow::Documents(documents)).await.is_err() {
                 return false;
             }
@@ -205,8 +205,8 @@ impl NotifierActor {
                 Outcome::Accepted => add(&actor.context.counters.notifications_sent, 1),
                 _ => add(&actor.context.counters.notification_failures, 1),
             }
-            if let Some(work) = &mut actor.work {
-                work.documents.extend(work.queue.finish(&id, &outcome, now));
+            if let Some(state) = &mut actor.state {
+                state.documents.extend(state.queue.finish(&id, &outcome, now));
             }
             actor.step(ctx);
         }));
@@ -214,7 +214,7 @@ impl NotifierActor {
 
     fn reply_to_drains(&mut self) {
         let is_idle = !self.is_busy
-            && self.work.as_ref().is_none_or(|work| !work.queue.is_sending() && work.documents.is_empty());
+            && self.state.as_ref().is_none_or(|state| !state.queue.is_sending() && state.documents.is_empty());
         if is_idle {
             for reply in self.drains.drain(..) {
                 let _ = reply.send(());
@@ -223,17 +223,17 @@ impl NotifierActor {
     }
 
     fn publish_status(&self) {
-        let Some(work) = &self.work else { return };
-        let mut status = NotificationStatus { email: work.queue.email.clone(), webhook: work.queue.webhook.clone() };
-        status.email.waiting = work.queue.waiting(Medium::Email);
-        status.webhook.waiting = work.queue.waiting(Medium::Webhook);
+        let Some(state) = &self.state else { return };
+        let mut status = NotificationStatus { email: state.queue.email.clone(), webhook: state.queue.webhook.clone() };
+        status.email.waiting = state.queue.waiting(Medium::Email);
+        status.webhook.waiting = state.queue.waiting(Medium::Webhook);
         self.context.status.set(status);
     }
 }
 
-impl Work {
+impl NotifierState {
     /// Takes rows. Returns the messages that follow from them.
-    fn observe(&mut self, rows: &[Document], board: &AlarmBoard, now: Timestamp) -> Vec<Notice> {
+    fn observe(&mut self, rows: &[Document], standing_alarms: &StandingAlarms, now: Timestamp) -> Vec<Notice> {
         let mut messages = Vec::new();
         for record in rows.iter().filter_map(|row| row.read::<AlarmRecord>()?.ok()) {
             self.titles.insert(record.key, record.title);
@@ -242,7 +242,7 @@ impl Work {
             if let Some(Ok(transition)) = row.read::<Transition>() {
                 let key = transition.key();
                 let title = self.titles.get(&key).cloned().unwrap_or_else(|| key.alarm.to_string());
-                let help = help(board, &key);
+                let help = help(standing_alarms, &key);
                 messages.extend(self.planner.observe_alarm(&transition, &title, &help, now));
             }
             if let Some(Ok(event)) = row.read::<MaintenanceEvent>() {
@@ -263,9 +263,9 @@ impl Work {
     }
 }
 
-fn help(board: &AlarmBoard, key: &AlarmKey) -> String {
+fn help(standing_alarms: &StandingAlarms, key: &AlarmKey) -> String {
     let Some(pump) = &key.pump else { return String::new() };
-    let alarms = board.of(pump);
+    let alarms = standing_alarms.of(pump);
     let alarm = alarms.iter().find(|alarm| alarm.id == key.alarm);
     alarm.map(|alarm| alarm.help.clone()).unwrap_or_default()
 }
@@ -285,8 +285,8 @@ impl Handler<Envelope<DrainNotifier>> for NotifierActor {
 
     fn handle(&mut self, message: Envelope<DrainNotifier>, _: &mut Self::Context) {
         let DrainNotifier(reply) = message.into_inner();
-        if self.work.is_none() {
-            // Nothing was begun; what is stored is read at the next start.
+        if self.state.is_none() {
+            // No attempt was begun. The stored rows are read at the next start.
             let _ = reply.send(());
             return;
         }

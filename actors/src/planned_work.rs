@@ -1,10 +1,10 @@
 //! The planned work of all pumps that is not over: shared by the maintenance actor, which is the only writer, and the pumps'
 //! actors, which follow it.
 //!
-//! An example: work on P-7 is planned from 08:00 to 12:00. Its row is stored, and it is put on the board. P-7's actor looks at
-//! the board with each post and every ten seconds. At 08:00 it suppresses P-7's alarms with the work's id and stops counting
-//! normal running; at 12:00 it does the opposite. The node is killed at 09:00 and started at 13:00: the board is read from
-//! the store, no work is active, and P-7's actor ends the suppression that its alarms' rows still have.
+//! An example: work on P-7 is planned from 08:00 to 12:00. Its row is stored, and it is added to [`OpenPlannedWork`].
+//! P-7's actor reads that with each post and every ten seconds. At 08:00 it suppresses P-7's alarms with the work's id
+//! and stops counting normal running; at 12:00 it does the opposite. The node is killed at 09:00 and started at 13:00: the open work is read
+//! from the store, none is active, and P-7's actor ends the suppression that its alarms' rows still have.
 //!
 //! Until the stored work is read, a pump changes nothing: suppressions stay as they are.
 
@@ -21,20 +21,20 @@ use volute_plant::{
 
 use crate::protocol::rules::PlannedWorkError;
 
-/// Planned work by pump. Cheap to clone.
+/// The planned work that is not over, by pump: a view in memory of the stored rows. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct WorkBoard(Arc<RwLock<Option<WorksByPump>>>);
+pub(crate) struct OpenPlannedWork(Arc<RwLock<Option<WorksByPump>>>);
 
 /// The works of each pump that were not over at its last change.
 type WorksByPump = BTreeMap<PumpId, Arc<[PlannedWork]>>;
 
-impl WorkBoard {
+impl OpenPlannedWork {
     /// Returns whether the stored work was read.
     pub(crate) fn is_loaded(&self) -> bool {
         self.0.read().is_some()
     }
 
-    /// Puts the stored work on the board, without what is over.
+    /// Adds the stored work, without what is over.
     pub(crate) fn load(&self, works: Vec<PlannedWork>, now: Timestamp) {
         let mut by_pump: BTreeMap<PumpId, Vec<PlannedWork>> = BTreeMap::new();
         for work in works.into_iter().filter(|work| !work.is_over(now)) {
@@ -139,40 +139,40 @@ mod tests {
         "P-7".parse().expect("an id")
     }
 
-    fn plan(board: &WorkBoard, from: i64, until: i64, now: i64) -> Result<PlannedWork, PlannedWorkError> {
+    fn plan(work: &OpenPlannedWork, from: i64, until: i64, now: i64) -> Result<PlannedWork, PlannedWorkError> {
         let why = Comment::try_from("new bearing").expect("a comment");
-        board.plan(&pump(), (at(from), at(until)), why, "user asha".into(), at(now))
+        work.plan(&pump(), (at(from), at(until)), why, "user asha".into(), at(now))
     }
 
-    fn active(board: &WorkBoard, now: i64) -> usize {
-        active_ids(&board.of(&pump()).expect("loaded"), at(now)).len()
+    fn active(work: &OpenPlannedWork, now: i64) -> usize {
+        active_ids(&work.of(&pump()).expect("loaded"), at(now)).len()
     }
 
     #[test]
     fn nothing_is_planned_before_the_stored_work_is_read() {
-        let board = WorkBoard::default();
-        assert_eq!(plan(&board, 10, 20, 0), Err(PlannedWorkError::Unavailable));
-        assert_eq!(board.of(&pump()), None);
-        board.load(Vec::new(), at(0));
-        assert!(plan(&board, 10, 20, 0).is_ok());
+        let work = OpenPlannedWork::default();
+        assert_eq!(plan(&work, 10, 20, 0), Err(PlannedWorkError::Unavailable));
+        assert_eq!(work.of(&pump()), None);
+        work.load(Vec::new(), at(0));
+        assert!(plan(&work, 10, 20, 0).is_ok());
     }
 
     #[test]
     fn works_overlap_and_end_by_themselves_or_early() {
-        let board = WorkBoard::default();
-        board.load(Vec::new(), at(0));
-        let first = plan(&board, 10, 30, 0).expect("planned");
-        let second = plan(&board, 20, 40, 0).expect("planned");
+        let work = OpenPlannedWork::default();
+        work.load(Vec::new(), at(0));
+        let first = plan(&work, 10, 30, 0).expect("planned");
+        let second = plan(&work, 20, 40, 0).expect("planned");
         assert_ne!(first.id, second.id, "planned at the same time");
-        assert_eq!([5, 15, 25, 35, 45].map(|now| active(&board, now)), [0, 1, 2, 1, 0]);
-        let ended = board.end(&pump(), &second.id, "user ravi".into(), at(25)).expect("ended");
-        assert_eq!((ended.end(), active(&board, 26)), (at(25), 1));
+        assert_eq!([5, 15, 25, 35, 45].map(|now| active(&work, now)), [0, 1, 2, 1, 0]);
+        let ended = work.end(&pump(), &second.id, "user ravi".into(), at(25)).expect("ended");
+        assert_eq!((ended.end(), active(&work, 26)), (at(25), 1));
         assert!(matches!(
-            board.end(&pump(), &second.id, "user ravi".into(), at(26)),
+            work.end(&pump(), &second.id, "user ravi".into(), at(26)),
             Err(PlannedWorkError::UnknownWork { .. })
         ));
         // A restart reads what is stored.
-        let restarted = WorkBoard::default();
+        let restarted = OpenPlannedWork::default();
         restarted.load(vec![first, ended], at(27));
         assert_eq!([27, 31].map(|now| active(&restarted, now)), [1, 0]);
         restarted.forget(&pump());
@@ -181,10 +181,10 @@ mod tests {
 
     #[test]
     fn the_number_of_open_works_is_bounded() {
-        let board = WorkBoard::default();
-        board.load(Vec::new(), at(0));
-        let planned = (0..100).map(|_| plan(&board, 10, 20, 0)).take_while(Result::is_ok).count();
+        let work = OpenPlannedWork::default();
+        work.load(Vec::new(), at(0));
+        let planned = (0..100).map(|_| plan(&work, 10, 20, 0)).take_while(Result::is_ok).count();
         assert_eq!(planned, MAX_OPEN_WORKS);
-        assert!(plan(&board, 30, 40, 25).is_ok(), "those that are over do not count");
+        assert!(plan(&work, 30, 40, 25).is_ok(), "those that are over do not count");
     }
 }

@@ -8,7 +8,7 @@
 //! pump         RecordReadings           ->  recorder       new readings; the response is sent when all are durable
 //! pump         LiveReading              ->  live           the reading, for display
 //! pump         Job (`inference`)        ->  pool           a window, once its readings are durable
-//! worker       ScoreResult              ->  pump           the score, sent through a `ReplyTo`
+//! worker       ScoreResult              ->  pump           the score, sent through a `Recipient`
 //! pump         RecordDetection          ->  recorder       the detection of the window
 //! pump         LiveDetection            ->  live           the detection, for display
 //! pump         EvaluateLimits           ->  maintenance    the reading with its detection, in the order of the readings
@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Messages do not depend on the types of their senders: a message that needs a reply carries a
-//! [`ReplyTo`](volute_runtime::ReplyTo) or a oneshot sender. Messages that an actor sends to itself are defined in the
+//! [`Recipient`](volute_runtime::Recipient) or a oneshot sender. Messages that an actor sends to itself are defined in the
 //! actor's module.
 
 pub(crate) mod alarms;

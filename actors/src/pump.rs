@@ -3,13 +3,13 @@
 //! | file | |
 //! | --- | --- |
 //! | `admit`, `backlog` | decide which submitted items are new, and the order in which they become durable |
-//! | `judge`, `pending`, `checkpoint` | build windows of durable readings and decide on their scores |
+//! | `detection_pipeline`, `pending`, `checkpoint` | build windows of durable readings, have them scored, and make detections |
 //! | `alarms` | evaluates readings against alarms |
 //! | `commission` | decides what the pump does next to get its baseline |
-//! | `feed` | measures how often readings and posts arrive |
-//! | `note` | the text on the pump's page if it is judged with less information than usual |
+//! | `device_cadence` | measures how often readings and posts arrive |
+//! | `note` | the text on the pump's page if its detections have less information than usual |
 //! | `actor`, `commands`, `alarm_commands` | the shell: queries the store, sends messages, runs timers |
-//! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its mailboxes |
+//! | `recovery`, `launch`, `handle`, `context` | start the actor, recover its state, and hold its addresses |
 
 pub(crate) mod actor;
 pub(crate) mod admit;
@@ -20,9 +20,9 @@ mod checkpoint;
 mod commands;
 mod commission;
 pub(crate) mod context;
-mod feed;
+mod detection_pipeline;
+mod device_cadence;
 pub(crate) mod handle;
-mod judge;
 pub(crate) mod launch;
 mod note;
 mod pending;

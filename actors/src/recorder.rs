@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use tokio::sync::oneshot;
-use volute_runtime::{Envelope, Mailbox};
+use volute_runtime::{Address, Envelope};
 
 use crate::{
     counters::add,
@@ -39,19 +39,19 @@ use crate::{
 };
 pub(crate) use writer::{RecordEnded, Writer};
 
-/// Readings linger only if the previous ones arrived at most this many linger times ago.
+/// Readings wait for others only if the previous ones arrived at most this many linger times ago.
 const MAX_LINGER_GAP: u32 = 4;
 /// The pause before rows of a failed record are written again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long rows without an acknowledgment wait to share the record of the next readings.
 const RESULTS_LINGER: Duration = Duration::from_millis(10);
 
-/// The recorder's mailboxes. Readings have a separate mailbox, as large as the number of readings that may be in
-/// flight.
+/// The recorder's addresses. Readings have an address of their own, whose capacity is the number of readings that may be
+/// in flight.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    pub readings: Mailbox<RecorderActor>,
-    pub results: Mailbox<RecorderActor>,
+    pub readings: Address<RecorderActor>,
+    pub results: Address<RecorderActor>,
 }
 
 /// The actor.
@@ -72,8 +72,8 @@ impl Recorder {
         self.readings.inbox_depth()
     }
 
-    /// Waits until all messages that were sent before are stored or refused. Only pumps' checkpoints may be stored
-    /// later; until then the previous checkpoint can be used.
+    /// Waits until all messages that were sent before are stored or refused. Pumps' checkpoints are an exception: they
+    /// may be stored later, and until then a restart uses the previous checkpoint.
     pub(crate) async fn wait_until_stored(&self) {
         // If the acknowledgment is dropped, the recorder has failed, and the message is sent again.
         while let Some(stored) = self.send_barrier().await {
@@ -85,8 +85,8 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// Waits until the rows that were sent before are durable, or returns why they are not yet. Then they are written
-    /// again later.
+    /// Waits until the rows that were sent before are durable. Returns an error if their record failed; they are then
+    /// written again later.
     pub(crate) async fn stored(&self) -> StoreOutcome {
         match self.send_barrier().await {
             Some(stored) => stored.await.unwrap_or(Err(StoreFailure::Failed)),
@@ -98,7 +98,7 @@ impl Recorder {
     /// has stopped.
     async fn send_barrier(&self) -> Option<oneshot::Receiver<StoreOutcome>> {
         let (ack, stored) = oneshot::channel();
-        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() };
+        let barrier = RecordReadings { readings: Vec::new(), register: None, ack, sent_at: Instant::now() };
         self.results.send(barrier).await.ok().map(|()| stored)
     }
 }
@@ -123,8 +123,7 @@ impl RecorderActor {
         }
     }
 
-    /// Schedules a record for rows without an acknowledgment. A timer that runs already, also one after a failure, is
-    /// kept.
+    /// Schedules a record for rows without an acknowledgment, unless a timer runs already.
     fn schedule_idle_commit(&mut self, ctx: &mut Context<Self>) {
         if self.lingering.is_none() {
             self.schedule_commit(RESULTS_LINGER, ctx);

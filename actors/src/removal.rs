@@ -67,10 +67,10 @@ impl EngineHandle {
         let inner = &self.0;
         let restarted = match stored {
             Ok(()) => {
-                inner.context.board.remove(pump);
+                inner.context.standing_alarms.remove(pump);
                 // The inbox of a failed actor accepts these messages too, unless it is full.
                 let _ = timeout(STEP_TIMEOUT, inner.context.live.send(LivePumpRemoved(pump.clone()))).await;
-                let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.mailbox.send(ForgetPump(pump.clone()))).await;
+                let _ = timeout(STEP_TIMEOUT, inner.context.maintenance.address.send(ForgetPump(pump.clone()))).await;
                 tracing::info!(pump = pump.as_str(), "pump removed");
                 None
             }
@@ -89,9 +89,9 @@ impl EngineHandle {
     }
 
     /// Removes the pump's actor from the ingress's table and returns its handle.
-    pub(crate) async fn take_pump(&self, pump: &PumpId, why: Detached) -> Result<PumpHandle, RemovePumpError> {
+    pub(crate) async fn take_pump(&self, pump: &PumpId, reason: Detached) -> Result<PumpHandle, RemovePumpError> {
         let (reply, taken) = oneshot::channel();
-        match self.0.ingress.try_send(DetachPump { pump: pump.clone(), why, reply }) {
+        match self.0.ingress.try_send(DetachPump { pump: pump.clone(), reason, reply }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 return Err(IngestError::Busy { queue: Queue::Ingress, retry_after_s: 1 }.into());
@@ -121,7 +121,7 @@ impl EngineHandle {
         let in_order = async {
             handle.in_flight.wait_until_idle().await;
             let (reply, ended) = oneshot::channel();
-            if handle.mailbox.send(RetirePump(reply)).await.is_ok() {
+            if handle.address.send(RetirePump(reply)).await.is_ok() {
                 let _ = ended.await;
             }
         };
@@ -132,7 +132,7 @@ impl EngineHandle {
         context.supervisor.retire(&actor_id(pump));
         let (reply, drained) = oneshot::channel();
         let maintenance_drained = async {
-            if context.maintenance.mailbox.send(DrainMaintenance(reply)).await.is_ok() {
+            if context.maintenance.address.send(DrainMaintenance(reply)).await.is_ok() {
                 let _ = drained.await;
             }
         };

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{PumpSettings, Row, StoreError};
 use volute_plant::{Cadence, Draft, INTERVAL_RANGE_MS, PumpId, cadence::format_interval};
-use volute_runtime::{ActorIdentity, Envelope, Mailbox, Message};
+use volute_runtime::{ActorIdentity, Address, Envelope, Message};
 
 use crate::{
     commissioning::errors::CommissionError,
@@ -34,7 +34,7 @@ use progress::SimulationProgress;
 
 /// The interval at which due readings are posted.
 const TICK: Duration = Duration::from_millis(100);
-/// The maximum number of requests that wait in the actor's mailbox.
+/// The maximum number of requests that wait in the actor's inbox.
 const MAX_QUEUED_REQUESTS: usize = 256;
 
 /// Why a simulation did not start.
@@ -77,7 +77,7 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Simulation {
     engine: EngineHandle,
-    commands: Mailbox<SimulationActor>,
+    commands: Address<SimulationActor>,
 }
 
 impl Simulation {
@@ -92,7 +92,7 @@ impl Simulation {
             playback: playback.clone(),
             posting: false,
         });
-        let commands = inbox.mailbox(MAX_QUEUED_REQUESTS);
+        let commands = inbox.address(MAX_QUEUED_REQUESTS);
         Self { engine, commands }
     }
 
@@ -239,7 +239,7 @@ impl SimulationActor {
     /// because the live feed may not have its readings yet.
     fn publish_ended(&self) {
         let live = &self.engine.0.context.live;
-        // If the mailbox is full, the next tick tries again.
+        // If the inbox is full, the next tick tries again.
         self.playback().ended.retain(|pump| live.try_send(LiveSimulationEnded(pump.clone())).is_err());
     }
 
@@ -294,13 +294,13 @@ impl SimulationActor {
 
 /// Commissions the pumps whose baseline in use does not come from their plan, one after the other.
 async fn commission(engine: EngineHandle, commission_plans: Vec<CommissionPlan>) {
-    for CommissionPlan { pump, why, readings } in commission_plans {
+    for CommissionPlan { pump, reason, readings } in commission_plans {
         let known = engine.baselines(&pump).await.ok();
         let in_use = known.and_then(|known| known.versions.into_iter().find(|v| Some(v.version) == known.in_use));
-        if in_use.is_some_and(|version| version.why == why) {
+        if in_use.is_some_and(|version| version.reason == reason) {
             continue;
         }
-        match engine.commission_with(&pump, why, readings).await {
+        match engine.commission_with(&pump, reason, readings).await {
             Ok(_) => {}
             Err(CommissionError::NoModel | CommissionError::Stopping) => return,
             Err(error) => tracing::warn!(pump = pump.as_str(), %error, "simulated pump not commissioned"),

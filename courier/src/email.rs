@@ -76,11 +76,11 @@ impl EmailCourier {
     /// Checks the settings. Does not connect.
     pub fn new(settings: EmailSettings) -> Result<Self, SettingsError> {
         let from: Mailbox = settings.from.parse().map_err(|error| {
-            let why = format!(
+            let reason = format!(
                 "{:?}: {error}; allowed: \"volute@example.com\" or \"Volute <volute@example.com>\"",
                 settings.from
             );
-            SettingsError::new("notify.email.from", why)
+            SettingsError::new("notify.email.from", reason)
         })?;
         let tls = match settings.tls {
             EmailTls::Off => None,
@@ -149,7 +149,7 @@ impl Courier for EmailCourier {
         };
         let bytes = match self.message(delivery, to.clone()) {
             Ok(bytes) => bytes,
-            Err(why) => return Outcome::Refused(why),
+            Err(reason) => return Outcome::Refused(reason),
         };
         let mut connection = match self.connect() {
             Ok(connection) => connection,
@@ -207,7 +207,7 @@ fn text(error: &Error) -> String {
 fn tls_parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> {
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(pem) = &settings.authorities {
-        let ca_file = |why: String| SettingsError::new("notify.email.ca_file", why);
+        let ca_file = |reason: String| SettingsError::new("notify.email.ca_file", reason);
         if !String::from_utf8_lossy(pem).contains("BEGIN CERTIFICATE") {
             return Err(ca_file("it has no certificate (PEM)".into()));
         }

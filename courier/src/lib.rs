@@ -23,16 +23,16 @@ pub use webhook::{SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookCourier, WebhookSet
 
 /// The settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why}")]
+#[error("{field}: {reason}")]
 pub struct SettingsError {
     /// The key of the configuration.
     pub field: &'static str,
     /// What is wrong and what is allowed.
-    pub why: String,
+    pub reason: String,
 }
 
 impl SettingsError {
-    fn new(field: &'static str, why: impl ToString) -> Self {
-        Self { field, why: why.to_string() }
+    fn new(field: &'static str, reason: impl ToString) -> Self {
+        Self { field, reason: reason.to_string() }
     }
 }

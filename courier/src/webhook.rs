@@ -64,8 +64,8 @@ impl WebhookCourier {
         let uri: Option<Uri> = url.parse().ok();
         let is_http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
         if !uri.as_ref().is_some_and(is_http) {
-            let why = format!("{url:?}; allowed: an address as \"https://example.com/volute\"");
-            return Err(SettingsError::new("notify.webhook.url", why));
+            let reason = format!("{url:?}; allowed: an address as \"https://example.com/volute\"");
+            return Err(SettingsError::new("notify.webhook.url", reason));
         }
         let roots = match authorities {
             None => RootCerts::WebPki,
@@ -129,28 +129,28 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn by_status(status: u16) -> Outcome {
-    let why = || format!("the receiver answered with status {status}");
+    let reason = || format!("the receiver answered with status {status}");
     match status {
         200..=299 => Outcome::Accepted,
-        400 | 410 | 413 | 422 => Outcome::Refused(why()),
-        502 | 504 => Outcome::Unknown(why()),
-        _ => Outcome::NotAccepted(why()),
+        400 | 410 | 413 | 422 => Outcome::Refused(reason()),
+        502 | 504 => Outcome::Unknown(reason()),
+        _ => Outcome::NotAccepted(reason()),
     }
 }
 
 fn by_error(error: &Error) -> Outcome {
-    let why = error.to_string();
+    let reason = error.to_string();
     let is_before_sending = match error {
         Error::HostNotFound | Error::ConnectionFailed | Error::BadUri(_) | Error::Http(_) | Error::Tls(_) => true,
         Error::Rustls(_) | Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
         Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
         _ => false,
     };
-    if is_before_sending { Outcome::NotAccepted(why) } else { Outcome::Unknown(why) }
+    if is_before_sending { Outcome::NotAccepted(reason) } else { Outcome::Unknown(reason) }
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, SettingsError> {
-    let ca_file = |why: String| SettingsError::new("notify.webhook.ca_file", why);
+    let ca_file = |reason: String| SettingsError::new("notify.webhook.ca_file", reason);
     let mut certificates = Vec::new();
     for item in parse_pem(pem) {
         if let PemItem::Certificate(certificate) = item.map_err(|error| ca_file(error.to_string()))? {

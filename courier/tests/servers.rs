@@ -89,8 +89,8 @@ fn tls_is_not_given_up() {
     };
     let courier = EmailCourier::new(settings).expect("valid");
     let outcome = courier.send(&delivery(Receiver::Email("ops@plant.example".into()), "s", "b"));
-    let Outcome::NotAccepted(why) = outcome else { panic!("{outcome:?}") };
-    assert!(why.contains("STARTTLS") && !why.contains("swordfish"), "{why}");
+    let Outcome::NotAccepted(reason) = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains("STARTTLS") && !reason.contains("swordfish"), "{reason}");
     assert!(server.taken().is_empty());
 }
 

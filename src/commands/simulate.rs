@@ -5,7 +5,7 @@ use std::{fs, io::Write};
 use anyhow::{Context, Result, anyhow, ensure};
 use volute_data::{LabelledRow, write_file, write_labelled};
 use volute_plant::Sample;
-use volute_simulator::{Fault, FaultRun, MachineStatus, Severity, Simulator, Step};
+use volute_simulator::{Fault, FaultRun, MachineStatus, Severity, Simulator, SimulatorOutput};
 
 use crate::cli::SimulateArgs;
 
@@ -40,7 +40,7 @@ pub fn run(args: &SimulateArgs, output: &mut dyn Write) -> Result<()> {
     report(args, &steps, output)
 }
 
-fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<Step> {
+fn steps(args: &SimulateArgs, fault: Option<Fault>) -> Vec<SimulatorOutput> {
     let interval_ms = args.profile.interval_ms();
     let interval_s = interval_ms as f64 / 1_000.0;
     // The simulator starts one interval earlier, so that the first step has the time `start`.
@@ -59,7 +59,7 @@ fn fault_run(fault: Fault, severity: Severity, total_s: f64) -> FaultRun {
     FaultRun { onset_s, hold_s: fitted.hold_s + fitted.onset_s, ..fitted }
 }
 
-fn report(args: &SimulateArgs, steps: &[Step], output: &mut dyn Write) -> Result<()> {
+fn report(args: &SimulateArgs, steps: &[SimulatorOutput], output: &mut dyn Write) -> Result<()> {
     let count = |status| steps.iter().filter(|step| step.status == status).count();
     use MachineStatus::{Broken, Normal, Recovering};
     let counts = [Normal, Broken, Recovering].map(|status| format!("{status} {}", count(status))).join("  ");

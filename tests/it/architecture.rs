@@ -51,7 +51,7 @@ const RESTRICTED_CRATES: [(&str, &[&str]); 5] = [
 ];
 
 /// Words of an earlier vocabulary, which no file of the repository may contain. `docs/concepts.md` has the words in use.
-const RETIRED_WORDS: [&str; 18] = [
+const RETIRED_WORDS: [&str; 36] = [
     "Deliberately absent",
     "Answers with",
     "whoever asked",
@@ -70,6 +70,24 @@ const RETIRED_WORDS: [&str; 18] = [
     "verdicts of the model",
     "whom_to_call",
     "wedged_after",
+    "AlarmBoard",
+    "WorkBoard",
+    "BacklogPermit ",
+    "ErasedMailbox",
+    "PumpMailboxes",
+    "MAILBOX_CAPACITY",
+    "ReplyTo",
+    "JudgeContext",
+    "JudgedStep",
+    "StepJudgement",
+    "judges_steps",
+    "PumpMode::Judged",
+    "Decider::follow",
+    "NotScoredReason",
+    "LiveNotScored",
+    "LiveFeedState",
+    "LiveFeedChanged",
+    "the life of one alarm",
 ];
 /// Files that name a retired word on purpose: this one, and the one that rejects renamed configuration keys.
 const MAY_NAME_RETIRED_WORDS: [&str; 3] =

@@ -3,10 +3,10 @@
 //! An example, since Monday 14:00, at 22:00:
 //!
 //! ```text
-//! alarms raised     15:02  P-7 bearing-temperature-c-high-high, high: 95, limit 93
-//! alarms returned   16:10  P-7 bearing-temperature-c-high-high: 90
+//! alarms raised     15:02  P-7 Bearing far too hot, high: 95 °C, limit 93 °C
+//! alarms returned   16:10  P-7 Bearing far too hot: 90 °C
 //! alarms stand      18:30  P-2 Oil pressure low, high, unacknowledged
-//! commands          15:05  user asha: acknowledge-alarm P-7 bearing-temperature-c-high-high: on my way
+//! commands          15:05  P-7 acknowledge alarm "Bearing far too hot": on my way (user asha)
 //! events changed    15:20  P-7 Bearing too hot: planned for Fri 08:00 by ravi
 //! planned work      Fri    P-7 new bearing, planned, until Fri 12:00
 //! ```
@@ -23,6 +23,11 @@ use volute_plant::{
     MaintenanceEvent, PlannedWork, PumpId, Timestamp,
     event_status::{Finding, StatusChange},
 };
+
+mod names;
+
+pub(crate) use names::AlarmNames;
+use names::command;
 
 /// The maximum number of items of a part.
 pub(crate) const MAX_ITEMS: usize = 500;
@@ -66,7 +71,7 @@ pub(crate) struct HandoverItem {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The pump that it is about; null if it is about none, or several.
+    /// The pump that it is about; null if it is about the node itself, or several pumps.
     #[schema(value_type = Option<String>, required)]
     pump_id: Option<PumpId>,
     /// What happened, as a text for people.
@@ -75,7 +80,7 @@ pub(crate) struct HandoverItem {
     /// Who did it; null if nobody did.
     #[schema(required, example = "user asha")]
     by: Option<String>,
-    /// The alarm's or event's id, or the work's; null for commands.
+    /// The alarm's or event's id, or the work's; null for commands to pumps or several alarms.
     #[schema(required)]
     id: Option<String>,
 }
@@ -84,7 +89,9 @@ pub(crate) struct HandoverItem {
 #[derive(Default)]
 pub(crate) struct HandoverRows {
     pub(crate) transitions: Vec<Transition>,
-    pub(crate) standing: Vec<(PumpId, StandingAlarm)>,
+    /// With the pump; none for alarms of the node itself.
+    pub(crate) standing: Vec<(Option<PumpId>, StandingAlarm)>,
+    pub(crate) names: AlarmNames,
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) events: Vec<MaintenanceEvent>,
     pub(crate) works: Vec<PlannedWork>,
@@ -99,12 +106,11 @@ pub(crate) fn has_changed(event: &MaintenanceEvent, span: Span) -> bool {
 
 /// Makes the handover of a time.
 pub(crate) fn compile(rows: HandoverRows, span: Span) -> Handover {
-    let HandoverRows { transitions, standing, audit, events, works } = rows;
+    let HandoverRows { transitions, standing, names, audit, events, works } = rows;
     let transitions = || transitions.iter().filter(|row| is_in(row.at, span));
-    let commands = audit.into_iter().filter(|entry| {
-        entry.is_done()
-            && is_in(entry.at, span)
-            && AuditAction::named(&entry.action).is_some_and(AuditAction::is_in_handover)
+    let commands = audit.into_iter().filter_map(|entry| {
+        let action = AuditAction::named(&entry.action).filter(|action| action.is_in_handover())?;
+        (entry.is_done() && is_in(entry.at, span)).then(|| command(entry, action, &names, &events))
     });
     let opened = events.iter().filter(|event| is_in(event.opened_at, span));
     let resolved =
@@ -113,15 +119,15 @@ pub(crate) fn compile(rows: HandoverRows, span: Span) -> Handover {
     let changed = changes.filter(|(_, change)| is_in(change.at, span));
     let works = works.iter().filter(|work| work.end() >= span.0 || is_in(work.at, span));
     Handover {
-        alarms_raised: part(transitions().filter(|row| row.announces).map(raised)),
-        alarms_returned: part(transitions().filter_map(returned)),
+        alarms_raised: part(transitions().filter(|row| row.announces).map(|row| raised(row, &names))),
+        alarms_returned: part(transitions().filter_map(|row| returned(row, &names))),
         alarms_standing: part(
             standing
                 .iter()
                 .filter(|(_, alarm)| alarm.state.is_standing())
-                .map(|(pump, alarm)| stands(pump, alarm, span.1)),
+                .map(|(pump, alarm)| stands(pump.clone(), alarm, span.1)),
         ),
-        commands: part(commands.map(command)),
+        commands: part(commands),
         events_opened: part(opened.map(|event| {
             let text = format!("{}, {}", event.title, event.severity.as_str());
             of_event(event, event.opened_at, text, None)
@@ -148,25 +154,27 @@ fn part(items: impl Iterator<Item = HandoverItem>) -> HandoverPart {
     HandoverPart { items, more }
 }
 
-fn raised(row: &Transition) -> HandoverItem {
+fn raised(row: &Transition, names: &AlarmNames) -> HandoverItem {
+    let key = row.key();
     let value = match &row.cause {
-        Cause::Raised { evidence } => value_text(evidence),
+        Cause::Raised { evidence } => value_text(evidence, |value| names.value(&key, value)),
         _ => None,
     };
-    let text = format!("{}, {}{}", row.alarm, row.priority.as_str(), value.unwrap_or_default());
+    let text = format!("{}, {}{}", names.title(&key), row.priority.as_str(), value.unwrap_or_default());
     of_alarm(row, text)
 }
 
-fn returned(row: &Transition) -> Option<HandoverItem> {
+fn returned(row: &Transition, names: &AlarmNames) -> Option<HandoverItem> {
     let Cause::Returned { evidence, .. } = &row.cause else { return None };
-    let value = evidence.value.map(|value| format!(": {value}")).unwrap_or_default();
-    Some(of_alarm(row, format!("{}{value}", row.alarm)))
+    let key = row.key();
+    let value = evidence.value.map(|value| format!(": {}", names.value(&key, value))).unwrap_or_default();
+    Some(of_alarm(row, format!("{}{value}", names.title(&key))))
 }
 
-/// Returns `: 95, limit 93`.
-fn value_text(evidence: &Evidence) -> Option<String> {
-    let value = evidence.value?;
-    let limit = evidence.limit.map(|limit| format!(", limit {limit}")).unwrap_or_default();
+/// Returns `: 95 °C, limit 93 °C`.
+fn value_text(evidence: &Evidence, text: impl Fn(f64) -> String) -> Option<String> {
+    let value = text(evidence.value?);
+    let limit = evidence.limit.map(|limit| format!(", limit {}", text(limit))).unwrap_or_default();
     Some(format!(": {value}{limit}"))
 }
 
@@ -174,22 +182,16 @@ fn of_alarm(row: &Transition, text: String) -> HandoverItem {
     HandoverItem { at: row.at, pump_id: row.pump.clone(), text, by: row.by.clone(), id: Some(row.alarm.to_string()) }
 }
 
-fn stands(pump: &PumpId, alarm: &StandingAlarm, now: Timestamp) -> HandoverItem {
+fn stands(pump_id: Option<PumpId>, alarm: &StandingAlarm, now: Timestamp) -> HandoverItem {
     let state = if alarm.state.is_unacknowledged() { "unacknowledged" } else { "acknowledged" };
     let at = alarm.announced_at.or(alarm.raised.as_ref().map(|raised| raised.since));
     HandoverItem {
         at: at.unwrap_or(now),
-        pump_id: Some(pump.clone()),
+        pump_id,
         text: format!("{}, {}, {state}", alarm.title, alarm.priority.as_str()),
         by: None,
         id: Some(alarm.id.to_string()),
     }
-}
-
-fn command(entry: AuditEntry) -> HandoverItem {
-    let AuditEntry { at, who, action, object, detail, .. } = entry;
-    let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
-    HandoverItem { at, pump_id: None, text: format!("{action} {object}{detail}"), by: Some(who), id: None }
 }
 
 fn of_event(event: &MaintenanceEvent, at: Timestamp, text: String, by: Option<String>) -> HandoverItem {
@@ -224,8 +226,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use volute_access::Principal;
+    use volute_alarm::{AlarmDefinition, AlarmId, Condition, Priority};
     use volute_plant::{
-        Comment,
+        Comment, Profile,
         event_status::{EventAction, ShortText, WorkPlan},
     };
 
@@ -255,6 +258,17 @@ mod tests {
         serde_json::from_value(event).expect("an event")
     }
 
+    fn names() -> AlarmNames {
+        let text = include_str!("../../config/profiles/centrifugal.toml");
+        let profile = Profile::from_toml(text).expect("the profile is valid");
+        let condition = Condition::High { channel: "Bearing_Temperature_C".into(), limit: 93.0 };
+        let hot = AlarmId::try_from("hot").expect("an id");
+        let mut names = AlarmNames::of_node();
+        let pump = "P-7".parse().expect("a pump");
+        names.add(&pump, &profile, vec![AlarmDefinition::new(hot, "Bearing too hot", Priority::High, condition)]);
+        names
+    }
+
     fn transition(second: i64, announces: bool, cause: Value) -> Transition {
         let mut row = json!({
             "seq": 1, "pump": "P-7", "alarm": "hot", "occurrence": 1, "announces": announces, "priority": "high",
@@ -277,26 +291,61 @@ mod tests {
             transition(99, true, raised(99)),
             transition(200, true, raised(200)),
         ];
-        let handover = compile(HandoverRows { transitions, ..HandoverRows::default() }, span());
-        assert_eq!(texts(&handover.alarms_raised), ["hot, high: 95, limit 93"; 2]);
+        let rows = HandoverRows { transitions, names: names(), ..HandoverRows::default() };
+        let handover = compile(rows, span());
+        assert_eq!(texts(&handover.alarms_raised), ["Bearing too hot, high: 95 °C, limit 93 °C"; 2]);
         assert_eq!(handover.alarms_raised.items[0].at, at(120));
-        assert_eq!(texts(&handover.alarms_returned), ["hot: 90"]);
+        assert_eq!(texts(&handover.alarms_returned), ["Bearing too hot: 90 °C"]);
+    }
+
+    #[test]
+    fn an_alarm_that_is_no_longer_defined_has_its_id() {
+        let raised =
+            json!({"cause": "raised", "evidence": {"since": at(120).to_string(), "value": 95.237, "limit": 93.0}});
+        let rows = HandoverRows { transitions: vec![transition(120, true, raised)], ..HandoverRows::default() };
+        assert_eq!(texts(&compile(rows, span()).alarms_raised), ["hot, high: 95.24, limit 93"]);
     }
 
     #[test]
     fn only_commands_to_the_plant_that_were_carried_out_are_handed_over() {
         let who = Principal::LocalOperator { uid: 0 };
-        let entry = |second: i64, action| AuditEntry::done(at(second), &who, action, "P-7 hot");
+        let entry = |second: i64, action, object: &str| AuditEntry::done(at(second), &who, action, object);
+        let key = event(50, None).key().to_string();
         let audit = vec![
-            entry(120, AuditAction::AcknowledgeAlarm).detail("on my way"),
-            entry(121, AuditAction::ShelveAlarm).refused("no"),
-            entry(122, AuditAction::Login),
-            entry(123, AuditAction::PlanWork),
-            entry(99, AuditAction::PlanWork),
+            entry(120, AuditAction::AcknowledgeAlarm, "P-7 hot").detail("P-7 hot: on my way"),
+            entry(121, AuditAction::ShelveAlarm, "P-7 hot").refused("no"),
+            entry(122, AuditAction::Login, "ada"),
+            entry(123, AuditAction::AcknowledgeAlarm, "2 alarms").detail("P-7 hot, P-8 gone: both"),
+            entry(124, AuditAction::AcknowledgeEvent, &key).detail("going there"),
+            entry(125, AuditAction::AcknowledgeAlarm, "node node-disk").detail("node node-disk"),
+            entry(126, AuditAction::PlanWork, "P-7"),
+            entry(99, AuditAction::PlanWork, "P-7"),
         ];
-        let handover = compile(HandoverRows { audit, ..HandoverRows::default() }, span());
-        assert_eq!(texts(&handover.commands), ["acknowledge-alarm P-7 hot: on my way", "plan-work P-7 hot"]);
-        assert_eq!(handover.commands.items[0].by.as_deref(), Some("uid 0"));
+        let rows = HandoverRows { audit, names: names(), events: vec![event(50, None)], ..HandoverRows::default() };
+        let commands = compile(rows, span()).commands;
+        assert_eq!(
+            texts(&commands),
+            [
+                "acknowledge alarm \"Bearing too hot\": on my way",
+                "acknowledge alarm, 2 alarms, P-7 \"Bearing too hot\", P-8 \"gone\": both",
+                "acknowledge event \"Bearing too hot\": going there",
+                "acknowledge alarm \"The node's disk is nearly full\"",
+                "plan work",
+            ]
+        );
+        let about = |item: &HandoverItem| (item.pump_id.as_ref().map(ToString::to_string), item.id.clone());
+        let pump = Some("P-7".to_owned());
+        assert_eq!(
+            commands.items.iter().map(about).collect::<Vec<_>>(),
+            [
+                (pump.clone(), Some("hot".to_owned())),
+                (None, None),
+                (pump.clone(), Some(key)),
+                (None, Some("node-disk".to_owned())),
+                (pump, None)
+            ]
+        );
+        assert_eq!(commands.items[0].by.as_deref(), Some("uid 0"));
     }
 
     #[test]

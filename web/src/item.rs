@@ -123,9 +123,9 @@ fn profile_of(profiles: &dyn Profiles, fields: &[Field]) -> Result<Profile, Inva
 fn unfit_profile(
     field: &str,
     value: Value,
-    UnfitProfile { allowed, why, retry_after_s }: UnfitProfile,
+    UnfitProfile { allowed, reason, retry_after_s }: UnfitProfile,
 ) -> InvalidValue {
-    InvalidValue { retry_after_s, ..InvalidValue::new(field, value, allowed, &why) }
+    InvalidValue { retry_after_s, ..InvalidValue::new(field, value, allowed, &reason) }
 }
 
 /// An item's fields by their meaning.

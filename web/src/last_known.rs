@@ -40,7 +40,7 @@ pub(crate) fn last_known(last: Reading) -> LivePump {
         detection: None,
         note: None,
         trend: Vec::new(),
-        feed: None,
+        cadence: None,
         readings: 0,
         late: 0,
         past: 0,

@@ -47,7 +47,7 @@ pub(crate) use concurrent::{Concurrent, Place};
 const MAX_CLIENTS: usize = 20_000;
 /// How much larger the limit is that all clients share if there are more.
 const SHARED_FACTOR: u32 = 100;
-/// After so many checks, idle clients are forgotten.
+/// Idle clients are forgotten once per this number of checks.
 const CHECKS_PER_CLEANING: u32 = 4_096;
 /// How many seconds' worth of requests a client may send at once.
 const BURST_S: u32 = 10;

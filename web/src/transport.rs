@@ -1,4 +1,5 @@
-//! The bytes of a connection: as they are on the wire, or encrypted with TLS.
+//! The bytes of a connection, with or without TLS. A client that sends plain HTTP to a server with TLS gets a response
+//! that says so. Does not parse HTTP or limit a connection; see `connection.rs`.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Users, sessions and tokens from their first day to their last, with moved time.
+//! The lifecycle of users, sessions and tokens. The tests pass the time.
 
 use super::*;
 use crate::{directory::LookupError, principal::Principal};

@@ -32,8 +32,8 @@ use actix::{
 
 use crate::{
     catch_panic::run_catching,
+    inbox::{Inbox, QueuedMessage},
     liveness::{CurrentMessage, EndReason, Liveness},
-    mailbox::{Inbox, QueuedMessage},
     restart_policy::NextStart,
     slot::{ActorSlot, Launcher},
 };

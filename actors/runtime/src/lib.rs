@@ -54,15 +54,15 @@
 //!
 //!     let role = ActorIdentity { id: "counter".into(), kind: "counter", stage: "counters", subject: None };
 //!     let inbox = supervisor.register::<Counter>(role, &supervisor.start_thread());
-//!     let mailbox = inbox.mailbox(100);
+//!     let address = inbox.address(100);
 //!     let total = Arc::new(Mutex::new(0));
 //!     supervisor.start(&inbox, move |_| Counter { total: total.clone() });
 //!
 //!     for n in [1, 13, 2] {
-//!         mailbox.try_send(Add(n)).map_err(|_| "full").unwrap();
+//!         address.try_send(Add(n)).map_err(|_| "full").unwrap();
 //!     }
 //!     let (reply, drained) = oneshot::channel();
-//!     mailbox.send(Drain(reply)).await.map_err(|_| "closed").unwrap();
+//!     address.send(Drain(reply)).await.map_err(|_| "closed").unwrap();
 //!     assert_eq!(drained.await, Ok(3));
 //!
 //!     let report = &supervisor.reports()[0];
@@ -79,8 +79,8 @@
 //!
 //! | actix | this crate | reason |
 //! | --- | --- | --- |
-//! | each clone of an address adds one message to the capacity, and `do_send` ignores the capacity | a [`Mailbox`] has a semaphore | memory stays bounded whatever the number of senders |
-//! | the mailbox is dropped with the actor | the [`Inbox`] stays | a panic loses one message, not all that wait |
+//! | each clone of an address adds one message to the capacity, and `do_send` ignores the capacity | an [`Address`] has a semaphore | memory stays bounded whatever the number of senders |
+//! | waiting messages are dropped with the actor | the [`Inbox`] stays | a panic loses one message, not all that wait |
 //! | a panic ends the arbiter's task and is not recorded | the panic is caught, counted, and recorded as a [`DeadLetter`] | the failure can be examined |
 //! | its supervisor restarts an actor only after `stop`, without a pause and without a limit | restarts after a failure, with pauses that grow and a limit ([`RestartPolicy`]) | a permanent fault does not keep a core busy |
 //! | a handler that never returns blocks its thread permanently | the thread is abandoned, and its actors are restarted on another | one stuck call does not stop other actors |
@@ -91,7 +91,7 @@
 //!
 //! | module | |
 //! | --- | --- |
-//! | `message`, `mailbox`, `outbox`, `reply_to` | messages, bounded mailboxes, ordered sending, replies |
+//! | `message`, `inbox`, `outbox`, `recipient` | messages, bounded inboxes, ordered sending, replies |
 //! | `supervisor` | starts, restarts, replaces and stops actors |
 //! | `incarnation`, `catch_panic` | one run of an actor, from its construction to its drop; catches its panics |
 //! | `slot` | the part of an actor that outlives its incarnations |
@@ -104,13 +104,13 @@ mod back_off;
 mod catch_panic;
 mod dead_letters;
 mod histogram;
+mod inbox;
 mod incarnation;
 mod liveness;
-mod mailbox;
 mod message;
 mod metrics;
 mod outbox;
-mod reply_to;
+mod recipient;
 mod restart_policy;
 mod slot;
 mod supervisor;
@@ -119,13 +119,13 @@ pub use back_off::BackOff;
 pub use catch_panic::{is_superseded, panic_text, resume_task_panic};
 pub use dead_letters::DeadLetter;
 pub use histogram::{Histogram, quantile_ms};
+pub use inbox::{Address, Inbox, TrySendError};
 pub use incarnation::Incarnation;
 pub use liveness::CurrentMessage;
-pub use mailbox::{Inbox, Mailbox, TrySendError};
 pub use message::{Envelope, Message, Subject};
 pub use metrics::ActorMetrics;
 pub use outbox::Outbox;
-pub use reply_to::ReplyTo;
+pub use recipient::Recipient;
 pub use restart_policy::RestartPolicy;
 pub use slot::{ActorIdentity, ActorSlot, ActorState, ActorThread, WallClock};
 pub use supervisor::{ActorReport, MAX_ABANDONED_THREADS, SupervisionConfig, Supervisor};

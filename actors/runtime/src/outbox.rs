@@ -1,11 +1,11 @@
-//! Sends an actor's messages in order, and waits while a mailbox is full.
+//! Sends an actor's messages in order, and waits while the receiver's inbox is full.
 //!
 //! actix runs the futures that an actor waits for (`ctx.wait`) last in, first out. If each message waited for a permit
 //! in a future of its own, two messages would arrive in reverse order, and a third that finds a free permit would
-//! overtake both. So an actor has one outbox. The first message that finds its mailbox full waits in the outbox, all
+//! overtake both. So an actor has one outbox. The first message that finds its inbox full waits in the outbox, all
 //! later messages queue behind it, and a single `ctx.wait` sends them.
 //!
-//! An example: an actor sends two results and a checkpoint from one handler, and the receiver's mailbox is full.
+//! An example: an actor sends two results and a checkpoint from one handler, and the receiver's inbox is full.
 //!
 //! 1. Result 1 finds no permit and waits in the outbox.
 //! 2. Result 2 and the checkpoint queue behind it, even if a permit is free by now.
@@ -28,35 +28,35 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler, dev::MessageResponse, fut::wrap_future};
 
 use crate::{
-    mailbox::{Mailbox, TrySendError},
+    inbox::{Address, TrySendError},
     message::{Envelope, Message},
 };
 
 /// The messages of one actor that wait for a permit.
 #[derive(Clone, Default)]
-pub struct Outbox(Rc<RefCell<VecDeque<Step>>>);
+pub struct Outbox(Rc<RefCell<VecDeque<QueuedSend>>>);
 
 /// A send, or work to do after the sends before it.
-type Step = Pin<Box<dyn Future<Output = ()>>>;
+type QueuedSend = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Outbox {
     /// Sends a message after all messages that wait in the outbox. The actor of `ctx` is suspended while a message
     /// waits.
-    pub fn send_or_suspend<M, A, S>(&self, mailbox: &Mailbox<A>, message: M, ctx: &mut Context<S>)
+    pub fn send_or_suspend<M, A, S>(&self, address: &Address<A>, message: M, ctx: &mut Context<S>)
     where
         S: Actor<Context = Context<S>>,
         A: Actor<Context = Context<A>> + Handler<Envelope<M>>,
         M: Message,
         (): MessageResponse<A, Envelope<M>>,
     {
-        let Some(message) = self.try_send(mailbox, message) else { return };
-        let mailbox = mailbox.clone();
+        let Some(message) = self.try_send(address, message) else { return };
+        let address = address.clone();
         // A message to a stopped actor is dropped.
-        self.then(async move { drop(mailbox.send(message).await) }, ctx);
+        self.then(async move { drop(address.send(message).await) }, ctx);
     }
 
     /// Sends a message if no other message waits and a permit is free. Returns the message if it has to wait.
-    pub fn try_send<M, A>(&self, mailbox: &Mailbox<A>, message: M) -> Option<M>
+    pub fn try_send<M, A>(&self, address: &Address<A>, message: M) -> Option<M>
     where
         A: Actor<Context = Context<A>> + Handler<Envelope<M>>,
         M: Message,
@@ -65,7 +65,7 @@ impl Outbox {
         if !self.0.borrow().is_empty() {
             return Some(message);
         }
-        match mailbox.try_send(message) {
+        match address.try_send(message) {
             Err(TrySendError::Full(message)) => Some(message),
             Ok(()) | Err(TrySendError::Closed) => None,
         }
@@ -106,13 +106,13 @@ mod tests {
         to.hold(released).await;
         to.post(1);
         to.post(2);
-        let (full, large) = (to.mailbox.clone(), to.large_mailbox.clone());
+        let (full, large) = (to.address.clone(), to.large_address.clone());
         let ((queued, all_queued), (sent, all_sent)) = (oneshot::channel(), oneshot::channel());
         from.run(move |toy, ctx| {
             for result in 3..=5 {
                 toy.outbox.send_or_suspend(&full, result, ctx);
             }
-            // This mailbox has a free permit, but the checkpoint must not overtake the results.
+            // This address has a free permit, but the checkpoint must not overtake the results.
             let checkpoint = 6;
             toy.outbox.send_or_suspend(&large, checkpoint, ctx);
             toy.outbox.then(async move { sent.send(()).expect("the test waits") }, ctx);
@@ -120,14 +120,14 @@ mod tests {
         });
         from.post(9);
         all_queued.await.expect("the actor runs it");
-        assert_eq!(from.mailbox.inbox_depth(), 1, "the actor handles nothing else until they are sent");
+        assert_eq!(from.address.inbox_depth(), 1, "the actor handles nothing else until they are sent");
         release.send(()).expect("the actor waits");
         assert_eq!(to.received(6).await, [1, 2, 3, 4, 5, 6]);
         all_sent.await.expect("the step runs after the last message");
         assert_eq!(from.received(1).await, [9]);
 
         // With an empty outbox, a message is sent at once.
-        let large = to.large_mailbox.clone();
+        let large = to.large_address.clone();
         from.run(move |toy, ctx| toy.outbox.send_or_suspend(&large, 7, ctx));
         assert_eq!(to.received(7).await.last(), Some(&7));
         supervisor.stop();

@@ -30,9 +30,9 @@ use tokio::sync::watch;
 use crate::{
     dead_letters::{DeadLetter, DeadLetters},
     histogram::quantile_ms,
+    inbox::Inbox,
     incarnation::{ActorFactory, Incarnation},
     liveness::CurrentMessage,
-    mailbox::Inbox,
     restart_policy::{NextStart, RestartPolicy},
     slot::{ActorIdentity, ActorSlot, ActorState, ActorThread, Launcher, Shared, WallClock},
 };

@@ -26,10 +26,10 @@ type Received = Arc<Mutex<Vec<u32>>>;
 
 /// Controls a [`Toy`].
 pub(crate) struct Handle {
-    pub mailbox: Mailbox<Toy>,
-    commands: Mailbox<Toy>,
-    /// A mailbox to the same inbox that still has free permits when `mailbox` is full.
-    pub large_mailbox: Mailbox<Toy>,
+    pub address: Address<Toy>,
+    commands: Address<Toy>,
+    /// An address of the same inbox that still has free permits when those of `address` are in use.
+    pub large_address: Address<Toy>,
     received: Received,
 }
 
@@ -38,7 +38,7 @@ struct Hold(oneshot::Receiver<()>, oneshot::Sender<()>);
 struct Block {
     released: mpsc::Receiver<()>,
     started: mpsc::Sender<()>,
-    peer: Mailbox<Toy>,
+    peer: Address<Toy>,
     refused: mpsc::Sender<bool>,
 }
 
@@ -135,8 +135,8 @@ impl Handle {
 
     fn on(supervisor: &Supervisor, thread: &Arc<ActorThread>, id: &str, limit: usize) -> Self {
         let (inbox, received) = (supervisor.register(Self::role(id), thread), Received::default());
-        let (mailbox, commands, large_mailbox) = (inbox.mailbox(limit), inbox.mailbox(8), inbox.mailbox(1000));
-        let handle = Self { mailbox, commands, large_mailbox, received: received.clone() };
+        let (address, commands, large_address) = (inbox.address(limit), inbox.address(8), inbox.address(1000));
+        let handle = Self { address, commands, large_address, received: received.clone() };
         supervisor.start(&inbox, move |incarnation| Toy {
             received: received.clone(),
             outbox: Outbox::default(),
@@ -164,7 +164,7 @@ impl Handle {
     }
 
     pub(crate) fn post(&self, n: u32) {
-        self.mailbox.try_send(n).expect("posted");
+        self.address.try_send(n).expect("posted");
     }
 }
 
@@ -230,7 +230,7 @@ async fn an_actor_that_fails_too_often_stays_down_until_a_restart_is_requested()
     .await;
     toy.commands.try_send(Surviving(71)).map_err(|_| "no room").expect("accepted although the actor has failed");
     assert_eq!(supervisor.failed_actors(), ["toy"]);
-    assert_eq!(toy.mailbox.try_send(2), Err(TrySendError::Closed));
+    assert_eq!(toy.address.try_send(2), Err(TrySendError::Closed));
     assert_eq!(supervisor.restart("unknown"), [""; 0]);
     assert_eq!(supervisor.restart("toys"), ["toy"], "by its stage");
     wait_until(|| report_of(&supervisor, "toy").state == ActorState::Running).await;
@@ -244,24 +244,24 @@ async fn an_actor_that_fails_too_often_stays_down_until_a_restart_is_requested()
 }
 
 #[actix::test]
-async fn a_failed_actor_refuses_a_message_also_if_its_mailbox_is_full() {
+async fn a_failed_actor_refuses_a_message_also_if_its_inbox_is_full() {
     let supervisor = supervisor(0);
     let toy = Toy::start(&supervisor, "toy", 1);
     let (release, released) = oneshot::channel();
     toy.hold(released).await;
-    toy.large_mailbox.try_send(13).expect("posted");
-    toy.mailbox.try_send(Surviving(70)).map_err(|_| "no room").expect("posted");
-    assert_eq!(toy.mailbox.try_send(1), Err(TrySendError::Full(1)));
-    assert!(!toy.mailbox.is_failed());
+    toy.large_address.try_send(13).expect("posted");
+    toy.address.try_send(Surviving(70)).map_err(|_| "no room").expect("posted");
+    assert_eq!(toy.address.try_send(1), Err(TrySendError::Full(1)));
+    assert!(!toy.address.is_failed());
     release.send(()).expect("it waits");
-    wait_until(|| toy.mailbox.is_failed()).await;
+    wait_until(|| toy.address.is_failed()).await;
     assert_eq!(report_of(&supervisor, "toy").state, ActorState::Failed);
-    assert_eq!(toy.mailbox.try_send(1), Err(TrySendError::Closed), "it is not handled when there is room");
-    let surviving = toy.mailbox.try_send(Surviving(71));
+    assert_eq!(toy.address.try_send(1), Err(TrySendError::Closed), "it is not handled when there is room");
+    let surviving = toy.address.try_send(Surviving(71));
     assert!(matches!(surviving, Err(TrySendError::Full(Surviving(71)))));
     supervisor.restart("toy");
     assert_eq!(toy.received(1).await, [70]);
-    assert!(!toy.mailbox.is_failed());
+    assert!(!toy.address.is_failed());
     supervisor.stop();
 }
 
@@ -363,7 +363,7 @@ async fn a_stuck_actor_is_abandoned_and_has_no_effect() {
     let (mut releases, (refused, results)) = (Vec::new(), mpsc::channel());
     for n in 1..=4 {
         let ((release, released), (started, blocked)) = (mpsc::channel(), mpsc::channel());
-        let block = Block { released, started, peer: neighbour.mailbox.clone(), refused: refused.clone() };
+        let block = Block { released, started, peer: neighbour.address.clone(), refused: refused.clone() };
         toy.commands.try_send(block).map_err(|_| "no room").expect("posted");
         toy.post(10 * n);
         neighbour.post(n);

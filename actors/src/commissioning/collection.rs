@@ -7,7 +7,7 @@
 //! from. The progress is stored once per minute of normal running, so after
 //! a crash at most one minute has to be collected again.
 //!
-//! For a detector that judges steps (`conditional`), steps are counted instead of windows, so that a pump with a
+//! For a step-based detector (`conditional`), steps are counted instead of windows, so that a pump with a
 //! channel that is always missing is commissioned too. Its baseline is usable after an hour. It is then *refined*:
 //! learned again from all healthy running so far, until it was learned from a day ([`volute_anomaly::RefinementSchedule`]).
 //! The progress of a refinement is not stored. After a restart, counting continues from the running of the baseline in
@@ -137,7 +137,7 @@ impl BaselineCollection {
     }
 
     /// Returns why the pump is commissioned.
-    pub(crate) fn why(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         &self.record.reason
     }
 
@@ -180,11 +180,11 @@ impl BaselineCollection {
     }
 }
 
-/// Milliseconds of running from which a detector that judges steps learns its first baseline.
+/// Milliseconds of running from which a step-based detector learns its first baseline.
 const FIRST_STEPS_MS: i64 = 3_600_000;
 
 /// Returns the normal running needed by a detector: the configured time, but at least what every baseline needs. A
-/// detector that judges steps needs an hour at most, since its baseline is refined later.
+/// step-based detector needs an hour at most, since its baseline is refined later.
 pub(crate) fn goal(profile: &Profile, detector: Detector, running_ms: i64) -> CollectionGoal {
     let min_ms = |steps: usize| steps as i64 * profile.interval_ms();
     match detector {

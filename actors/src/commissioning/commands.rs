@@ -44,7 +44,7 @@ impl EngineHandle {
             pump,
             handle,
             "learned from stored readings, as asked".into(),
-            TrainingData::Stored { from, to, was_judged: false },
+            TrainingData::Stored { from, to, has_detections: false },
         )
         .await
     }
@@ -59,11 +59,11 @@ impl EngineHandle {
     pub(crate) async fn commission_with(
         &self,
         pump: &PumpId,
-        why: String,
+        reason: String,
         make: impl FnOnce() -> Vec<Vec<Reading>> + Send + 'static,
     ) -> Result<u32, CommissionError> {
         let handle = self.find_pump(pump, true).await?;
-        self.learn(pump, handle, why, TrainingData::Generated(Box::new(make))).await
+        self.learn(pump, handle, reason, TrainingData::Generated(Box::new(make))).await
     }
 
     /// Changes the settings of a pump. If its interval changes, its baseline is learned again, from the same range of
@@ -84,12 +84,12 @@ impl EngineHandle {
         &self,
         pump: &PumpId,
         handle: PumpHandle,
-        why: String,
+        reason: String,
         data: TrainingData,
     ) -> Result<u32, CommissionError> {
         let (reply, outcome) = oneshot::channel();
         let reply = JobReply::new(handle.commands.into(), Requester::Caller(reply));
-        let job = CommissionJob { pump: pump.clone(), kind: self.judged_kind(pump)?, why, data, reply };
+        let job = CommissionJob { pump: pump.clone(), kind: self.kind_with_model(pump)?, reason, data, reply };
         match self.0.context.commissioning.try_send(job) {
             Ok(()) => outcome.await.unwrap_or_else(|_| Err(self.no_reply_error())),
             Err(TrySendError::Full(_)) => Err(CommissionError::Busy { queue: Queue::CommissionJobs }),
@@ -98,7 +98,7 @@ impl EngineHandle {
     }
 
     async fn command(&self, pump: &PumpId, command: PumpCommand) -> Result<(), CommissionError> {
-        self.judged_kind(pump)?;
+        self.kind_with_model(pump)?;
         let handle = self.find_pump(pump, false).await?;
         self.send_command(&handle, command).await
     }
@@ -118,7 +118,7 @@ impl EngineHandle {
     }
 
     /// Returns the kind of a pump, or an error if windows of its kind are not scored.
-    fn judged_kind(&self, pump: &PumpId) -> Result<PumpKind, CommissionError> {
+    fn kind_with_model(&self, pump: &PumpId) -> Result<PumpKind, CommissionError> {
         let kind = self.kind_of(pump);
         if kind.detection.is_some() { Ok(kind) } else { Err(CommissionError::NoModel) }
     }

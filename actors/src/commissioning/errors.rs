@@ -75,8 +75,8 @@ pub(crate) enum LearnError {
 
 impl CommissionError {
     /// Returns the error for a version that cannot be used.
-    pub(crate) fn unusable(pump: &PumpId, version: u32, why: &UnusableBaseline) -> Self {
-        Self::Unusable { pump: pump.clone(), version, reason: why.to_string() }
+    pub(crate) fn unusable(pump: &PumpId, version: u32, reason: &UnusableBaseline) -> Self {
+        Self::Unusable { pump: pump.clone(), version, reason: reason.to_string() }
     }
 }
 

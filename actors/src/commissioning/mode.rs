@@ -1,4 +1,4 @@
-//! Selects the mode of a pump when its actor starts: whether its windows are judged, and by which baseline. Does no
+//! Selects the mode of a pump when its actor starts: whether anomalies are detected, and with which baseline. Does no
 //! I/O.
 //!
 //! The pump's own baseline is preferred, if it was learned for the node's model and the pump's interval. Without one,
@@ -24,23 +24,23 @@ pub(crate) enum PumpMode {
     BaselineNotLoaded,
     /// They are counted for the pump's baseline.
     Learning(BaselineCollection),
-    /// They are scored and judged. `refinement` counts the running from which the baseline will be learned again; none
+    /// They are scored, and detections are made of the scores. `refinement` counts the running from which the baseline will be learned again; none
     /// if it was learned from enough running.
-    Judged { decider: Box<Decider>, refinement: Option<Box<BaselineCollection>> },
+    Detecting { decider: Box<Decider>, refinement: Option<Box<BaselineCollection>> },
 }
 
 impl PumpMode {
     /// Returns the mode of a pump with a baseline.
-    pub(crate) fn judged(decider: Decider) -> Self {
+    pub(crate) fn detecting(decider: Decider) -> Self {
         let refinement = BaselineCollection::refining(decider.baseline()).map(Box::new);
-        Self::Judged { decider: Box::new(decider), refinement }
+        Self::Detecting { decider: Box::new(decider), refinement }
     }
 
     /// Returns what is being collected for a baseline.
     pub(crate) fn collection(&self) -> Option<&BaselineCollection> {
         match self {
             Self::Learning(collection) => Some(collection),
-            Self::Judged { refinement, .. } => refinement.as_deref(),
+            Self::Detecting { refinement, .. } => refinement.as_deref(),
             Self::NoModel | Self::BaselineNotLoaded => None,
         }
     }
@@ -49,7 +49,7 @@ impl PumpMode {
     pub(crate) fn collection_mut(&mut self) -> Option<&mut BaselineCollection> {
         match self {
             Self::Learning(collection) => Some(collection),
-            Self::Judged { refinement, .. } => refinement.as_deref_mut(),
+            Self::Detecting { refinement, .. } => refinement.as_deref_mut(),
             Self::NoModel | Self::BaselineNotLoaded => None,
         }
     }
@@ -77,11 +77,11 @@ pub(crate) fn initial_mode(
     let Some(baseline_status) = baseline_status else { return PumpMode::BaselineNotLoaded };
     let goal = goal(profile, how.detector, *running_ms);
     let from_model =
-        || model_baseline(model, profile).cloned().map(|baseline| PumpMode::judged(Decider::new(baseline)));
+        || model_baseline(model, profile).cloned().map(|baseline| PumpMode::detecting(Decider::new(baseline)));
     let learning = |record| PumpMode::Learning(BaselineCollection::new(goal, record));
     match baseline_status {
         BaselineStatus::Active(record) => match usable_baseline(model, profile, &record) {
-            Ok(baseline) => PumpMode::judged(Decider::new(Arc::new(baseline))),
+            Ok(baseline) => PumpMode::detecting(Decider::new(Arc::new(baseline))),
             Err(error) => {
                 tracing::warn!(version = record.version, %error, "baseline not used");
                 from_model().unwrap_or_else(|| learning(relearn(&record, &error, goal)))
@@ -139,7 +139,7 @@ fn relearn(record: &BaselineRecord, error: &UnusableBaseline, goal: CollectionGo
     } else {
         "the model was replaced"
     };
-    let why = format!("{cause}; the readings are those of version {}", record.version);
+    let reason = format!("{cause}; the readings are those of version {}", record.version);
     let (from, to) = (Some(record.baseline.from), Some(record.baseline.to));
-    CommissioningRecord { reason: why, requested: false, from, to, running_ms: goal.needed_ms }
+    CommissioningRecord { reason, requested: false, from, to, running_ms: goal.needed_ms }
 }

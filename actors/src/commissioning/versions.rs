@@ -27,7 +27,7 @@ pub struct BaselineVersion {
     /// When it was learned.
     pub created_at: Timestamp,
     /// Why it was learned.
-    pub why: String,
+    pub reason: String,
     /// The baseline's id.
     pub id: String,
     /// The id of the network that it was learned with.
@@ -95,13 +95,13 @@ fn model_record(model: &Model, baseline: &Baseline) -> BaselineRecord {
 }
 
 fn describe(record: &BaselineRecord, baseline: &Baseline, usable: bool) -> BaselineVersion {
-    let NewBaseline { created_at, from, to, reason: why, .. } = record.baseline.clone();
+    let NewBaseline { created_at, from, to, reason, .. } = record.baseline.clone();
     let thresholds = &baseline.thresholds;
     BaselineVersion {
         version: record.version,
         usable,
         created_at,
-        why,
+        reason,
         id: baseline.id.clone(),
         network: baseline.network.clone(),
         model: baseline.model_name().to_string(),

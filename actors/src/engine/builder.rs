@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use volute_data::{Retention, Store};
 use volute_plant::{Clock, PumpId};
-use volute_runtime::{ActorIdentity, ActorThread, Inbox, Mailbox, Supervisor};
+use volute_runtime::{ActorIdentity, ActorThread, Address, Inbox, Supervisor};
 
 use crate::{
-    alarms::AlarmBoard,
+    alarms::StandingAlarms,
     catalog::Catalog,
     commissioning::{Commissioner, CommissioningActor, MAX_QUEUED_JOBS},
     counters::Counters,
@@ -38,7 +38,7 @@ use crate::{
     notifier::{
         NotificationSettings, NotifierActor, NotifierContext, feed::NotificationFeed, status::SharedNotificationStatus,
     },
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     pump::{context::PumpContext, launch::start_pump},
     recorder::{Recorder, RecorderActor, Writer},
     refused_commands::SharedRefusals,
@@ -49,9 +49,9 @@ use crate::{
 const MAX_WAITING_POSTS: usize = 4096;
 /// The batch size if there is no model with which the best size could be measured.
 const DEFAULT_BATCH: usize = 32;
-/// The capacity of the mailboxes of the live feed, of the maintenance actor, and of the recorder for rows other than
+/// The capacity of the addresses of the live feed, of the maintenance actor, and of the recorder for rows other than
 /// readings.
-const MAILBOX_CAPACITY: usize = 65_536;
+const ADDRESS_CAPACITY: usize = 65_536;
 /// The maximum number of commands that wait for the node's alarms.
 const MAX_NODE_COMMANDS: usize = 256;
 
@@ -64,13 +64,13 @@ pub(super) struct EngineBuilder {
     pub counters: Arc<Counters>,
     pub disk: SharedDiskOutlook,
     pub refusals: SharedRefusals,
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
     pub feed: NotificationFeed,
     pub notification_status: SharedNotificationStatus,
 }
 
 impl EngineBuilder {
-    pub(super) fn recorder(
+    pub(super) fn start_recorder(
         &self,
         engine: &EngineSettings,
         max_in_flight: usize,
@@ -85,52 +85,53 @@ impl EngineBuilder {
             journal_failed: flags.journal_failed.clone(),
             pending: Arc::default(),
             feed: self.feed.clone(),
-            record_ended: inbox.mailbox(1).into(),
+            record_ended: inbox.address(1).into(),
             slot: inbox.slot().clone(),
         };
         let linger = engine.linger;
         self.supervisor
             .start(&inbox, move |incarnation| RecorderActor::new(writer.clone(), linger, incarnation.generation));
-        Recorder { readings: inbox.mailbox(max_in_flight + MAX_POST_ITEMS), results: inbox.mailbox(MAILBOX_CAPACITY) }
+        Recorder { readings: inbox.address(max_in_flight + MAX_POST_ITEMS), results: inbox.address(ADDRESS_CAPACITY) }
     }
 
-    pub(super) fn flusher(
+    pub(super) fn start_flusher(
         &self,
         retention: Retention,
         warn_free_share: f64,
         clock: NodeClock,
-    ) -> Mailbox<FlusherActor> {
+    ) -> Address<FlusherActor> {
         // The API's id of the flusher is that of an earlier version.
         let inbox = self.register_on_own_thread("keeper");
         let (store, counters, disk) = (self.store.clone(), self.counters.clone(), self.disk.clone());
         let parts = FlusherParts { store, clock, counters, retention, warn_free_share, disk };
         self.supervisor.start(&inbox, move |incarnation| FlusherActor::new(parts.clone(), incarnation.slot()));
-        inbox.mailbox(1)
+        inbox.address(1)
     }
 
-    pub(super) fn live(
+    pub(super) fn start_live(
         &self,
         thread: &Arc<ActorThread>,
         stale_after_intervals: i64,
         settings: LiveSettings,
         subscribers: &broadcast::Sender<Arc<Frame>>,
-    ) -> Mailbox<LiveActor> {
+    ) -> Address<LiveActor> {
         let inbox = self.register("live", thread);
-        let (catalog, board, clock) = (self.catalog.clone(), self.board.clone(), self.clock.clone());
+        let (catalog, standing_alarms, clock) =
+            (self.catalog.clone(), self.standing_alarms.clone(), self.clock.clone());
         let subscribers = subscribers.clone();
         self.supervisor.start(&inbox, move |_| {
-            let (catalog, board, clock) = (catalog.clone(), board.clone(), clock.clone());
-            LiveActor::new(catalog, board, clock, stale_after_intervals, &settings, subscribers.clone())
+            let (catalog, standing_alarms, clock) = (catalog.clone(), standing_alarms.clone(), clock.clone());
+            LiveActor::new(catalog, standing_alarms, clock, stale_after_intervals, &settings, subscribers.clone())
         });
-        inbox.mailbox(MAILBOX_CAPACITY)
+        inbox.address(ADDRESS_CAPACITY)
     }
 
-    pub(super) fn maintenance(
+    pub(super) fn start_maintenance(
         &self,
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
-        work: &WorkBoard,
-    ) -> Mailbox<MaintenanceActor> {
+        work: &OpenPlannedWork,
+    ) -> Address<MaintenanceActor> {
         let inbox = self.register("maintenance", thread);
         let context = MaintenanceContext {
             catalog: self.catalog.clone(),
@@ -139,18 +140,18 @@ impl EngineBuilder {
             counters: self.counters.clone(),
             clock: self.clock.clone(),
             work: work.clone(),
-            board: self.board.clone(),
+            standing_alarms: self.standing_alarms.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| MaintenanceActor::new(context.clone(), incarnation));
-        inbox.mailbox(MAILBOX_CAPACITY)
+        inbox.address(ADDRESS_CAPACITY)
     }
 
-    pub(super) fn notifier(
+    pub(super) fn start_notifier(
         &self,
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
         settings: NotificationSettings,
-    ) -> Mailbox<NotifierActor> {
+    ) -> Address<NotifierActor> {
         let inbox = self.register("notifier", thread);
         let context = NotifierContext {
             settings,
@@ -158,15 +159,15 @@ impl EngineBuilder {
             status: self.notification_status.clone(),
             store: self.store.clone(),
             recorder: recorder.clone(),
-            board: self.board.clone(),
+            standing_alarms: self.standing_alarms.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
         };
         self.supervisor.start(&inbox, move |incarnation| NotifierActor::new(context.clone(), incarnation));
-        inbox.mailbox(1)
+        inbox.address(1)
     }
 
-    pub(super) fn metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
+    pub(super) fn start_metrics(&self, thread: &Arc<ActorThread>, recorder: &Recorder) {
         let (clock, counters, store, disk) =
             (self.clock.clone(), self.counters.clone(), self.store.clone(), self.disk.clone());
         let (recorder, refusals) = (recorder.clone(), self.refusals.clone());
@@ -182,18 +183,18 @@ impl EngineBuilder {
         });
     }
 
-    pub(super) fn node_alarms(
+    pub(super) fn start_node_alarms(
         &self,
         thread: &Arc<ActorThread>,
         recorder: &Recorder,
         engine: &EngineSettings,
         flags: &RefusalConditions,
-    ) -> Mailbox<NodeAlarmsActor> {
+    ) -> Address<NodeAlarmsActor> {
         let inbox = self.register("node-alarms", thread);
         let context = NodeAlarmsContext {
             store: self.store.clone(),
             recorder: recorder.clone(),
-            board: self.board.clone(),
+            standing_alarms: self.standing_alarms.clone(),
             clock: self.clock.clone(),
             counters: self.counters.clone(),
             disk: self.disk.clone(),
@@ -203,11 +204,11 @@ impl EngineBuilder {
             warn_free_share: engine.warn_free_share,
         };
         self.supervisor.start(&inbox, move |incarnation| NodeAlarmsActor::new(context.clone(), incarnation));
-        inbox.mailbox(MAX_NODE_COMMANDS)
+        inbox.address(MAX_NODE_COMMANDS)
     }
 
     /// Returns the pool, after starting the configured number of workers on a thread each.
-    pub(super) fn inference(&self, engine: &EngineSettings) -> Pool {
+    pub(super) fn start_inference(&self, engine: &EngineSettings) -> Pool {
         let role =
             |n| ActorIdentity { id: format!("inference/{n}"), kind: "inference", stage: "inference", subject: None };
         let workers: Vec<Inbox<InferenceActor>> = (0..engine.inference_workers)
@@ -221,9 +222,9 @@ impl EngineBuilder {
             (None, None) => DEFAULT_BATCH,
         };
         let limits = QueueLimits { batch, per_pump: engine.queued_windows_per_pump, total: engine.queued_windows };
-        let mailboxes =
-            workers.iter().map(|worker| (worker.mailbox(WAKE_UP_CAPACITY).into(), worker.slot().clone())).collect();
-        let pool = Pool::new(limits, self.counters.clone(), mailboxes);
+        let addresses =
+            workers.iter().map(|worker| (worker.address(WAKE_UP_CAPACITY).into(), worker.slot().clone())).collect();
+        let pool = Pool::new(limits, self.counters.clone(), addresses);
         for (number, worker) in workers.iter().enumerate() {
             let (pool, counters) = (pool.clone(), self.counters.clone());
             self.supervisor.start(worker, move |incarnation| {
@@ -233,24 +234,24 @@ impl EngineBuilder {
         pool
     }
 
-    pub(super) fn commissioning(&self) -> Mailbox<CommissioningActor> {
+    pub(super) fn start_commissioning(&self) -> Address<CommissioningActor> {
         let commissioner = Arc::new(Commissioner { store: self.store.clone(), clock: self.clock.clone() });
         let (inbox, counters) = (self.register_on_own_thread("commissioning"), self.counters.clone());
         self.supervisor.start(&inbox, move |_| CommissioningActor {
             commissioner: commissioner.clone(),
             counters: counters.clone(),
         });
-        inbox.mailbox(MAX_QUEUED_JOBS)
+        inbox.address(MAX_QUEUED_JOBS)
     }
 
     /// Registers the ingress. Its inbox exists before the ingress starts, because the pumps need it.
-    pub(super) fn ingress_inbox(&self) -> Inbox<IngressActor> {
+    pub(super) fn register_ingress(&self) -> Inbox<IngressActor> {
         // The API's id of the ingress is that of an earlier version.
         self.register_on_own_thread("gate")
     }
 
     /// Starts an actor for every registered pump.
-    pub(super) fn pumps(&self, context: &Arc<PumpContext>, max_in_flight: usize) -> SharedPumpTable {
+    pub(super) fn start_pumps(&self, context: &Arc<PumpContext>, max_in_flight: usize) -> SharedPumpTable {
         let start = |pump: PumpId| {
             let kind = self.catalog.of(&pump);
             let handle = start_pump(context, &pump, kind, None, PumpInFlight::new(max_in_flight));
@@ -259,15 +260,15 @@ impl EngineBuilder {
         SharedPumpTable::new(self.store.pumps().into_iter().map(|record| start(record.id)).collect())
     }
 
-    /// Starts the ingress. Returns its mailbox, and the limit of readings in flight.
-    pub(super) fn ingress(
+    /// Starts the ingress. Returns its address, and the limit of readings in flight.
+    pub(super) fn start_ingress(
         &self,
         inbox: &Inbox<IngressActor>,
         settings: IngestSettings,
         context: &Arc<PumpContext>,
         pumps: &SharedPumpTable,
         flags: &RefusalConditions,
-    ) -> (Mailbox<IngressActor>, InFlightLimit) {
+    ) -> (Address<IngressActor>, InFlightLimit) {
         let in_flight = InFlightLimit::new(settings.max_in_flight_readings, settings.max_backlog_readings);
         let rate = Rate { burst: settings.new_pumps_burst, per_minute: settings.new_pumps_per_minute };
         let parts = IngressParts {
@@ -280,7 +281,7 @@ impl EngineBuilder {
             flags: flags.clone(),
         };
         self.supervisor.start(inbox, move |_| IngressActor::new(parts.clone()));
-        (inbox.mailbox(MAX_WAITING_POSTS), in_flight)
+        (inbox.address(MAX_WAITING_POSTS), in_flight)
     }
 
     /// Registers an actor with `name` as its id, kind and stage.

@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, oneshot};
 use volute_anomaly::Model;
 use volute_data::{AuditEntry, Document, Retention, Store, StoreError};
 use volute_plant::{Clock, ClockState, Draft, Profile, PumpId, Timestamp};
-use volute_runtime::{ActorReport, DeadLetter, Mailbox, Supervisor, TrySendError};
+use volute_runtime::{ActorReport, Address, DeadLetter, Supervisor, TrySendError};
 
 use crate::{
     catalog::Catalog,
@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) default_pump: PumpId,
-    pub(crate) ingress: Mailbox<IngressActor>,
+    pub(crate) ingress: Address<IngressActor>,
     pub(crate) context: Arc<PumpContext>,
     pub(crate) pumps: SharedPumpTable,
     /// The maximum number of readings of one pump in flight.
@@ -74,8 +74,8 @@ pub(crate) struct Inner {
     /// The limit of readings of all pumps in flight.
     pub(crate) in_flight: InFlightLimit,
     pub(crate) recorder: Recorder,
-    pub(crate) live: Mailbox<LiveActor>,
-    pub(crate) node_alarms: Mailbox<NodeAlarmsActor>,
+    pub(crate) live: Address<LiveActor>,
+    pub(crate) node_alarms: Address<NodeAlarmsActor>,
     pub(crate) subscribers: broadcast::Sender<Arc<Frame>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) flags: RefusalConditions,
@@ -99,7 +99,7 @@ pub struct UnfitProfile {
     /// What the item may contain instead.
     pub allowed: String,
     /// Why the item cannot have this profile.
-    pub why: String,
+    pub reason: String,
     /// Seconds after which the item may be posted again; none if the rejection is final.
     pub retry_after_s: Option<u64>,
 }
@@ -145,21 +145,21 @@ impl EngineHandle {
         match (known, named) {
             (Some(profile), Some(named)) if named != profile.name() => {
                 let allowed = profile.name().to_owned();
-                let why = format!("{pump} has the profile {allowed}; only a command can assign another");
-                Err(UnfitProfile { allowed, why, retry_after_s: None })
+                let reason = format!("{pump} has the profile {allowed}; only a command can assign another");
+                Err(UnfitProfile { allowed, reason, retry_after_s: None })
             }
             (Some(profile), _) => Ok(profile),
             (None, None) => Ok(catalog.default_kind().profile.clone()),
             (None, Some(named)) => match catalog.get(named) {
-                Some(PumpKind { profile, damage: Some(why), .. }) if profile.channels().is_empty() => {
+                Some(PumpKind { profile, damage: Some(reason), .. }) if profile.channels().is_empty() => {
                     let allowed = "this item once more, when the profile is added again".to_owned();
-                    let why = format!("the profile {named} cannot be used: {why}");
-                    Err(UnfitProfile { allowed, why, retry_after_s: Some(LONG_RETRY_AFTER_S) })
+                    let reason = format!("the profile {named} cannot be used: {reason}");
+                    Err(UnfitProfile { allowed, reason, retry_after_s: Some(LONG_RETRY_AFTER_S) })
                 }
                 Some(kind) => Ok(kind.profile),
                 None => {
-                    let (allowed, why) = (catalog.names().join(", "), format!("this node has no profile {named}"));
-                    Err(UnfitProfile { allowed, why, retry_after_s: None })
+                    let (allowed, reason) = (catalog.names().join(", "), format!("this node has no profile {named}"));
+                    Err(UnfitProfile { allowed, reason, retry_after_s: None })
                 }
             },
         }
@@ -199,7 +199,7 @@ impl EngineHandle {
     /// item is only counted. Returns once all accepted items are durable.
     pub async fn ingest(&self, items: Vec<Option<Draft>>, sender: PostSender) -> Result<Receipt, IngestError> {
         let (reply, result) = oneshot::channel();
-        let post = IngestRequest { items, received: self.0.clock.now(), since: Instant::now(), sender, reply };
+        let post = IngestRequest { items, received: self.0.clock.now(), posted_at: Instant::now(), sender, reply };
         match self.0.ingress.try_send(post) {
             Ok(()) => result.await.unwrap_or_else(|_| Err(self.no_reply())),
             Err(TrySendError::Full(_)) => {
@@ -311,7 +311,7 @@ impl EngineHandle {
     fn damaged_profiles(&self) -> Option<String> {
         let damaged = self.0.catalog.damaged();
         let listed: Vec<String> =
-            damaged.iter().take(MAX_DAMAGED_LISTED).map(|(name, why)| format!("{name} ({why})")).collect();
+            damaged.iter().take(MAX_DAMAGED_LISTED).map(|(name, reason)| format!("{name} ({reason})")).collect();
         let more = if damaged.len() > MAX_DAMAGED_LISTED { " and others" } else { "" };
         (!damaged.is_empty()).then(|| {
             format!(
@@ -354,7 +354,7 @@ impl EngineHandle {
     /// Writes an operator's action, done or refused, to the log and to the audit log in the store.
     ///
     /// Returns once the entry is durable, or after 1 s if only the recorder has it; an entry in the recorder survives
-    /// restarts and failures of actors. If the recorder's mailbox is full, this waits for a permit. Repeated refusals
+    /// restarts and failures of actors. If the recorder's inbox is full, this waits for a permit. Repeated refusals
     /// are counted and written together ([`crate::refused_commands`]); for these it returns at once.
     pub async fn record_action(&self, entry: AuditEntry) {
         if let Some(entry) = self.count_refusal_of_action(entry) {

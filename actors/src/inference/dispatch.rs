@@ -68,7 +68,7 @@ pub(super) enum NextStep<T> {
 /// The arrival rate of windows.
 #[derive(Debug)]
 struct ArrivalRate {
-    since: Instant,
+    period_began: Instant,
     count: u32,
     per_s: f64,
 }
@@ -136,15 +136,15 @@ impl<T> Dispatch<T> {
 
 impl ArrivalRate {
     fn new(now: Instant) -> Self {
-        Self { since: now, count: 0, per_s: 0.0 }
+        Self { period_began: now, count: 0, per_s: 0.0 }
     }
 
     /// Records the arrival of a window.
     fn record(&mut self, now: Instant) {
         self.count += 1;
-        let elapsed = now.duration_since(self.since);
+        let elapsed = now.duration_since(self.period_began);
         if elapsed >= RATE_PERIOD {
-            (self.per_s, self.count, self.since) = (f64::from(self.count) / elapsed.as_secs_f64(), 0, now);
+            (self.per_s, self.count, self.period_began) = (f64::from(self.count) / elapsed.as_secs_f64(), 0, now);
         }
     }
 

@@ -1,6 +1,10 @@
 //! The queue between pumps and inference workers: pumps put windows in, and workers take them out.
 //!
 //! The pool is a shared queue and not an actor, so a window goes directly from its pump's thread to a worker's thread.
+//!
+//! An example: P-7's actor puts a window in. Its last [`WakeUp`] was handled, so the pool wakes worker 2, which asks for
+//! windows and gets this one together with P-3's. It sends each score to the pump that waits for it, and asks again.
+//!
 //! Does not decide which worker scores which windows; see [`super::dispatch`]. Does not score; see [`super::worker`].
 
 use std::{
@@ -11,7 +15,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use volute_anomaly::{Baseline, Model, ResidualWindow, Score};
 use volute_plant::Window;
-use volute_runtime::{ActorSlot, Message, ReplyTo};
+use volute_runtime::{ActorSlot, Message, Recipient};
 
 use super::dispatch::{Dispatch, NextStep, QueueLimits};
 use crate::{
@@ -19,7 +23,7 @@ use crate::{
     protocol::pump::{ScoreFailure, ScoreResult},
 };
 
-/// The capacity of a worker's mailbox. Two wake-ups are enough: one from a pump and one from the worker itself. With
+/// The capacity of a worker's inbox. Two wake-ups are enough: one from a pump and one from the worker itself. With
 /// each, the worker checks all waiting windows.
 pub(crate) const WAKE_UP_CAPACITY: usize = 2;
 
@@ -32,9 +36,10 @@ impl Message for WakeUp {}
 pub(crate) struct Job {
     seq: u64,
     pub inputs: JobInputs,
-    reply_to: ReplyTo<ScoreResult>,
-    /// When the window entered the pool. Once a worker has taken the window: when the worker took it.
-    since: Instant,
+    reply_to: Recipient<ScoreResult>,
+    queued_at: Instant,
+    /// When a worker took the window; none while it waits.
+    taken_at: Option<Instant>,
     replied: bool,
 }
 
@@ -55,20 +60,20 @@ pub(crate) struct Pool(Arc<Inner>);
 
 struct Inner {
     counters: Arc<Counters>,
-    workers: Vec<ReplyTo<WakeUp>>,
+    workers: Vec<Recipient<WakeUp>>,
     /// The workers' slots, whose metrics show the number of waiting windows.
     slots: Vec<Arc<ActorSlot>>,
     dispatch: Mutex<Dispatch<Job>>,
 }
 
 impl Job {
-    pub(crate) fn new(seq: u64, inputs: JobInputs, reply_to: ReplyTo<ScoreResult>) -> Self {
-        Self { seq, inputs, reply_to, since: Instant::now(), replied: false }
+    pub(crate) fn new(seq: u64, inputs: JobInputs, reply_to: Recipient<ScoreResult>) -> Self {
+        Self { seq, inputs, reply_to, queued_at: Instant::now(), taken_at: None, replied: false }
     }
 
-    /// Returns how long ago a worker took it.
-    pub(super) fn since_taken(&self) -> Duration {
-        self.since.elapsed()
+    /// Returns for how long a worker has had it.
+    pub(super) fn scoring_time(&self) -> Duration {
+        self.taken_at.map_or(Duration::ZERO, |taken_at| taken_at.elapsed())
     }
 
     /// Sends the score, or the failure, to the pump.
@@ -92,12 +97,12 @@ impl Drop for Job {
 }
 
 impl Pool {
-    /// Returns the pool of these workers, which are started afterwards. Each worker is given as its mailbox and its
+    /// Returns the pool of these workers, which are started afterwards. Each worker is given as its address and its
     /// slot.
     pub(crate) fn new(
         limits: QueueLimits,
         counters: Arc<Counters>,
-        workers: Vec<(ReplyTo<WakeUp>, Arc<ActorSlot>)>,
+        workers: Vec<(Recipient<WakeUp>, Arc<ActorSlot>)>,
     ) -> Self {
         let (workers, slots): (Vec<_>, Vec<_>) = workers.into_iter().unzip();
         for slot in &slots {
@@ -111,8 +116,8 @@ impl Pool {
     pub(crate) fn put(&self, job: Job) {
         let skipped = {
             let mut dispatch = self.dispatch();
-            let (pump, since) = (job.inputs.window.pump.clone(), job.since);
-            let skipped = dispatch.put(pump, job, since);
+            let (pump, queued_at) = (job.inputs.window.pump.clone(), job.queued_at);
+            let skipped = dispatch.put(pump, job, queued_at);
             self.update_depth(&dispatch);
             skipped
         };
@@ -132,13 +137,13 @@ impl Pool {
 
     /// Returns whether all workers have failed and stay down until a restart is requested.
     pub(crate) fn is_failed(&self) -> bool {
-        self.0.workers.iter().all(ReplyTo::is_failed)
+        self.0.workers.iter().all(Recipient::is_failed)
     }
 
     /// Wakes a worker. Returns false if it has failed.
     pub(super) fn wake(&self, worker: usize) -> bool {
-        // If its mailbox is full, other wake-ups wait there already.
-        self.0.workers.get(worker).is_some_and(|mailbox| mailbox.try_send(WakeUp).is_ok() || !mailbox.is_failed())
+        // If its inbox is full, other wake-ups wait there already.
+        self.0.workers.get(worker).is_some_and(|address| address.try_send(WakeUp).is_ok() || !address.is_failed())
     }
 
     /// Returns what this worker does next. `lingered` says whether it has just waited for more windows.
@@ -152,8 +157,8 @@ impl Pool {
         };
         if let NextStep::Score(jobs) = &mut next {
             for job in jobs {
-                self.0.counters.latencies.pool_wait.record(now.duration_since(job.since));
-                job.since = now;
+                self.0.counters.latencies.pool_wait.record(now.duration_since(job.queued_at));
+                job.taken_at = Some(now);
             }
         }
         next

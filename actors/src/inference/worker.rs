@@ -74,7 +74,7 @@ impl InferenceActor {
             Ok(Ok(scores)) => {
                 add(&self.counters.scored, jobs.len());
                 for (job, score) in jobs.into_iter().zip(scores) {
-                    self.counters.latencies.scoring.record(job.since_taken());
+                    self.counters.latencies.scoring.record(job.scoring_time());
                     job.finish(Ok(score));
                 }
             }

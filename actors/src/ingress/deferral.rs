@@ -25,7 +25,7 @@ impl IngressActor {
         receipt: &mut Receipt,
     ) -> Result<(), IngestError> {
         let pumps = self.pumps();
-        let failed = |pump: &PumpId| pumps.active.get(pump).is_some_and(|handle| handle.mailbox.is_failed());
+        let failed = |pump: &PumpId| pumps.active.get(pump).is_some_and(|handle| handle.address.is_failed());
         if !by_pump.is_empty() && by_pump.keys().all(failed) {
             return Err(IngestError::NotStored { retry_after_s: LONG_RETRY_AFTER_S });
         }
@@ -49,13 +49,13 @@ impl IngressActor {
         receipt: &mut Receipt,
     ) -> Result<(), IngestError> {
         let pumps = self.pumps();
-        let why = |pump: &PumpId| {
+        let reason_for = |pump: &PumpId| {
             let being_removed = || !pumps.active.contains_key(pump) && self.context.store.is_being_removed(pump);
             pumps.detached.get(pump).copied().or_else(|| being_removed().then_some(Detached::Removing))
         };
-        let mut found = by_pump.keys().map(why);
+        let mut found = by_pump.keys().map(reason_for);
         match (by_pump.keys().next(), found.next().flatten()) {
-            (Some(pump), Some(first)) if found.all(|why| why.is_some()) => {
+            (Some(pump), Some(first)) if found.all(|reason| reason.is_some()) => {
                 return Err(match first {
                     Detached::Removing => IngestError::BeingRemoved { retry_after_s: LONG_RETRY_AFTER_S },
                     Detached::Restarting => {
@@ -66,7 +66,7 @@ impl IngressActor {
             _ => {}
         }
         by_pump.retain(|pump, drafts| {
-            let (allowed, reason, retry_after_s) = match why(pump) {
+            let (allowed, reason, retry_after_s) = match reason_for(pump) {
                 None => return true,
                 Some(Detached::Removing) => (
                     "a name that is free; send this item again in some minutes",

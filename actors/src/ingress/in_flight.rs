@@ -36,15 +36,15 @@ pub(crate) struct PumpInFlight {
 
 /// The permits of readings in flight. They are returned when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct ReadingPermits {
     _of_pump: OwnedSemaphorePermit,
     _of_node: OwnedSemaphorePermit,
-    backlog: Option<BacklogPermit>,
+    backlog: Option<BacklogPermits>,
 }
 
 /// What a backlog holds in addition to the permits of its part.
 #[derive(Debug)]
-struct BacklogPermit {
+struct BacklogPermits {
     part: NonZeroUsize,
     of_pump: Arc<Semaphore>,
     _in_progress: OwnedSemaphorePermit,
@@ -94,7 +94,7 @@ impl PumpInFlight {
     }
 }
 
-impl Permit {
+impl ReadingPermits {
     /// Returns how many readings of the backlog may be in flight at once. None if the post is not a backlog.
     pub(crate) fn max_part_len(&self) -> Option<NonZeroUsize> {
         self.backlog.as_ref().map(|backlog| backlog.part)
@@ -114,12 +114,16 @@ impl InFlightLimit {
         Self { permits: Arc::new(Semaphore::new(limit)), limit, backlogs: Arc::new(Semaphore::new(backlogs)) }
     }
 
-    /// Returns a permit for readings of one pump: for all of them, or for one part at a time if they exceed the pump's
+    /// Takes permits for readings of one pump: for all of them, or for one part at a time if they exceed the pump's
     /// limit.
-    pub(crate) fn permit(&self, pump: &PumpInFlight, readings: usize) -> Result<Permit, LimitReached> {
+    pub(crate) fn try_acquire_of_pump(
+        &self,
+        pump: &PumpInFlight,
+        readings: usize,
+    ) -> Result<ReadingPermits, LimitReached> {
         if let Ok(of_pump) = pump.permits.clone().try_acquire_many_owned(permit_count(readings)) {
             let of_node = self.acquire(readings).ok_or(LimitReached::Node)?;
-            return Ok(Permit { _of_pump: of_pump, _of_node: of_node, backlog: None });
+            return Ok(ReadingPermits { _of_pump: of_pump, _of_node: of_node, backlog: None });
         }
         let part = pump.max_part_len();
         let waiting = readings.checked_sub(part.get()).filter(|waiting| *waiting > 0).ok_or(LimitReached::Pump)?;
@@ -130,8 +134,8 @@ impl InFlightLimit {
         let waiting =
             self.backlogs.clone().try_acquire_many_owned(permit_count(waiting)).map_err(|_| LimitReached::Backlogs)?;
         let backlog =
-            BacklogPermit { part, of_pump: pump.backlog.clone(), _in_progress: in_progress, _waiting: waiting };
-        Ok(Permit { _of_pump: of_pump, _of_node: of_node, backlog: Some(backlog) })
+            BacklogPermits { part, of_pump: pump.backlog.clone(), _in_progress: in_progress, _waiting: waiting };
+        Ok(ReadingPermits { _of_pump: of_pump, _of_node: of_node, backlog: Some(backlog) })
     }
 
     /// Returns whether the limit is reached and the next post has to be refused.
@@ -139,7 +143,7 @@ impl InFlightLimit {
         self.permits.available_permits() <= MAX_POST_ITEMS
     }
 
-    /// Takes permits for readings of a post.
+    /// Takes permits of the node's limit only.
     pub(super) fn acquire(&self, readings: usize) -> Option<OwnedSemaphorePermit> {
         self.permits.clone().try_acquire_many_owned(permit_count(readings)).ok()
     }
@@ -176,18 +180,19 @@ mod tests {
     #[test]
     fn a_backlog_takes_half_of_the_limit_and_leaves_the_rest() {
         let (node, pump) = (InFlightLimit::new(100, 20), PumpInFlight::new(10));
-        let part = |permit: &Permit| permit.max_part_len().map(NonZeroUsize::get);
-        let refused = |readings| node.permit(&pump, readings).map(|permit| part(&permit)).expect_err("no room");
-        assert_eq!(part(&node.permit(&pump, 10).expect("all of it")), None);
+        let part = |permits: &ReadingPermits| permits.max_part_len().map(NonZeroUsize::get);
+        let refused =
+            |readings| node.try_acquire_of_pump(&pump, readings).map(|permits| part(&permits)).expect_err("no room");
+        assert_eq!(part(&node.try_acquire_of_pump(&pump, 10).expect("all of it")), None);
         assert_eq!(refused(26), LimitReached::Backlogs, "21 would wait");
         assert!(pump.is_idle(), "a refused post holds no permits");
 
-        let backlog = node.permit(&pump, 25).expect("20 wait");
+        let backlog = node.try_acquire_of_pump(&pump, 25).expect("20 wait");
         assert_eq!(part(&backlog), Some(5));
         assert_eq!(refused(6), LimitReached::Pump, "one backlog at a time");
         let other = PumpInFlight::new(10);
-        assert_eq!(node.permit(&other, 11).expect_err("no room"), LimitReached::Backlogs);
-        let live = node.permit(&pump, 5).expect("beside the backlog");
+        assert_eq!(node.try_acquire_of_pump(&other, 11).expect_err("no room"), LimitReached::Backlogs);
+        let live = node.try_acquire_of_pump(&pump, 5).expect("beside the backlog");
         assert_eq!(refused(1), LimitReached::Pump);
         pump.end_backlogs();
         assert!(backlog.is_ended() && !live.is_ended());
@@ -196,6 +201,6 @@ mod tests {
         assert_eq!(node.permits.available_permits(), 100 + MAX_POST_ITEMS);
         assert_eq!(node.backlogs.available_permits(), 20);
         assert_eq!(refused(11), LimitReached::Pump, "no backlog starts any more");
-        assert_eq!(part(&node.permit(&PumpInFlight::new(1), 3).expect("one by one")), Some(1));
+        assert_eq!(part(&node.try_acquire_of_pump(&PumpInFlight::new(1), 3).expect("one by one")), Some(1));
     }
 }

@@ -97,9 +97,9 @@ impl ResponsePart {
     }
 
     /// Completes the part with items that were neither looked up nor stored.
-    pub(crate) fn not_stored(self, indices: impl Iterator<Item = usize>, why: StoreFailure) -> CompletedPart {
+    pub(crate) fn not_stored(self, indices: impl Iterator<Item = usize>, reason: StoreFailure) -> CompletedPart {
         let outcomes = indices.map(|index| (index, ItemOutcome::Accepted)).collect();
-        self.complete(BatchOutcome { outcomes, durable: Err(why) })
+        self.complete(BatchOutcome { outcomes, durable: Err(reason) })
     }
 
     /// Completes the part with the items that the ingress rejected.
@@ -192,9 +192,9 @@ impl Drop for ResponseAggregator {
 }
 
 /// Returns the outcomes of a part that was not stored: items that were not rejected are deferred.
-fn deferred_outcomes(mut outcomes: Vec<(usize, ItemOutcome)>, why: StoreFailure) -> Vec<(usize, ItemOutcome)> {
+fn deferred_outcomes(mut outcomes: Vec<(usize, ItemOutcome)>, reason: StoreFailure) -> Vec<(usize, ItemOutcome)> {
     outcomes.sort_by_key(|(index, _)| *index);
-    let error = IngestError::from(why);
+    let error = IngestError::from(reason);
     let retry_after_s = match error {
         IngestError::NotStored { retry_after_s } => retry_after_s,
         _ => LONG_RETRY_AFTER_S,

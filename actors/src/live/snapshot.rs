@@ -20,7 +20,7 @@ pub enum Status {
     Starting {
         /// Steps for which it has run.
         have: usize,
-        /// Steps for which it has to run before it is judged.
+        /// Steps for which it has to run before its windows are scored.
         need: usize,
     },
     /// No detection is possible.
@@ -76,9 +76,9 @@ pub enum CommissioningPhase {
     Calculating,
 }
 
-/// The state of a pump's feed: its intervals and pauses.
+/// A device's cadence: the intervals and pauses of a pump's readings and posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveFeedState {
+pub struct LiveCadence {
     /// The step of its windows, in milliseconds.
     pub interval_ms: i64,
     /// Whether this step is set for this pump. Otherwise it is that of its profile.
@@ -90,11 +90,11 @@ pub struct LiveFeedState {
     pub posts_every_ms: Option<i64>,
     /// For how long it may be silent before it is stale, in milliseconds.
     pub stale_after_ms: i64,
-    /// What an operator should change; none if the feed is fine.
+    /// What an operator should change; none if the cadence is fine.
     pub advice: Option<LiveAdvice>,
 }
 
-/// What an operator should change about a pump's feed.
+/// What an operator should change about a device's cadence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveAdvice {
     /// The advice, as text for users.
@@ -134,8 +134,8 @@ pub struct LivePump {
     pub note: Option<Arc<str>>,
     /// The losses of its last detections, oldest first; at most [`TREND_LEN`](super::trend::TREND_LEN).
     pub trend: Vec<(Timestamp, f32)>,
-    /// The state of its feed; none before the first measurement.
-    pub feed: Option<LiveFeedState>,
+    /// Its device's cadence; none before the first measurement.
+    pub cadence: Option<LiveCadence>,
     /// Readings since the node started.
     pub readings: u64,
     /// Readings, or parts of readings, that arrived too late for their window, since the node started.

@@ -52,7 +52,7 @@ impl MaintenanceActor {
             // The caller may be gone.
             let _ = reply.send(result);
         };
-        // After the document, which may still wait for a permit of the recorder's mailbox. The wait for the disk is spawned,
+        // After the document, which may still wait for a permit of the recorder's inbox. The wait for the disk is spawned,
         // so that it does not hold up the evaluation of readings.
         self.outbox.then(async move { drop(actix::spawn(respond)) }, ctx);
     }

@@ -1,4 +1,4 @@
-//! The rows that notifications follow from, as they become durable: from the recorder to the notifier.
+//! The queue from the recorder to the notifier: the durable rows of which notifications are made.
 //!
 //! An example: P-7's alarm is raised. The recorder's record with the transition is durable, and the transition and the
 //! alarm's status are put here. The notifier takes them half a second later.

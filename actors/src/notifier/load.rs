@@ -1,4 +1,4 @@
-//! Reads what is stored of notifications, and the rows that the notifier has not taken yet.
+//! Reads the stored notifications, and the rows that the notifier has not made messages of yet.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use volute_data::{AlarmRecord, Document, Store, StoreError, StoredNotifications}
 use volute_notify::{Planner, Shared};
 use volute_plant::{MaintenanceEvent, Timestamp};
 
-use super::{NotifierActor, RETRY_INTERVAL, Work, queue::DeliveryQueue};
+use super::{NotifierActor, NotifierState, RETRY_INTERVAL, queue::DeliveryQueue};
 
-/// Rows may be durable so long after their time, and the clock may have been set back by so much, in milliseconds.
+/// The longest time in milliseconds from a row's own time until it is durable, and by which the clock may be set back.
 const MARGIN_MS: i64 = 3_600_000;
-/// What happened longer ago is not told any more, in milliseconds: a week.
+/// Nobody is notified of changes that are older than this, in milliseconds: a week.
 const MAX_AGE_MS: i64 = 7 * 86_400_000;
 /// The pause before the store is read again.
 const READ_AGAIN: Duration = RETRY_INTERVAL;
@@ -32,7 +32,7 @@ impl NotifierActor {
             (self.context.store.clone(), self.context.recorder.clone(), self.context.clock.now());
         let give_up_after_ms = self.context.settings.retry.give_up_after_ms;
         let load = async move {
-            // What an earlier incarnation or the feed has sent must be stored before it is read.
+            // The rows that an earlier incarnation has sent must be stored before the store is read.
             recorder.wait_until_stored().await;
             read(&store, now, give_up_after_ms).await
         };
@@ -41,18 +41,16 @@ impl NotifierActor {
             Err(StoreError::Unavailable { .. } | StoreError::Database(_)) => {
                 ctx.run_later(READ_AGAIN, |actor, ctx| actor.load(ctx));
             }
-            Err(error) => {
-                actor.incarnation.fail(format!("what is stored of notifications could not be read: {error}"), ctx)
-            }
+            Err(error) => actor.incarnation.fail(format!("the stored notifications could not be read: {error}"), ctx),
         }));
     }
 
     fn begin(&mut self, Loaded { stored, rows }: Loaded, now: Timestamp, ctx: &mut Context<Self>) {
         let settings = &self.context.settings;
-        if let Some(work) = &mut self.work {
-            // Rows were missed. What is being sent goes on.
-            let messages = work.observe(&rows, &self.context.board, now);
-            work.add(messages, settings, now);
+        if let Some(state) = &mut self.state {
+            // Rows were missed. Attempts in progress continue.
+            let messages = state.observe(&rows, &self.context.standing_alarms, now);
+            state.add(messages, settings, now);
             self.is_busy = false;
             return self.store_then_send(Vec::new(), ctx);
         }
@@ -63,10 +61,10 @@ impl NotifierActor {
             shared
         });
         let planner = Planner::new(settings.policy.clone(), shared, stored.threads);
-        let mut work = Work { planner, queue, documents, titles: Default::default() };
-        let messages = work.observe(&rows, &self.context.board, now);
-        work.add(messages, settings, now);
-        self.work = Some(work);
+        let mut state = NotifierState { planner, queue, documents, titles: Default::default() };
+        let messages = state.observe(&rows, &self.context.standing_alarms, now);
+        state.add(messages, settings, now);
+        self.state = Some(state);
         self.is_busy = false;
         self.publish_status();
         self.store_then_send(Vec::new(), ctx);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use volute_plant::Timestamp;
 
-/// After so long without success the node's health says that notifications fail, in milliseconds: ten minutes.
+/// After this time without success the node's health says that notifications fail, in milliseconds: ten minutes.
 const REPORTED_AFTER_MS: i64 = 600_000;
 
 /// The messages of one medium since the node's start.

@@ -59,13 +59,13 @@ pub enum AlarmCommandError {
     /// There is no such pump.
     #[error("there is no pump {0}")]
     UnknownPump(PumpId),
-    /// What is stored of the alarms is not read yet.
+    /// The stored alarms are not read yet.
     #[error("the alarms are not read from the database yet: try again")]
     NotReady,
     /// The command took effect, but is not durable yet. The node tries again to store it.
     #[error("the command took effect but is not stored yet: look at the alarm again before you repeat it")]
     NotStored,
-    /// The actor of the pump or of the node's alarms, or its mailbox, is not available.
+    /// The actor of the pump or of the node's alarms, or its inbox, is not available.
     #[error("the part that has the alarms is busy or out of order: try again, or see /api/actors")]
     Unavailable,
     /// Somebody else has changed the pump's own alarms meanwhile.

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use volute_anomaly::Decider;
 use volute_data::NewBaseline;
 use volute_plant::{PumpId, Reading, Timestamp};
-use volute_runtime::{Message, ReplyTo, Subject};
+use volute_runtime::{Message, Recipient, Subject};
 
 use crate::{
     commissioning::errors::{CommissionError, LearnError},
@@ -17,7 +17,7 @@ pub(crate) struct CommissionJob {
     /// The pump's kind, with the model that scores the windows from which the baseline is learned.
     pub kind: PumpKind,
     /// Why the baseline is learned, for the list of its versions.
-    pub why: String,
+    pub reason: String,
     pub data: TrainingData,
     pub reply: JobReply,
 }
@@ -25,15 +25,15 @@ pub(crate) struct CommissionJob {
 /// Sends the outcome of a job to its requester. If it is dropped without a reply, the outcome is
 /// [`LearnError::Aborted`].
 pub(crate) struct JobReply {
-    to: ReplyTo<BaselineLearned>,
+    to: Recipient<BaselineLearned>,
     requester: Option<Requester>,
 }
 
 /// The readings from which a baseline is learned.
 pub(crate) enum TrainingData {
-    /// Stored readings from `from` up to, but not including, `to`. If `was_judged`, readings with anomalous detections
+    /// Stored readings from `from` up to, but not including, `to`. If `has_detections`, readings with anomalous detections
     /// are left out.
-    Stored { from: Timestamp, to: Timestamp, was_judged: bool },
+    Stored { from: Timestamp, to: Timestamp, has_detections: bool },
     /// Readings that are generated when the job begins, as a list of runs. No window spans two runs.
     Generated(Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>),
 }
@@ -60,7 +60,7 @@ pub(crate) struct BaselineLearned {
 }
 
 impl JobReply {
-    pub(crate) fn new(to: ReplyTo<BaselineLearned>, requester: Requester) -> Self {
+    pub(crate) fn new(to: Recipient<BaselineLearned>, requester: Requester) -> Self {
         Self { to, requester: Some(requester) }
     }
 

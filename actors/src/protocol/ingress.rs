@@ -27,7 +27,7 @@ pub(crate) struct IngestRequest {
     /// parsed, which is only counted.
     pub items: Vec<Option<Draft>>,
     pub received: Timestamp,
-    pub since: Instant,
+    pub posted_at: Instant,
     pub sender: PostSender,
     pub reply: oneshot::Sender<IngestResult>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct RemoveKind {
 /// [released](crate::ingress::pump_table::SharedPumpTable::release).
 pub(crate) struct DetachPump {
     pub pump: PumpId,
-    pub why: Detached,
+    pub reason: Detached,
     pub reply: oneshot::Sender<Result<PumpHandle, DetachError>>,
 }
 

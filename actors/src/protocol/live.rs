@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use volute_plant::{ClockFault, Detection, NoWindow, OperatingState, Profile, PumpId, PumpName, Reading, Timestamp};
 use volute_runtime::{Message, Subject};
 
-use crate::live::snapshot::{LearningProgress, LiveFeedState, LivePump};
+use crate::live::snapshot::{LearningProgress, LiveCadence, LivePump};
 
 /// A reading, or part of one, has become durable.
 #[derive(Debug)]
@@ -30,18 +30,18 @@ pub(crate) struct LiveClockFault {
 }
 
 /// A reading was placed in its step, but there is no detection for it.
-pub(crate) struct LiveNotScored {
+pub(crate) struct LiveNoDetection {
     pub pump: PumpId,
-    pub why: NotScoredReason,
+    pub reason: NoDetectionReason,
 }
 
 /// Why there is no detection for a reading.
 #[derive(Debug)]
-pub(crate) enum NotScoredReason {
+pub(crate) enum NoDetectionReason {
     /// No model is loaded for the pump's profile.
     NoModel,
-    /// The pump's profile cannot be read. `why` explains it to users.
-    DamagedProfile { why: Arc<str> },
+    /// The pump's profile cannot be read. `reason` is a text for users.
+    DamagedProfile { reason: Arc<str> },
     /// The pump's baseline could not be read from the database yet.
     BaselineUnavailable,
     /// The window is not full yet, or the pump's baseline is still being learned.
@@ -50,19 +50,19 @@ pub(crate) enum NotScoredReason {
     NotRunning { state: OperatingState, have: usize, need: usize },
     /// These channels have no value in the window. Indices into the profile's channels.
     Missing { channels: Vec<usize> },
-    /// Readings are too far apart for a window. `why` explains it to users.
-    TooSparse { why: String },
+    /// Readings are too far apart for a window. `reason` is a text for users.
+    TooSparse { reason: String },
     /// Scoring the window failed.
     ScoringFailed,
 }
 
-/// The state of a pump's feed has changed.
-pub(crate) struct LiveFeedChanged {
+/// The cadence of a pump's device has changed.
+pub(crate) struct LiveCadenceChanged {
     pub pump: PumpId,
-    pub feed: LiveFeedState,
+    pub cadence: LiveCadence,
 }
 
-impl Message for LiveFeedChanged {
+impl Message for LiveCadenceChanged {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }
@@ -82,10 +82,10 @@ impl Message for LiveProfileChanged {
     }
 }
 
-/// A window was judged.
+/// A detection was made.
 pub(crate) struct LiveDetection {
     pub detection: Detection,
-    /// What is special about how it was judged, as text for users.
+    /// What is special about how it was made, as text for users.
     pub note: Option<Arc<str>>,
 }
 
@@ -131,7 +131,7 @@ impl Message for LiveClockFault {
     }
 }
 
-impl Message for LiveNotScored {
+impl Message for LiveNoDetection {
     fn subject(&self) -> Option<Subject> {
         Some(self.pump.shared())
     }
@@ -158,9 +158,9 @@ impl Message for GetLivePumps {
     }
 }
 
-impl From<NoWindow> for NotScoredReason {
-    fn from(why: NoWindow) -> Self {
-        match why {
+impl From<NoWindow> for NoDetectionReason {
+    fn from(reason: NoWindow) -> Self {
+        match reason {
             NoWindow::NotRunning { state, have, need } => Self::NotRunning { state, have, need },
             NoWindow::Filling { have, need } => Self::Learning(LearningProgress::Window { have, need }),
             NoWindow::Missing { channels } => Self::Missing { channels },

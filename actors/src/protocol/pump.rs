@@ -10,17 +10,17 @@ use volute_runtime::{Message, Subject};
 
 use crate::{
     commissioning::errors::CommissionError,
-    ingress::{in_flight::Permit, response::ResponsePart},
+    ingress::{in_flight::ReadingPermits, response::ResponsePart},
 };
 
-/// Items of one pump from a post, with their permit.
+/// Items of one pump from a post, with their permits.
 pub(crate) struct SubmitReadings {
     /// Each with its index in the post.
     pub drafts: Vec<(usize, Draft)>,
     pub received: Timestamp,
-    /// When the post was received, by the monotonic clock.
-    pub since: Instant,
-    pub permit: Arc<Permit>,
+    /// When the post was received, by the monotonic clock; for a later part of a backlog, when the part began.
+    pub posted_at: Instant,
+    pub permits: Arc<ReadingPermits>,
     pub response: ResponsePart,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct RetirePump(pub oneshot::Sender<()>);
 pub(crate) struct WithdrawPump {
     pub pump: PumpId,
     /// Why its last post was rejected, if it was.
-    pub why: Option<Rejection>,
+    pub rejection: Option<Rejection>,
 }
 
 impl Message for SubmitReadings {}

@@ -14,7 +14,7 @@ pub(crate) struct RecordDetection {
     /// When the last reading of its window was received.
     pub received_at: Timestamp,
     /// When the message was sent.
-    pub since: Instant,
+    pub sent_at: Instant,
 }
 
 /// Readings to be stored. `ack` receives whether they are durable.
@@ -24,7 +24,7 @@ pub(crate) struct RecordReadings {
     pub register: Option<PumpRecord>,
     pub ack: oneshot::Sender<StoreOutcome>,
     /// When the message was sent.
-    pub since: Instant,
+    pub sent_at: Instant,
 }
 
 /// A row to be stored. Its sender does not wait until it is durable.

@@ -1,10 +1,11 @@
-//! The actor of one pump: a shell around three state machines.
+//! The actor of one pump: a shell around four state machines. The fourth, [`super::alarms`], is not in the drawing: every
+//! durable reading and all alarm commands pass through it.
 //!
 //! ```text
 //! ingress --SubmitReadings-->  admit  --RecordReadings-->  recorder
 //!                                |  durable readings
 //!                                v
-//! pool <--Job--              judge  --RecordDetection, LiveDetection, EvaluateLimits-->
+//! pool <--Job--     detection_pipeline  --RecordDetection, LiveDetection, EvaluateLimits-->
 //! pool --ScoreResult-->          ^
 //!                                |  mode
 //! commissioning <--CommissionJob, BaselineLearned-->  commission
@@ -26,15 +27,15 @@ use volute_alarm::CURRENT_WITHIN_MS;
 use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
 use volute_data::{AlarmRules, PumpRecord, PumpSettings, StoreError};
 use volute_plant::{ClockFault, LookupResult, PlannedWork, PumpId, Reading, Window};
-use volute_runtime::{Envelope, Incarnation, Mailbox, Outbox, ReplyTo};
+use volute_runtime::{Address, Envelope, Incarnation, Outbox, Recipient};
 
 use super::{
     admit::{Admit, BacklogLimits, BacklogState, Batch, CompletedBatch},
     alarms::Alarms,
     commission::Commission,
     context::{PumpContext, actor_id},
-    feed::Feed,
-    judge::{Effect, Judge, JudgeContext},
+    detection_pipeline::{DetectionPipeline, Effect, PipelineContext},
+    device_cadence::DeviceCadence,
     recovery::{RecoveredState, StartMode, recover},
 };
 use crate::{
@@ -44,7 +45,7 @@ use crate::{
     kind::PumpKind,
     protocol::{
         alarms::AlarmSummary,
-        live::{LiveClockFault, LiveDetection, LiveNotScored, NotScoredReason},
+        live::{LiveClockFault, LiveDetection, LiveNoDetection, NoDetectionReason},
         pump::{DrainPump, RetirePump, ScoreResult, SubmitReadings, WithdrawPump},
         recorder::{RecordDetection, RecordReadings, RecordRow, StoreFailure, StoreOutcome},
         rules::EvaluateLimits,
@@ -65,9 +66,9 @@ pub(crate) struct PumpActor {
     pub(super) unregistered: Option<PumpRecord>,
     /// The settings of this pump.
     pub(super) settings: PumpSettings,
-    pub(super) feed: Feed,
+    pub(super) cadence: DeviceCadence,
     pub(super) admit: Admit,
-    pub(super) judge: Judge,
+    pub(super) pipeline: DetectionPipeline,
     pub(super) commission: Commission,
     pub(super) alarms: Alarms,
     /// The pump's own alarms; none if it has those of its profile.
@@ -78,8 +79,8 @@ pub(crate) struct PumpActor {
     pub(super) published_alarms: AlarmSummary,
     /// The clock fault that the live feed shows.
     published_clock: Option<ClockFault>,
-    pub(super) mailboxes: PumpMailboxes,
-    scores: ReplyTo<ScoreResult>,
+    pub(super) addresses: PumpAddresses,
+    scores: Recipient<ScoreResult>,
     /// Batches whose write is in flight, in order.
     commit_sender: mpsc::Sender<CommitGuard>,
     commit_receiver: Option<mpsc::Receiver<CommitGuard>>,
@@ -98,7 +99,7 @@ pub(super) struct PumpActorArgs {
     pub pump: PumpId,
     pub kind: PumpKind,
     pub context: Arc<PumpContext>,
-    pub mailboxes: PumpMailboxes,
+    pub addresses: PumpAddresses,
     pub start: StartMode,
     /// The registration of a pump that is new while the node is running.
     pub unregistered: Option<PumpRecord>,
@@ -107,11 +108,11 @@ pub(super) struct PumpActorArgs {
     pub incarnation: Incarnation<PumpActor>,
 }
 
-/// The pump's own mailboxes, which it gives to other actors for their replies.
+/// The pump's own addresses, which it gives to other actors for their replies.
 #[derive(Clone)]
-pub(super) struct PumpMailboxes {
-    pub commands: Mailbox<PumpActor>,
-    pub scores: Mailbox<PumpActor>,
+pub(super) struct PumpAddresses {
+    pub commands: Address<PumpActor>,
+    pub scores: Address<PumpActor>,
 }
 
 /// A batch whose write is in flight.
@@ -161,7 +162,7 @@ impl Drop for CommitGuard {
 
 impl PumpActor {
     pub(super) fn new(args: PumpActorArgs) -> Self {
-        let PumpActorArgs { pump, kind, context, mailboxes, start, unregistered, max_in_flight, incarnation } = args;
+        let PumpActorArgs { pump, kind, context, addresses, start, unregistered, max_in_flight, incarnation } = args;
         let limits = BacklogLimits {
             timeout: context.ingest.backlog_timeout,
             max_pending_windows: context.queued_windows_per_pump,
@@ -170,23 +171,28 @@ impl PumpActor {
         // The channel allocates only for batches that wait, which matters with many pumps.
         let (commit_sender, commit_receiver) = mpsc::channel(max_in_flight);
         Self {
-            feed: Feed::new(),
+            cadence: DeviceCadence::new(),
             admit: Admit::new(pump.clone(), &kind.profile, context.timestamp_limits, limits),
-            judge: Judge::new(pump.clone(), kind.profile.clone(), context.timestamp_limits, first_number),
+            pipeline: DetectionPipeline::new(
+                pump.clone(),
+                kind.profile.clone(),
+                context.timestamp_limits,
+                first_number,
+            ),
             commission: Commission::new(first_number),
             alarms: Alarms::new(pump.clone()),
             alarm_rules: None,
             alarm_tick_is_scheduled: false,
             published_alarms: AlarmSummary::default(),
             settings: PumpSettings::default(),
-            scores: mailboxes.scores.clone().into(),
+            scores: addresses.scores.clone().into(),
             pump,
             kind,
             context,
             start,
             unregistered,
             published_clock: None,
-            mailboxes,
+            addresses,
             commit_sender,
             commit_receiver: Some(commit_receiver),
             flush_timer: None,
@@ -208,17 +214,21 @@ impl PumpActor {
         }
         for reading in &readings {
             self.admit.replay(reading);
-            self.feed.observe(reading);
+            self.cadence.observe(reading);
         }
         let was_current =
             |reading: &&Reading| !reading.late && reading.received.since_ms(reading.at).abs() <= CURRENT_WITHIN_MS;
         let newest = readings.iter().rfind(was_current).cloned();
-        self.judge.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
-        self.judge.set_initial_mode(initial_mode(self.kind.detection.as_ref(), self.judge.profile(), baseline_status));
+        self.pipeline.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
+        self.pipeline.set_initial_mode(initial_mode(
+            self.kind.detection.as_ref(),
+            self.pipeline.profile(),
+            baseline_status,
+        ));
         self.begin_alarms(alarms, ctx);
         // The node may have been killed before the rules saw this reading, and a silent pump sends no other. Of a pump whose
         // windows are judged, the next reading has the verdict.
-        if let (Some(reading), false) = (newest, matches!(self.judge.mode(), PumpMode::Judged { .. })) {
+        if let (Some(reading), false) = (newest, matches!(self.pipeline.mode(), PumpMode::Detecting { .. })) {
             let reading = EvaluateLimits { reading, detection: None };
             self.context.maintenance.evaluate(reading, &self.outbox, ctx);
         }
@@ -233,10 +243,10 @@ impl PumpActor {
             let now = Instant::now();
             let state = BacklogState {
                 now,
-                pending_windows: self.judge.pending(),
+                pending_windows: self.pipeline.pending(),
                 accepts_past_minutes: &accepts_past_minutes,
             };
-            let Some((items, lookup)) = self.admit.next(self.judge.is_played(), state) else {
+            let Some((items, lookup)) = self.admit.next(self.pipeline.is_played(), state) else {
                 return self.schedule_backlog(now, ctx);
             };
             if lookup.is_empty() {
@@ -264,13 +274,13 @@ impl PumpActor {
 
     /// Decides on items by the result of their lookup, and sends the new readings to the recorder.
     fn store(&mut self, items: SubmitReadings, lookup: &LookupResult) {
-        let since = items.since;
+        let posted_at = items.posted_at;
         let batch = self.admit.decide(items, lookup);
-        self.context.counters.latencies.admission.record(since.elapsed());
+        self.context.counters.latencies.admission.record(posted_at.elapsed());
         let stored = (!batch.readings.is_empty()).then(|| {
             let (ack, stored) = oneshot::channel();
             let (readings, register) = (batch.to_store(), self.unregistered.clone());
-            let record = RecordReadings { readings, register, ack, since: Instant::now() };
+            let record = RecordReadings { readings, register, ack, sent_at: Instant::now() };
             // Permits bound this queue. If the recorder is gone, `ack` is dropped and the write counts as failed.
             let _ = self.context.recorder.readings.try_send(record);
             stored
@@ -285,7 +295,7 @@ impl PumpActor {
     /// Completes a batch that is durable or whose write has failed.
     fn complete(&mut self, batch: Batch, stored: StoreOutcome, ctx: &mut Context<Self>) {
         let has_new = !batch.readings.is_empty();
-        let CompletedBatch { readings, rejection, permit, response } = self.admit.complete(batch, stored);
+        let CompletedBatch { readings, rejection, permits, response } = self.admit.complete(batch, stored);
         if stored.is_ok()
             && has_new
             && let Some(record) = self.unregistered.take()
@@ -297,42 +307,42 @@ impl PumpActor {
             self.take_durable(readings, ctx);
         }
         self.publish_clock();
-        drop(permit);
+        drop(permits);
         if self.unregistered.is_some() {
             // Sent before the response, so that the ingress has removed the pump when the client's next post arrives.
-            // If the ingress's mailbox is full, the next batch of the pump sends the message again.
-            let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), why: rejection });
+            // If the ingress's inbox is full, the next batch of the pump sends the message again.
+            let _ = self.context.ingress.try_send(WithdrawPump { pump: self.pump.clone(), rejection });
         }
         drop(response);
         self.admit_next(ctx);
     }
 
-    /// Passes durable readings to the judge.
+    /// Passes durable readings to the detection pipeline.
     fn take_durable(&mut self, readings: Vec<volute_plant::AdmittedReading>, ctx: &mut Context<Self>) {
         let (mut effects, count) = (Vec::new(), readings.len());
-        self.follow_planned_work(self.context.clock.now());
+        self.apply_planned_work(self.context.clock.now());
         let work = self.context.work.of(&self.pump).unwrap_or_default();
         for admitted in readings {
-            self.feed.observe(&admitted.reading);
-            let context = judge_context(&self.context, &self.feed, &work);
+            self.cadence.observe(&admitted.reading);
+            let context = pipeline_context(&self.context, &self.cadence, &work);
             // A later part of a reading is evaluated together with the parts before.
             let reading = admitted.whole.as_ref().unwrap_or(&admitted.reading).clone();
-            self.judge.take(admitted, context, &mut effects);
-            self.alarms.evaluate(&reading, self.judge.is_played(), self.judge.operating_state());
+            self.pipeline.push_reading(admitted, context, &mut effects);
+            self.alarms.evaluate(&reading, self.pipeline.is_played(), self.pipeline.operating_state());
         }
         add(&self.context.counters.evaluated, count);
         self.apply_alarms(ctx);
         self.apply_effects(effects, ctx);
         self.schedule_flush(ctx);
-        self.update_feed(ctx);
+        self.update_cadence(ctx);
     }
 
-    /// Carries out the judge's effects in order. Then continues the commissioning, pending drains and the backlog.
+    /// Carries out the pipeline's effects in order. Then continues the commissioning, pending drains and the backlog.
     pub(super) fn apply_effects(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         for effect in effects {
             self.apply_effect(effect, ctx);
         }
-        let next = self.commission.due(self.judge.mode());
+        let next = self.commission.due(self.pipeline.mode());
         self.run_commission_action(next, ctx);
         self.reply_to_drains(ctx);
         // A backlog may have waited until windows were decided.
@@ -344,12 +354,14 @@ impl PumpActor {
         let Counters { live_dropped, score_failures, anomalies, .. } = &*counters;
         let shown = match effect {
             Effect::Show(reading) => self.context.live.try_send(reading).is_ok(),
-            Effect::NotScored(why) => {
-                let why = match (why, &self.kind.damage) {
-                    (NotScoredReason::NoModel, Some(damage)) => NotScoredReason::DamagedProfile { why: damage.clone() },
-                    (why, _) => why,
+            Effect::NoDetection(reason) => {
+                let reason = match (reason, &self.kind.damage) {
+                    (NoDetectionReason::NoModel, Some(damage)) => {
+                        NoDetectionReason::DamagedProfile { reason: damage.clone() }
+                    }
+                    (reason, _) => reason,
                 };
-                self.context.live.try_send(LiveNotScored { pump: self.pump.clone(), why }).is_ok()
+                self.context.live.try_send(LiveNoDetection { pump: self.pump.clone(), reason }).is_ok()
             }
             Effect::Score { seq, window, residuals, baseline } => {
                 let Some(detection) = &self.kind.detection else { return };
@@ -369,7 +381,7 @@ impl PumpActor {
                 }
                 let shown = !is_current
                     || self.context.live.try_send(LiveDetection { detection: detection.clone(), note }).is_ok();
-                let record = RecordDetection { detection, received_at, since: Instant::now() };
+                let record = RecordDetection { detection, received_at, sent_at: Instant::now() };
                 self.outbox.send_or_suspend(&self.context.recorder.results, record, ctx);
                 shown
             }
@@ -384,11 +396,11 @@ impl PumpActor {
 
     /// Replies to drain requests once all windows are decided.
     fn reply_to_drains(&mut self, ctx: &mut Context<Self>) {
-        if self.judge.pending() > 0 || self.drains.is_empty() {
+        if self.pipeline.pending() > 0 || self.drains.is_empty() {
             return;
         }
         let mut effects = Vec::new();
-        self.judge.store_last_checkpoint(&mut effects);
+        self.pipeline.store_last_checkpoint(&mut effects);
         effects.into_iter().for_each(|effect| self.apply_effect(effect, ctx));
         self.store_last_alarm_checkpoint(ctx);
         for drain in mem::take(&mut self.drains) {
@@ -396,7 +408,7 @@ impl PumpActor {
                 // The caller may be gone.
                 let _ = drain.send(());
             };
-            // Replies after the earlier detections, which may still wait for permits of the recorder's mailbox.
+            // Replies after the earlier detections, which may still wait for permits of the recorder's inbox.
             self.outbox.then(reply, ctx);
         }
     }
@@ -418,7 +430,7 @@ impl PumpActor {
         if let Some(timer) = self.flush_timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(timeout_ms) = self.judge.missing_timeout_ms() else { return };
+        let Some(timeout_ms) = self.pipeline.missing_timeout_ms() else { return };
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
         self.flush_timer = Some(ctx.run_later(timeout, |actor, ctx| actor.flush(ctx)));
     }
@@ -439,7 +451,7 @@ impl PumpActor {
     pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         let mut effects = Vec::new();
         let work = self.context.work.of(&self.pump).unwrap_or_default();
-        self.judge.flush(judge_context(&self.context, &self.feed, &work), &mut effects);
+        self.pipeline.flush(pipeline_context(&self.context, &self.cadence, &work), &mut effects);
         self.apply_effects(effects, ctx);
     }
 
@@ -452,14 +464,18 @@ impl PumpActor {
             let scorer = scorer.get_or_insert_with(|| Scorer::new(&detection.model));
             score_inline(scorer, &ScoreInput::of(window, baseline, residuals), &counters)
         };
-        self.judge.restore(score, self.context.queued_windows_per_pump, &mut effects);
+        self.pipeline.restore(score, self.context.queued_windows_per_pump, &mut effects);
         self.apply_effects(effects, ctx);
     }
 }
 
-/// Returns the judge's inputs other than the reading.
-fn judge_context<'a>(context: &PumpContext, feed: &'a Feed, work: &'a [PlannedWork]) -> JudgeContext<'a> {
-    JudgeContext { now: Instant::now(), has_workers: !context.pool.is_failed(), feed, work }
+/// Returns the pipeline's inputs other than the reading.
+fn pipeline_context<'a>(
+    context: &PumpContext,
+    cadence: &'a DeviceCadence,
+    work: &'a [PlannedWork],
+) -> PipelineContext<'a> {
+    PipelineContext { now: Instant::now(), has_workers: !context.pool.is_failed(), cadence, work }
 }
 
 /// Scores a window from before the actor's start, on the actor's thread. None if it cannot be scored.
@@ -520,7 +536,7 @@ impl Handler<Envelope<ScoreResult>> for PumpActor {
     fn handle(&mut self, message: Envelope<ScoreResult>, ctx: &mut Self::Context) {
         let ScoreResult { seq, score } = message.into_inner();
         let mut effects = Vec::new();
-        self.judge.score(seq, score, Instant::now(), &mut effects);
+        self.pipeline.push_score(seq, score, Instant::now(), &mut effects);
         self.apply_effects(effects, ctx);
     }
 }

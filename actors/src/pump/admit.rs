@@ -1,4 +1,4 @@
-//! Turns submitted items into durable readings: the first of a pump's three state machines. Does no I/O: the caller
+//! Turns submitted items into durable readings: the first of a pump's four state machines. Does no I/O: the caller
 //! passes the time.
 //!
 //! An example with two posts for one pump:
@@ -32,7 +32,7 @@ use volute_plant::{
 use super::backlog::{Backlog, BacklogEnd};
 use crate::{
     ingress::{
-        in_flight::Permit,
+        in_flight::ReadingPermits,
         response::{BatchOutcome, CompletedPart, ItemOutcome, ResponsePart},
     },
     protocol::{
@@ -83,7 +83,7 @@ pub(super) struct Batch {
     number: u64,
     pub readings: Vec<AdmittedReading>,
     outcomes: Vec<(usize, ItemOutcome)>,
-    permit: Arc<Permit>,
+    permits: Arc<ReadingPermits>,
     response: ResponsePart,
 }
 
@@ -93,8 +93,8 @@ pub(super) struct CompletedBatch {
     pub readings: Vec<AdmittedReading>,
     /// Why the last rejected item was rejected.
     pub rejection: Option<Rejection>,
-    /// The in-flight permit of the items. Held until the readings are in their windows.
-    pub permit: Arc<Permit>,
+    /// The in-flight permits of the items. Held until the readings are in their windows.
+    pub permits: Arc<ReadingPermits>,
     /// The response is not sent before this is dropped.
     pub response: CompletedPart,
 }
@@ -165,7 +165,7 @@ impl Admit {
 
     /// Decides on items. `stored` is what the store returned for their lookup.
     pub(super) fn decide(&mut self, items: SubmitReadings, stored: &LookupResult) -> Batch {
-        let SubmitReadings { drafts, received, since: _, permit, response } = items;
+        let SubmitReadings { drafts, received, posted_at: _, permits, response } = items;
         let AdmissionResult { outcomes, readings } = self.admission.admit(drafts, received, stored);
         let item_outcome = |outcome| match outcome {
             DraftOutcome::New { late: false } => ItemOutcome::Accepted,
@@ -176,7 +176,7 @@ impl Admit {
         };
         let outcomes = outcomes.into_iter().map(|(index, outcome)| (index, item_outcome(outcome))).collect();
         self.batches += 1;
-        Batch { number: self.batches, readings, outcomes, permit, response }
+        Batch { number: self.batches, readings, outcomes, permits, response }
     }
 
     /// Completes the items as not stored, because the store could not be queried.
@@ -194,7 +194,7 @@ impl Admit {
 
     /// Completes a batch whose write has ended. Must be called in the order in which the batches were decided on.
     pub(super) fn complete(&mut self, batch: Batch, stored: StoreOutcome) -> CompletedBatch {
-        let Batch { number, readings, outcomes, permit, response } = batch;
+        let Batch { number, readings, outcomes, permits, response } = batch;
         for admitted in &readings {
             self.admission.complete(admitted.reading.at, stored.is_ok());
         }
@@ -211,7 +211,7 @@ impl Admit {
         let response = response.complete(BatchOutcome { outcomes, durable });
         self.part_ended(number, durable.is_ok());
         let readings = if stored.is_ok() { readings } else { Vec::new() };
-        CompletedBatch { readings, rejection, permit, response }
+        CompletedBatch { readings, rejection, permits, response }
     }
 
     /// Returns the next part of the backlog, or the next items if there is no backlog.
@@ -228,7 +228,7 @@ impl Admit {
             if !is_played {
                 self.observe_clock(&items);
             }
-            match items.permit.max_part_len() {
+            match items.permits.max_part_len() {
                 Some(part) if items.drafts.len() > part.get() => self.backlog = Some(Backlog::new(items, part)),
                 _ => return Some(items),
             }
@@ -292,7 +292,7 @@ impl Batch {
     /// batches before this one were stored, so a batch with duplicates counts as not stored.
     pub(super) fn complete_without_pump(self, stored: StoreOutcome) {
         let durable = if has_duplicates(&self.outcomes) { stored.and(Err(StoreFailure::Failed)) } else { stored };
-        drop(self.permit);
+        drop(self.permits);
         drop(self.response.complete(BatchOutcome { outcomes: self.outcomes, durable }));
     }
 }

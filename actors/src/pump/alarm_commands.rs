@@ -1,4 +1,4 @@
-//! The part of a pump's actor that runs its alarms: stores what has changed, puts it on the board, and carries out
+//! The part of a pump's actor that runs its alarms: stores changes, updates the pump's standing alarms, and carries out
 //! commands.
 //!
 //! A command's response is sent when its rows are durable. If they are not stored because the journal fails, the alarm has
@@ -33,22 +33,22 @@ use crate::{
 
 /// How often time passes for the alarms of a pump.
 const TICK_INTERVAL: Duration = Duration::from_secs(10);
-/// The pause before what is stored of the alarms is read again.
+/// The pause before the stored alarms are read again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PumpActor {
-    /// Begins to evaluate readings against alarms. Without `recovered`, what is stored is read again later.
+    /// Begins to evaluate readings against alarms. Without `recovered`, the stored alarms are read again later.
     pub(super) fn begin_alarms(&mut self, recovered: Option<RecoveredAlarms>, ctx: &mut Context<Self>) {
         let Some(recovered) = recovered else {
             ctx.run_later(RETRY_INTERVAL, |actor, ctx| actor.read_alarms_again(ctx));
             return;
         };
-        let profile = self.judge.profile().clone();
+        let profile = self.pipeline.profile().clone();
         self.alarm_rules = recovered.stored.rules.clone();
         let armed = self.context.armed.get(&self.pump, &profile, self.alarm_rules.as_ref());
         let now = self.context.clock.now();
         self.alarms.begin(&profile, armed, recovered, now);
-        self.follow_planned_work(now);
+        self.apply_planned_work(now);
         self.set_alarm_baseline();
         self.publish_alarms();
         self.apply_alarms(ctx);
@@ -57,7 +57,7 @@ impl PumpActor {
 
     fn tick_alarms(&mut self, ctx: &mut Context<Self>) {
         let now = self.context.clock.now();
-        self.follow_planned_work(now);
+        self.apply_planned_work(now);
         self.alarms.tick(now);
         self.apply_alarms(ctx);
     }
@@ -91,30 +91,30 @@ impl PumpActor {
     /// Uses the alarms of the profile in use.
     pub(super) fn rearm(&mut self) {
         if self.alarms.is_ready() {
-            let armed = self.context.armed.get(&self.pump, self.judge.profile(), self.alarm_rules.as_ref());
+            let armed = self.context.armed.get(&self.pump, self.pipeline.profile(), self.alarm_rules.as_ref());
             let now = self.context.clock.now();
             self.alarms.rearm(armed, now);
-            self.follow_planned_work(now);
+            self.apply_planned_work(now);
         }
     }
 
     /// Suppresses the alarms by the planned work that is active, if that has changed.
-    pub(super) fn follow_planned_work(&mut self, now: Timestamp) {
+    pub(super) fn apply_planned_work(&mut self, now: Timestamp) {
         if let Some(works) = self.context.work.of(&self.pump) {
-            self.alarms.follow_work(active_ids(&works, now), now);
+            self.alarms.suppress_by_work(active_ids(&works, now), now);
         }
     }
 
     /// Uses the baseline of the mode in use for deviations.
     pub(super) fn set_alarm_baseline(&mut self) {
-        let spreads = match self.judge.mode() {
-            PumpMode::Judged { decider, .. } => Some(channel_spreads(decider.baseline())),
+        let spreads = match self.pipeline.mode() {
+            PumpMode::Detecting { decider, .. } => Some(channel_spreads(decider.baseline())),
             _ => None,
         };
         self.alarms.set_baseline(spreads);
     }
 
-    /// Stores what has changed, and publishes it.
+    /// Stores the changes of the alarms, and publishes them.
     pub(super) fn apply_alarms(&mut self, ctx: &mut Context<Self>) {
         if let Some(AlarmChanges { documents, rows }) = self.alarms.take_changes() {
             for document in documents {
@@ -146,14 +146,14 @@ impl PumpActor {
         self.outbox.send_or_suspend(&self.context.recorder.results, RecordRow::Document(document), ctx);
     }
 
-    /// Puts the alarms on the board, and shows a changed summary. Does nothing while nothing of the pump is stored.
+    /// Updates the pump's standing alarms, and shows a changed summary. Does nothing while nothing of the pump is stored.
     pub(super) fn publish_alarms(&mut self) {
         if self.unregistered.is_some() || !self.alarms.is_ready() {
             return;
         }
         let standing = self.alarms.standing();
         let changed = AlarmsChanged::of(self.pump.clone(), &standing);
-        self.context.board.set(&self.pump, standing);
+        self.context.standing_alarms.set(&self.pump, standing);
         if self.published_alarms != changed.summary {
             self.published_alarms = changed.summary;
             add(&self.context.counters.live_dropped, usize::from(self.context.live.try_send(changed).is_err()));
@@ -175,7 +175,7 @@ impl PumpActor {
                 commands.into_iter().map(run).map(|(result, alarm)| (alarm, result)).collect()
             }
             AlarmRequest::FollowWork => {
-                self.follow_planned_work(now);
+                self.apply_planned_work(now);
                 Vec::new()
             }
         };
@@ -205,7 +205,7 @@ impl PumpActor {
             Ok(rules) => rules,
             Err(error) => return drop(reply.send(Err(error))),
         };
-        if let Err(mistakes) = arm(self.judge.profile(), Some(&rules)) {
+        if let Err(mistakes) = arm(self.pipeline.profile(), Some(&rules)) {
             return drop(reply.send(Err(AlarmCommandError::Invalid(mistakes))));
         }
         let store = self.context.store.clone();
@@ -252,7 +252,7 @@ impl Handler<Envelope<AlarmCommand>> for PumpActor {
                     // The caller may be gone.
                     let _ = reply.send(result);
                 };
-                // After the documents, which may still wait for permits of the recorder's mailbox. The wait for the disk is
+                // After the documents, which may still wait for permits of the recorder's inbox. The wait for the disk is
                 // spawned, so that it does not hold up the pump's readings.
                 self.outbox.then(async move { drop(actix::spawn(respond)) }, ctx);
             }

@@ -11,8 +11,8 @@
 //! 5. After a restart [`Alarms::begin`] continues with the stored statuses and timers, and evaluates the readings since the
 //!    checkpoint again. A reading that has raised an alarm already raises none again.
 //!
-//! If what is stored of the alarms cannot be read at the start, readings are not evaluated until it can: they are stored,
-//! and evaluated then. So no acknowledgement is lost because the database was away.
+//! If the stored alarms cannot be read at the start, readings are only stored. They are evaluated when the alarms have been
+//! read. So no acknowledgement is lost because the database was unavailable.
 //!
 //! Readings that are played from a recording count as taken when they are received, because their own times are in the
 //! past.
@@ -34,16 +34,16 @@ const CHECKPOINT_INTERVAL_MS: u16 = 60_000;
 /// The alarms of one pump.
 pub(super) struct Alarms {
     pump: PumpId,
-    /// None until what is stored of them is read.
+    /// None until the stored alarms are read.
     alarms: Option<PumpAlarms>,
-    /// Kept, so that a reading on which nothing happens allocates nothing.
+    /// Reused, so that a reading that changes nothing allocates nothing.
     output: Vec<Output>,
     /// The time of receipt of the newest evaluated reading.
     evaluated_until: Option<Timestamp>,
     /// The interval in which the last checkpoint was stored. Intervals of [`CHECKPOINT_INTERVAL_MS`] are numbered.
     last_stored_interval: Option<i64>,
-    /// The active planned work that the alarms are suppressed by; none if all alarms have to be looked at.
-    followed_work: Option<BTreeSet<String>>,
+    /// The active planned work that suppresses the alarms; none if the suppressions of all alarms have to be checked.
+    suppressing_work: Option<BTreeSet<String>>,
     /// Shifts the intervals of this pump, so that pumps do not all store their checkpoints at the same time.
     offset_ms: i64,
 }
@@ -72,7 +72,7 @@ impl Alarms {
             output: Vec::new(),
             evaluated_until: None,
             last_stored_interval: None,
-            followed_work: None,
+            suppressing_work: None,
             offset_ms,
         }
     }
@@ -108,7 +108,7 @@ impl Alarms {
     pub(super) fn rearm(&mut self, armed: ArmedAlarms, now: Timestamp) {
         if let Some(alarms) = &mut self.alarms {
             alarms.rearm(armed, now, &mut self.output);
-            self.followed_work = None;
+            self.suppressing_work = None;
         }
     }
 
@@ -166,13 +166,13 @@ impl Alarms {
 
     /// Suppresses all alarms of the pump by design while any of this planned work is active. Ends the suppression by work
     /// that is not, also if the alarms have it since before a restart. Does nothing if the active work is as before.
-    pub(super) fn follow_work(&mut self, active: BTreeSet<String>, now: Timestamp) {
+    pub(super) fn suppress_by_work(&mut self, active: BTreeSet<String>, now: Timestamp) {
         let Some(alarms) = &mut self.alarms else { return };
-        if self.followed_work.as_ref() == Some(&active) {
+        if self.suppressing_work.as_ref() == Some(&active) {
             return;
         }
         let suppressions = alarms.alarms().flat_map(|alarm| alarm.status().suppressions());
-        let works = suppressions.filter_map(|why| match why {
+        let works = suppressions.filter_map(|suppression| match suppression {
             Suppression::PlannedWork { work } => Some(work.clone()),
             Suppression::OperatingState | Suppression::ExplainedBy { .. } => None,
         });
@@ -180,10 +180,10 @@ impl Alarms {
         // First the works that begin, so that an alarm is not announced between two works.
         active.iter().for_each(|work| alarms.plan_work(work, true, now, &mut self.output));
         over.iter().for_each(|work| alarms.plan_work(work, false, now, &mut self.output));
-        self.followed_work = Some(active);
+        self.suppressing_work = Some(active);
     }
 
-    /// Removes and returns what has changed; none if nothing has.
+    /// Removes and returns the changes since the last call; none if there are none.
     pub(super) fn take_changes(&mut self) -> Option<AlarmChanges> {
         if self.output.is_empty() {
             return None;
@@ -404,21 +404,21 @@ mod tests {
     fn planned_work_suppresses_and_ends_also_after_a_restart() {
         let work = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
         let mut alarms = begun(RecoveredAlarms::default());
-        alarms.follow_work(work(&["w1"]), at(0));
+        alarms.suppress_by_work(work(&["w1"]), at(0));
         evaluate(&mut alarms, 0..20, 95.0);
         assert_eq!(states(&alarms), [State::Suppressed], "nobody is disturbed");
-        alarms.follow_work(work(&["w2"]), at(20));
+        alarms.suppress_by_work(work(&["w2"]), at(20));
         let rows = alarms.take_changes().expect("rows");
         assert!(rows.rows.iter().all(|row| !row.announces), "no gap between two works");
         let mut documents = rows.documents;
         documents.extend(alarms.last_checkpoint());
         assert!(alarms.take_changes().is_none());
-        alarms.follow_work(work(&["w2"]), at(21));
+        alarms.suppress_by_work(work(&["w2"]), at(21));
         assert!(alarms.take_changes().is_none(), "nothing is stored while nothing changes");
         // The work ends while the node is down.
         let mut alarms = begun(RecoveredAlarms { stored: stored(&documents), readings: Vec::new() });
         assert_eq!(states(&alarms), [State::Suppressed]);
-        alarms.follow_work(BTreeSet::new(), at(30));
+        alarms.suppress_by_work(BTreeSet::new(), at(30));
         evaluate(&mut alarms, 30..40, 95.0);
         assert_eq!(states(&alarms), [State::Unacknowledged], "it holds, so it is announced");
     }

@@ -4,7 +4,7 @@
 //! 3,600 readings:
 //!
 //! 1. The readings are sorted by time. The first 500 are decided on, written and added to the window.
-//! 2. When these are durable, the next 500 follow under the same permit. The backlog takes 500 readings of the pump's
+//! 2. When these are durable, the next 500 follow with the same permits. The backlog takes 500 readings of the pump's
 //!    limit for its whole duration; the other 500 are left for further posts. Readings of further posts wait until the
 //!    backlog has ended, so the window receives the backlog's readings first, and none of them is late.
 //! 3. After the last part the post gets one response, with the sum of all parts.
@@ -28,7 +28,7 @@ use volute_plant::{Draft, Rejection, Timestamp, TimestampSource};
 
 use crate::{
     ingress::{
-        in_flight::Permit,
+        in_flight::ReadingPermits,
         response::{BatchOutcome, ItemOutcome, ResponsePart},
     },
     protocol::pump::SubmitReadings,
@@ -40,9 +40,9 @@ pub(super) struct Backlog {
     /// The items that no part has contained yet, sorted by time.
     remaining: VecDeque<(usize, Draft)>,
     received: Timestamp,
-    since: Instant,
-    /// All parts share this permit, so the next part needs no new one.
-    permit: Arc<Permit>,
+    posted_at: Instant,
+    /// All parts share these permits, so the next part needs no new ones.
+    permits: Arc<ReadingPermits>,
     part: NonZeroUsize,
     /// Holds the response open for the remaining items. None once the backlog has ended.
     response: Option<ResponsePart>,
@@ -66,11 +66,11 @@ pub(super) enum BacklogEnd {
 
 impl Backlog {
     pub(super) fn new(items: SubmitReadings, part: NonZeroUsize) -> Self {
-        let SubmitReadings { mut drafts, received, since, permit, response } = items;
+        let SubmitReadings { mut drafts, received, posted_at, permits, response } = items;
         // A stable sort, by the same key by which a batch is sorted when it is decided on.
         drafts.sort_by_key(sort_key);
         let (remaining, response) = (drafts.into(), Some(response));
-        Self { remaining, received, since, permit, part, response, part_in_flight: None, has_durable_part: false }
+        Self { remaining, received, posted_at, permits, part, response, part_in_flight: None, has_durable_part: false }
     }
 
     pub(super) fn received(&self) -> Timestamp {
@@ -79,7 +79,7 @@ impl Backlog {
 
     /// Returns how long ago the post arrived.
     pub(super) fn elapsed(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
+        now.saturating_duration_since(self.posted_at)
     }
 
     /// Returns the number of readings in one part.
@@ -103,7 +103,7 @@ impl Backlog {
 
     /// Returns whether no further part may start: the node is stopping, or the pump is being removed.
     pub(super) fn is_closed(&self) -> bool {
-        self.permit.is_ended()
+        self.permits.is_ended()
     }
 
     /// Returns whether the predicate holds for any of the remaining items.
@@ -116,9 +116,9 @@ impl Backlog {
         let response = self.response.as_ref()?.part(self.has_durable_part);
         let drafts = self.remaining.drain(..next_len(&self.remaining, self.part)).collect();
         // The ingress latency of a later part does not include the time that it waited for earlier parts.
-        let since = if self.has_durable_part { now } else { self.since };
+        let posted_at = if self.has_durable_part { now } else { self.posted_at };
         self.part_in_flight = Some(number);
-        Some(SubmitReadings { drafts, received: self.received, since, permit: self.permit.clone(), response })
+        Some(SubmitReadings { drafts, received: self.received, posted_at, permits: self.permits.clone(), response })
     }
 
     /// Marks a part as durable or failed. Returns whether it belonged to this backlog.

@@ -25,7 +25,7 @@ use crate::{
     kind::DetectionContext,
     protocol::{
         commissioning::{BaselineLearned, CommissionJob, JobReply, LearnedBaseline, Requester, TrainingData},
-        live::LiveFeedChanged,
+        live::LiveCadenceChanged,
         pump::{PumpCommand, PumpRequest},
     },
 };
@@ -36,17 +36,17 @@ type Reply = oneshot::Sender<Result<(), CommissionError>>;
 impl PumpActor {
     /// Does what the current mode needs at the start, or after the mode was set.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
-        match self.judge.mode() {
-            PumpMode::NoModel => self.judge.discard_checkpoint(),
+        match self.pipeline.mode() {
+            PumpMode::NoModel => self.pipeline.discard_checkpoint(),
             PumpMode::Learning(_) => {
-                self.judge.discard_checkpoint();
+                self.pipeline.discard_checkpoint();
                 self.advance_commissioning(ctx);
             }
             PumpMode::BaselineNotLoaded => {
                 let next = self.commission.mode_read_failed();
                 self.run_commission_action(next, ctx);
             }
-            PumpMode::Judged { .. } => self.restore(ctx),
+            PumpMode::Detecting { .. } => self.restore(ctx),
         }
     }
 
@@ -55,8 +55,8 @@ impl PumpActor {
         match next {
             NextAction::Idle => {}
             NextAction::Persist(record) => self.persist(record, ctx),
-            NextAction::Request { from, to, why, refines } => {
-                self.request(why, TrainingData::Stored { from, to, was_judged: refines }, ctx);
+            NextAction::Request { from, to, reason, refines } => {
+                self.request(reason, TrainingData::Stored { from, to, has_detections: refines }, ctx);
             }
             NextAction::Retry { after, mode_number } => {
                 ctx.run_later(after, move |actor, ctx| {
@@ -69,10 +69,10 @@ impl PumpActor {
     }
 
     fn advance_commissioning(&mut self, ctx: &mut Context<Self>) {
-        if matches!(self.judge.mode(), PumpMode::BaselineNotLoaded) {
+        if matches!(self.pipeline.mode(), PumpMode::BaselineNotLoaded) {
             return self.retry_reading_mode(ctx);
         }
-        let next = self.commission.next_action(self.judge.mode());
+        let next = self.commission.next_action(self.pipeline.mode());
         self.run_commission_action(next, ctx);
     }
 
@@ -86,11 +86,11 @@ impl PumpActor {
         };
         ctx.wait(read.into_actor(self).map(|outcome, actor, ctx| match outcome {
             Ok((settings, baseline_status, state)) => {
-                actor.judge.set_checkpoint(state);
+                actor.pipeline.set_checkpoint(state);
                 if settings != actor.settings {
                     actor.apply_settings(settings, Vec::new());
                 }
-                let mode = initial_mode(actor.kind.detection.as_ref(), actor.judge.profile(), Some(baseline_status));
+                let mode = initial_mode(actor.kind.detection.as_ref(), actor.pipeline.profile(), Some(baseline_status));
                 actor.set_mode(mode, ctx);
                 actor.resume(ctx);
             }
@@ -109,16 +109,16 @@ impl PumpActor {
             if let Err(error) = &outcome {
                 actor.log_failure(error);
             }
-            let next = actor.commission.persisted(actor.judge.mode_mut(), record, outcome.is_ok());
+            let next = actor.commission.persisted(actor.pipeline.mode_mut(), record, outcome.is_ok());
             actor.run_commission_action(next, ctx);
         }));
     }
 
     /// Requests a baseline from the commissioning actor.
-    fn request(&mut self, why: String, data: TrainingData, ctx: &mut Context<Self>) {
+    fn request(&mut self, reason: String, data: TrainingData, ctx: &mut Context<Self>) {
         let requester = Requester::Pump { mode: self.commission.mode_number() };
-        let reply = JobReply::new(self.mailboxes.commands.clone().into(), requester);
-        let job = CommissionJob { pump: self.pump.clone(), kind: self.kind.clone(), why, data, reply };
+        let reply = JobReply::new(self.addresses.commands.clone().into(), requester);
+        let job = CommissionJob { pump: self.pump.clone(), kind: self.kind.clone(), reason, data, reply };
         match self.context.commissioning.try_send(job) {
             Ok(()) => self.commission.requested(),
             Err(TrySendError::Full(job)) => {
@@ -135,7 +135,7 @@ impl PumpActor {
     fn set_mode(&mut self, mode: PumpMode, ctx: &mut Context<Self>) {
         self.commission.mode_changed();
         let mut effects = Vec::new();
-        self.judge.set_mode(mode, std::time::Instant::now(), &mut effects);
+        self.pipeline.set_mode(mode, std::time::Instant::now(), &mut effects);
         self.set_alarm_baseline();
         self.apply_effects(effects, ctx);
     }
@@ -144,7 +144,7 @@ impl PumpActor {
     fn adopt(&mut self, learned: LearnedBaseline, requester: Requester, ctx: &mut Context<Self>) {
         let LearnedBaseline { decider, new } = learned;
         let baseline = decider.baseline().clone();
-        if baseline.interval_ms != Some(self.judge.profile().interval_ms()) {
+        if baseline.interval_ms != Some(self.pipeline.profile().interval_ms()) {
             return self.learning_failed(LearnError::IntervalChanged, requester, ctx);
         }
         let (store, pump) = (self.context.store.clone(), self.pump.clone());
@@ -158,7 +158,7 @@ impl PumpActor {
                     windows = baseline.learned.windows,
                     "commissioned"
                 );
-                actor.set_mode(PumpMode::judged(decider), ctx);
+                actor.set_mode(PumpMode::detecting(decider), ctx);
                 if let Requester::Caller(reply) = requester {
                     // The caller may be gone, here and below.
                     let _ = reply.send(Ok(version));
@@ -177,7 +177,7 @@ impl PumpActor {
             return;
         }
         tracing::warn!(pump = self.pump.as_str(), %error, "learning the baseline failed; trying again");
-        let next = self.commission.failed(self.judge.mode_mut(), &error);
+        let next = self.commission.failed(self.pipeline.mode_mut(), &error);
         self.run_commission_action(next, ctx);
     }
 
@@ -188,7 +188,7 @@ impl PumpActor {
     fn recommission(&mut self, reply: Reply, ctx: &mut Context<Self>) {
         let Some(detection) = &self.kind.detection else { return drop(reply.send(Err(CommissionError::NoModel))) };
         let (store, pump) = (self.context.store.clone(), self.pump.clone());
-        let goal = goal(self.judge.profile(), detection.how.detector, detection.running_ms);
+        let goal = goal(self.pipeline.profile(), detection.how.detector, detection.running_ms);
         let save = async move { store.save_commissioning(&pump, &requested()).await };
         let then = move |outcome: Result<(), StoreError>, actor: &mut Self, ctx: &mut Context<Self>| {
             actor.finish_command(reply, outcome.map_err(Into::into), ctx, |actor, (), ctx| {
@@ -203,12 +203,12 @@ impl PumpActor {
         let Some(detection) = self.kind.detection.clone() else {
             return drop(reply.send(Err(CommissionError::NoModel)));
         };
-        let (store, pump, profile) = (self.context.store.clone(), self.pump.clone(), self.judge.profile().clone());
+        let (store, pump, profile) = (self.context.store.clone(), self.pump.clone(), self.pipeline.profile().clone());
         let activated = async move { activate_version(&store, &detection, &profile, &pump, version).await };
         ctx.wait(activated.into_actor(self).map(move |outcome, actor, ctx| {
             actor.finish_command(reply, outcome, ctx, |actor, baseline, ctx| {
                 tracing::info!(pump = actor.pump.as_str(), version, baseline = baseline.id, "baseline version in use");
-                actor.set_mode(PumpMode::judged(Decider::new(baseline)), ctx);
+                actor.set_mode(PumpMode::detecting(Decider::new(baseline)), ctx);
             });
         }));
     }
@@ -230,7 +230,7 @@ impl PumpActor {
                 // Readings that wait for a missing one belong to steps of the old interval.
                 actor.flush(ctx);
                 actor.apply_settings(settings, readings);
-                let mode = initial_mode(actor.kind.detection.as_ref(), actor.judge.profile(), Some(baseline_status));
+                let mode = initial_mode(actor.kind.detection.as_ref(), actor.pipeline.profile(), Some(baseline_status));
                 actor.set_mode(mode, ctx);
                 actor.resume(ctx);
                 // Published at once, so that the caller sees the change before the next reading.
@@ -255,17 +255,17 @@ impl PumpActor {
         let _ = reply.send(result);
     }
 
-    /// Publishes the state of the feed if it has changed. If the readings are too far apart for the profile's interval
+    /// Publishes the cadence if it has changed. If the readings are too far apart for the profile's interval
     /// and less than one window of normal running was counted, sets the pump's own interval to that of its readings.
-    pub(super) fn update_feed(&mut self, ctx: &mut Context<Self>) {
-        let profile = self.judge.profile();
+    pub(super) fn update_cadence(&mut self, ctx: &mut Context<Self>) {
+        let profile = self.pipeline.profile();
         // The live feed does not show a pump of which nothing is stored.
-        if self.unregistered.is_some() || !self.feed.is_due(profile) {
+        if self.unregistered.is_some() || !self.cadence.is_due(profile) {
             return;
         }
         let is_empty =
-            matches!(self.judge.mode(), PumpMode::Learning(collection) if collection.is_below_one_window(profile));
-        if let Some(interval_ms) = self.feed.sparse_ms(profile).filter(|ms| INTERVAL_RANGE_MS.contains(ms))
+            matches!(self.pipeline.mode(), PumpMode::Learning(collection) if collection.is_below_one_window(profile));
+        if let Some(interval_ms) = self.cadence.sparse_ms(profile).filter(|ms| INTERVAL_RANGE_MS.contains(ms))
             && is_empty
             && self.settings.interval_ms.is_none()
         {
@@ -283,13 +283,14 @@ impl PumpActor {
             return;
         }
         let own = self.settings.interval_ms.is_some();
-        let feed = self.feed.state(self.judge.profile(), own, self.judge.short_runs());
-        if self.feed.published.as_ref() == Some(&feed) {
+        let cadence = self.cadence.state(self.pipeline.profile(), own, self.pipeline.short_runs());
+        if self.cadence.published.as_ref() == Some(&cadence) {
             return;
         }
-        // If the mailbox is full, the state is published with a later reading.
-        if self.context.live.try_send(LiveFeedChanged { pump: self.pump.clone(), feed: feed.clone() }).is_ok() {
-            self.feed.published = Some(feed);
+        // If the inbox is full, the state is published with a later reading.
+        if self.context.live.try_send(LiveCadenceChanged { pump: self.pump.clone(), cadence: cadence.clone() }).is_ok()
+        {
+            self.cadence.published = Some(cadence);
         }
     }
 
@@ -298,7 +299,7 @@ impl PumpActor {
         let profile = settings.apply(&self.kind.profile);
         self.settings = settings;
         self.admit.change_profile(&profile);
-        self.judge.change_profile(profile, readings);
+        self.pipeline.change_profile(profile, readings);
         self.rearm();
     }
 }
@@ -329,7 +330,7 @@ impl Handler<Envelope<PumpRequest>> for PumpActor {
             PumpCommand::ActivateVersion { version } => self.use_version(version, reply, ctx),
             PumpCommand::ChangeSettings { settings, is_played } => {
                 if is_played {
-                    self.judge.set_played();
+                    self.pipeline.set_played();
                     self.admit.reset_clock();
                 }
                 self.change_settings(settings, reply, ctx);
@@ -352,7 +353,7 @@ async fn activate_version(
     } else {
         let record = store.baseline(pump, version).await?.ok_or_else(unknown)?;
         let usable = usable_baseline(&detection.model, profile, &record);
-        Arc::new(usable.map_err(|why| CommissionError::unusable(pump, version, &why))?)
+        Arc::new(usable.map_err(|reason| CommissionError::unusable(pump, version, &reason))?)
     };
     store.activate_baseline(pump, version).await?;
     Ok(baseline)

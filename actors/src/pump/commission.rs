@@ -1,4 +1,4 @@
-//! Decides what a pump does next in its commissioning, until it has a baseline: the third of a pump's three state
+//! Decides what a pump does next in its commissioning, until it has a baseline: the third of a pump's four state
 //! machines. Does no I/O.
 //!
 //! | state | event | next action |
@@ -9,8 +9,8 @@
 //! | learning with enough running | the progress is persisted, and no baseline is requested yet | request a baseline |
 //! | baseline requested | the queue is full, or learning failed | request again after a pause |
 //! | baseline requested | there were too few windows | start collecting from the beginning |
-//! | baseline requested | the baseline is learned | judge windows by it |
-//! | judged, with less than a day of running | another step of the schedule is reached | request a refined baseline |
+//! | baseline requested | the baseline is learned | detect anomalies with it |
+//! | detecting, with less than a day of running | another step of the schedule is reached | request a refined baseline |
 //! | any | a command to recommission, or to use another version | change the mode; replies to earlier requests are ignored |
 //!
 //! An example: 24 h of normal running are needed, and a progress of 23 h 59 min is stored. One minute later the
@@ -57,7 +57,7 @@ pub(super) enum NextAction {
     Persist(CommissioningRecord),
     /// Request a baseline from this range of readings, then call [`Commission::requested`], or [`Commission::deferred`]
     /// if the queue is full. If `refines`, steps that are anomalous by the baseline in use are left out.
-    Request { from: Timestamp, to: Timestamp, why: String, refines: bool },
+    Request { from: Timestamp, to: Timestamp, reason: String, refines: bool },
     /// Try again after a pause, unless the mode's number has changed by then.
     Retry { after: Duration, mode_number: u64 },
 }
@@ -110,7 +110,7 @@ impl Commission {
         match collection.training_range() {
             Some((from, to)) if self.requested_in != Some(self.mode_number) => {
                 let refines = collection.is_refinement();
-                NextAction::Request { from, to, why: collection.why().to_owned(), refines }
+                NextAction::Request { from, to, reason: collection.reason().to_owned(), refines }
             }
             _ => NextAction::Idle,
         }

@@ -1,18 +1,18 @@
-//! What all pump actors share: settings, the store, and the mailboxes of other actors.
+//! What all pump actors share: settings, the store, and the addresses of other actors.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
 use volute_data::Store;
 use volute_plant::{Clock, PumpId, TimestampLimits};
-use volute_runtime::{ActorThread, Mailbox, ReplyTo, Supervisor};
+use volute_runtime::{ActorThread, Address, Recipient, Supervisor};
 
 use crate::{
-    alarms::{AlarmBoard, ArmedCache},
+    alarms::{ArmedCache, StandingAlarms},
     counters::Counters,
     inference::pool::Pool,
     live::LiveActor,
     maintenance::RulesClient,
-    planned_work::WorkBoard,
+    planned_work::OpenPlannedWork,
     protocol::{commissioning::CommissionJob, pump::WithdrawPump},
     recorder::Recorder,
     settings::IngestSettings,
@@ -27,18 +27,18 @@ pub(crate) struct PumpContext {
     pub store: Store,
     pub counters: Arc<Counters>,
     pub recorder: Recorder,
-    pub ingress: ReplyTo<WithdrawPump>,
+    pub ingress: Recipient<WithdrawPump>,
     pub pool: Pool,
-    pub live: Mailbox<LiveActor>,
+    pub live: Address<LiveActor>,
     pub maintenance: RulesClient,
     /// The alarms that stand.
-    pub board: AlarmBoard,
+    pub standing_alarms: StandingAlarms,
     pub armed: ArmedCache,
     /// The planned work that is not over.
-    pub work: WorkBoard,
+    pub work: OpenPlannedWork,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    pub commissioning: ReplyTo<CommissionJob>,
+    pub commissioning: Recipient<CommissionJob>,
     pub queued_windows_per_pump: usize,
     pub supervisor: Supervisor,
     /// The threads that run pump actors.

@@ -1,6 +1,6 @@
-//! The mailboxes of a pump's actor.
+//! The addresses of a pump's actor.
 
-use volute_runtime::Mailbox;
+use volute_runtime::Address;
 
 use super::actor::PumpActor;
 use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
@@ -11,9 +11,9 @@ pub(crate) struct PumpHandle {
     /// The kind of the pump: its profile, and its model if its windows are scored.
     pub kind: PumpKind,
     /// For readings, and for messages that must be handled after all readings before them.
-    pub mailbox: Mailbox<PumpActor>,
+    pub address: Address<PumpActor>,
     /// For commands, which do not queue behind readings.
-    pub commands: Mailbox<PumpActor>,
+    pub commands: Address<PumpActor>,
     /// Limits how many readings of the pump are in flight.
     pub in_flight: PumpInFlight,
 }

@@ -7,14 +7,14 @@ use volute_plant::PumpId;
 use volute_runtime::{ActorIdentity, Incarnation};
 
 use super::{
-    actor::{PumpActor, PumpActorArgs, PumpMailboxes},
+    actor::{PumpActor, PumpActorArgs, PumpAddresses},
     context::{PumpContext, actor_id},
     handle::PumpHandle,
     recovery::StartMode,
 };
 use crate::{ingress::in_flight::PumpInFlight, kind::PumpKind};
 
-/// The maximum number of commands that wait in one pump's mailbox.
+/// The maximum number of commands that wait in one pump's inbox.
 const MAX_QUEUED_COMMANDS: usize = 16;
 
 /// Starts a pump's actor. `registration` is given for a new pump, of which nothing is stored yet: the record is stored
@@ -30,16 +30,16 @@ pub(crate) fn start_pump(
     let thread = &context.threads[next % context.threads.len()];
     let role = ActorIdentity { id: actor_id(pump), kind: "pump", stage: "pumps", subject: Some(pump.shared()) };
     let inbox = context.supervisor.register(role, thread);
-    let mailboxes = PumpMailboxes {
-        commands: inbox.mailbox(MAX_QUEUED_COMMANDS),
-        scores: inbox.mailbox(2 * context.queued_windows_per_pump),
+    let addresses = PumpAddresses {
+        commands: inbox.address(MAX_QUEUED_COMMANDS),
+        scores: inbox.address(2 * context.queued_windows_per_pump),
     };
     let max_in_flight = in_flight.limit();
     // One slot for each permit, and one for a drain request.
     let handle = PumpHandle {
         kind: kind.clone(),
-        mailbox: inbox.mailbox(max_in_flight + 1),
-        commands: mailboxes.commands.clone(),
+        address: inbox.address(max_in_flight + 1),
+        commands: addresses.commands.clone(),
         in_flight,
     };
     let (pump, context) = (pump.clone(), context.clone());
@@ -53,7 +53,7 @@ pub(crate) fn start_pump(
             pump: pump.clone(),
             kind: kind.clone(),
             context: context.clone(),
-            mailboxes: mailboxes.clone(),
+            addresses: addresses.clone(),
             start,
             unregistered: registration.clone(),
             max_in_flight,

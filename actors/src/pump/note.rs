@@ -1,4 +1,4 @@
-//! The note that pages show beside NORMAL or ANOMALY when a pump is judged with less information than usual: without
+//! The note that pages show beside NORMAL or ANOMALY when a pump's detections have less information than usual: without
 //! some channels, at a speed that was not seen before, or by a baseline of a few hours. Does no I/O.
 //!
 //! | situation | note |
@@ -8,21 +8,21 @@
 //! | a baseline of 3 h | `provisional: learned from 3 h of running; it is learned again until it has 24 h` |
 //!
 //! Several notes are joined by semicolons. There is no note if there is no detection; see
-//! [`crate::protocol::live::NotScoredReason`].
+//! [`crate::protocol::live::NoDetectionReason`].
 
 use std::sync::Arc;
 
-use volute_anomaly::{ConditionalBaseline, StepJudgement};
+use volute_anomaly::{ConditionalBaseline, StepResult};
 use volute_plant::{Profile, Quantity, StepRow};
 
-/// Returns the note for a step; none if the pump is judged as usual.
+/// Returns the note for a step; none if it has the usual information.
 pub(super) fn note(
     profile: &Profile,
     baseline: &ConditionalBaseline,
     row: &StepRow,
-    judgement: &StepJudgement,
+    result: &StepResult,
 ) -> Option<Arc<str>> {
-    let notes: Vec<String> = [missing(profile, row), outside(profile, baseline, row, judgement), provisional(baseline)]
+    let notes: Vec<String> = [missing(profile, row), outside(profile, baseline, row, result), provisional(baseline)]
         .into_iter()
         .flatten()
         .collect();
@@ -44,13 +44,8 @@ fn missing(profile: &Profile, row: &StepRow) -> Option<String> {
     }
 }
 
-fn outside(
-    profile: &Profile,
-    baseline: &ConditionalBaseline,
-    row: &StepRow,
-    judgement: &StepJudgement,
-) -> Option<String> {
-    if !judgement.outside_known_range() {
+fn outside(profile: &Profile, baseline: &ConditionalBaseline, row: &StepRow, result: &StepResult) -> Option<String> {
+    if !result.outside_known_range() {
         return None;
     }
     let [low, high] = baseline.speed_range()?;

@@ -9,7 +9,7 @@
 //! 4. The score of 9 does not arrive. After [`SCORE_TIMEOUT`] window 9 is ready without a score, so a score that is
 //!    lost with a stuck worker does not block later windows.
 //!
-//! Does not decide on windows; see [`super::judge`].
+//! Does not decide on windows; see [`super::detection_pipeline`].
 
 use std::{
     collections::VecDeque,
@@ -17,27 +17,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use volute_anomaly::{DeciderState, Score, StepJudgement};
+use volute_anomaly::{DeciderState, Score, StepResult};
 use volute_plant::{Reading, Timestamp};
 
-use crate::protocol::{live::NotScoredReason, pump::ScoreFailure};
+use crate::protocol::{live::NoDetectionReason, pump::ScoreFailure};
 
 /// The longest time for which a window waits for its score.
 pub(super) const SCORE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A reading in the queue, with the state of its window.
 pub(super) enum PendingWindow {
-    /// Its window waits for a score. `at` is the time of the window. `step` is the judgement of its last step, if the
-    /// detector judges steps.
-    Scoring { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, since: Instant },
+    /// Its window waits for a score. `at` is the time of the window. `step` has the result of its last step, if
+    /// the detector is step-based.
+    Scoring { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, sent_at: Instant },
     /// It can be decided on.
     Ready(ReadyReading),
 }
 
-/// A step that its detector has judged.
+/// A step for which a step-based detector has a result.
 #[derive(Debug, Clone)]
-pub(super) struct JudgedStep {
-    pub judgement: StepJudgement,
+pub(super) struct StepWithResult {
+    pub result: StepResult,
     /// The note that pages show about it; see [`super::note`].
     pub note: Option<Arc<str>>,
     /// Whether an episode began or ended with it.
@@ -48,17 +48,17 @@ pub(super) struct JudgedStep {
 
 /// A reading that is decided on as soon as it is the first of the queue.
 pub(super) enum ReadyReading {
-    /// Its window has a score, or its step is judged, or both.
-    Decidable { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>>, score: Option<Score> },
+    /// Its window has a score, or its step has a result, or both.
+    Decidable { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>>, score: Option<Score> },
     /// Its window has no score, for this reason.
-    NotScored { reading: Reading, why: NotScoredReason },
+    NoDetection { reading: Reading, reason: NoDetectionReason },
     /// Its window has no usable score: it was scaled for a baseline that is no longer in use, or it was dropped in
     /// favour of a newer window.
     Skipped { reading: Reading },
     /// It is not part of a window: it is late, or another reading of the same step was used.
     NotWindowed { reading: Reading },
     /// Its score did not arrive in time.
-    Lost { reading: Reading, at: Timestamp, step: Option<Box<JudgedStep>> },
+    Lost { reading: Reading, at: Timestamp, step: Option<Box<StepWithResult>> },
 }
 
 /// The windows of one pump that are not decided yet.
@@ -98,7 +98,7 @@ impl PendingWindows {
     }
 
     /// Sets the score of a window. Ignores scores of windows that do not wait for one.
-    pub(super) fn score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) {
+    pub(super) fn set_score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) {
         let index = seq.checked_sub(self.first_seq).and_then(|n| usize::try_from(n).ok());
         let Some(window) = index.and_then(|index| self.windows.get_mut(index)) else { return };
         let PendingWindow::Scoring { reading, at, step, .. } = window else { return };
@@ -107,7 +107,7 @@ impl PendingWindows {
             (Ok(score), step) => ReadyReading::Decidable { reading, at, step, score: Some(score) },
             (Err(_), Some(step)) => ReadyReading::Decidable { reading, at, step: Some(step), score: None },
             (Err(ScoreFailure::Failed), None) => {
-                ReadyReading::NotScored { reading, why: NotScoredReason::ScoringFailed }
+                ReadyReading::NoDetection { reading, reason: NoDetectionReason::ScoringFailed }
             }
             (Err(ScoreFailure::Skipped), None) => ReadyReading::Skipped { reading },
         });
@@ -116,11 +116,11 @@ impl PendingWindows {
     /// Stops waiting for scores that have not arrived, because no worker is left to compute them.
     pub(super) fn fail_unscored(&mut self) {
         for seq in self.first_seq..self.next_seq() {
-            self.score(seq, Err(ScoreFailure::Failed));
+            self.set_score(seq, Err(ScoreFailure::Failed));
         }
     }
 
-    /// Skips all windows that are judged, are scored or wait for a score, because the baseline or the mode has changed.
+    /// Skips all windows that have a result, have a score or wait for one, because the baseline or the mode has changed.
     pub(super) fn skip_all(&mut self) {
         for window in &mut self.windows {
             if let PendingWindow::Scoring { reading, .. }
@@ -135,7 +135,7 @@ impl PendingWindows {
     pub(super) fn pop_ready(&mut self, now: Instant) -> Option<ReadyReading> {
         let ready = match self.windows.pop_front()? {
             PendingWindow::Ready(ready) => ready,
-            PendingWindow::Scoring { reading, at, step, since } if now.duration_since(since) > SCORE_TIMEOUT => {
+            PendingWindow::Scoring { reading, at, step, sent_at } if now.duration_since(sent_at) > SCORE_TIMEOUT => {
                 ReadyReading::Lost { reading, at, step }
             }
             waiting => {
@@ -161,8 +161,8 @@ mod tests {
         Reading { pump, at, received: at, samples: [Sample::Good(1.0)].into(), late: false }
     }
 
-    fn scoring(n: u64, since: Instant) -> PendingWindow {
-        PendingWindow::Scoring { at: reading(n).at, reading: reading(n), step: None, since }
+    fn scoring(n: u64, sent_at: Instant) -> PendingWindow {
+        PendingWindow::Scoring { at: reading(n).at, reading: reading(n), step: None, sent_at }
     }
 
     fn score() -> Score {
@@ -175,7 +175,7 @@ mod tests {
             .map(|ready| {
                 let (reading, how) = match ready {
                     ReadyReading::Decidable { reading, .. } => (reading, "scored"),
-                    ReadyReading::NotScored { reading, .. } => (reading, "not scored"),
+                    ReadyReading::NoDetection { reading, .. } => (reading, "not scored"),
                     ReadyReading::Skipped { reading } => (reading, "skipped"),
                     ReadyReading::NotWindowed { reading } => (reading, "not windowed"),
                     ReadyReading::Lost { reading, .. } => (reading, "lost"),
@@ -193,9 +193,9 @@ mod tests {
             assert_eq!(pending.next_seq(), seq);
             pending.push(scoring(seq, now));
         }
-        pending.score(8, Ok(score()));
+        pending.set_score(8, Ok(score()));
         assert_eq!(ready(&mut pending, now), []);
-        pending.score(7, Err(ScoreFailure::Skipped));
+        pending.set_score(7, Err(ScoreFailure::Skipped));
         assert_eq!(ready(&mut pending, now), [(7, "skipped"), (8, "scored")]);
         let (at_timeout, after) = (now + SCORE_TIMEOUT, now + SCORE_TIMEOUT + Duration::from_millis(1));
         assert_eq!(ready(&mut pending, at_timeout), []);
@@ -208,9 +208,9 @@ mod tests {
         let now = Instant::now();
         let mut pending = PendingWindows::new(7);
         pending.push(scoring(7, now));
-        pending.score(7, Err(ScoreFailure::Failed));
+        pending.set_score(7, Err(ScoreFailure::Failed));
         for seq in [0, 6, 7, 8, u64::MAX] {
-            pending.score(seq, Ok(score()));
+            pending.set_score(seq, Ok(score()));
         }
         assert_eq!(ready(&mut pending, now), [(7, "not scored")]);
     }
@@ -223,7 +223,7 @@ mod tests {
             pending.push(scoring(0, now));
             pending.push(scoring(1, now));
             pending.push_ready(ReadyReading::NotWindowed { reading: reading(2) });
-            pending.score(1, Ok(score()));
+            pending.set_score(1, Ok(score()));
             pending
         };
         let mut pending = begin();
@@ -244,7 +244,7 @@ mod tests {
             (0..20).for_each(|n| pending.push(scoring(n, now)));
             let mut all = Vec::new();
             for seq in order {
-                pending.score(seq, Ok(score()));
+                pending.set_score(seq, Ok(score()));
                 all.extend(ready(&mut pending, now));
             }
             prop_assert_eq!(all, (0..20).map(|n| (n, "scored")).collect::<Vec<_>>());

@@ -41,7 +41,7 @@ pub(super) struct RecoveredState {
     /// Up to this time there may be stored readings that could not be read.
     pub unread_until: Option<Timestamp>,
     pub checkpoint: Option<StoredCheckpoint>,
-    /// What is stored of its alarms. None if it cannot be read.
+    /// Its stored alarms. None if they cannot be read.
     pub alarms: Option<RecoveredAlarms>,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn recover(
     Ok(RecoveredState { alarms, ..read(context, pump, kind, known).await? })
 }
 
-/// Reads what is stored of a pump's alarms, and the readings since their checkpoint. None if the database cannot be
+/// Reads the stored alarms of a pump, and the readings since their checkpoint. None if the database cannot be
 /// reached; any other error of the store is returned.
 pub(super) async fn alarms(context: &PumpContext, pump: &PumpId) -> Result<Option<RecoveredAlarms>, StoreError> {
     let stored = match context.store.stored_alarms(pump).await {
@@ -148,8 +148,8 @@ async fn read(
     };
     let max_readings = max_readings_since_checkpoint(context, &profile);
     let later = PageRange { after: Some(state.at), limit: max_readings, ..PageRange::default() };
-    let QueryResult { rows: since, completeness } = store.readings(pump, &later).await?;
-    if since.len() >= max_readings {
+    let QueryResult { rows: later_readings, completeness } = store.readings(pump, &later).await?;
+    if later_readings.len() >= max_readings {
         let QueryResult { rows: readings, completeness } = store.latest_readings(pump, window_readings).await?;
         let checkpoint = Some(StoredCheckpoint { state, decided: None });
         return Ok(RecoveredState {
@@ -165,7 +165,7 @@ async fn read(
     let before = PageRange { to: Some(state.at.plus_ms(1)), ..PageRange::newest(window_readings) };
     let mut readings = store.readings(pump, &before).await?.rows;
     readings.reverse();
-    readings.extend(since);
+    readings.extend(later_readings);
     let QueryResult { rows: decided, completeness } = store.detections(Some(pump), &later).await?;
     let is_complete = match completeness {
         Completeness::Complete => true,

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use volute_data::{Batch, CommitError, Document, PumpCheckpoint, Store, StoreError, SystemMetrics};
 use volute_plant::{Clock, Detection, PumpId, Timestamp};
-use volute_runtime::{ActorSlot, Message, ReplyTo};
+use volute_runtime::{ActorSlot, Message, Recipient};
 
 use crate::{
     counters::{Counters, add},
@@ -47,8 +47,8 @@ pub(crate) struct Writer {
     pub journal_failed: Arc<AtomicBool>,
     pub pending: Arc<Mutex<Pending>>,
     /// Notifies the actor that a record has ended while rows wait.
-    pub record_ended: ReplyTo<RecordEnded>,
-    /// Takes the durable rows that notifications follow from.
+    pub record_ended: Recipient<RecordEnded>,
+    /// Receives the durable rows of which notifications are made.
     pub feed: NotificationFeed,
     /// The actor's slot, whose metrics show the number of waiting rows.
     pub slot: Arc<ActorSlot>,
@@ -95,7 +95,7 @@ struct InFlightCommit {
 /// When a detection was sent, and when the last reading of its window was received.
 #[derive(Clone, Copy)]
 struct DetectionTimes {
-    since: Instant,
+    sent_at: Instant,
     received_at: Timestamp,
 }
 
@@ -187,8 +187,8 @@ impl Writer {
 
     fn record_latencies(&self, detections: Vec<DetectionTimes>) {
         let (now, latencies) = (self.clock.now(), &self.counters.latencies);
-        for DetectionTimes { since, received_at } in detections {
-            latencies.detection_commit.record(since.elapsed());
+        for DetectionTimes { sent_at, received_at } in detections {
+            latencies.detection_commit.record(sent_at.elapsed());
             let took_ms = u64::try_from(now.since_ms(received_at)).unwrap_or_default();
             latencies.detection_total.record(Duration::from_millis(took_ms));
         }
@@ -246,8 +246,8 @@ impl InFlightCommit {
             // unregistered pump.
             self.writer.pending().remove_pump(&pump);
         }
-        for (ack, since) in acks {
-            self.writer.counters.latencies.reading_commit.record(since.elapsed());
+        for (ack, sent_at) in acks {
+            self.writer.counters.latencies.reading_commit.record(sent_at.elapsed());
             // The sender may have stopped waiting.
             let _ = ack.send(stored);
         }
@@ -270,7 +270,7 @@ impl Drop for InFlightCommit {
             pending.attached.is_some()
         };
         if is_attached {
-            // If the mailbox is full, the actor will handle an earlier notification. If the actor has ended, `detach`
+            // If the inbox is full, the actor will handle an earlier notification. If the actor has ended, `detach`
             // begins the next record.
             let _ = self.writer.record_ended.try_send(RecordEnded { stored: self.stored });
         } else if self.stored {
@@ -332,14 +332,14 @@ impl Pending {
         while let Some(Queued { record, after_detections }) = self.readings.front()
             && *after_detections <= self.results.taken_detections()
             && (batch.readings.is_empty() || batch.readings.len() + record.readings.len() <= max_rows)
-            && let Some(Queued { record: RecordReadings { readings, register, ack, since }, .. }) =
+            && let Some(Queued { record: RecordReadings { readings, register, ack, sent_at }, .. }) =
                 self.readings.pop_front()
         {
             self.rows -= readings.len();
             batch.readings.extend(readings);
             let registration = register.filter(|record| !batch.pumps.contains(record));
             batch.pumps.extend(registration);
-            acks.push((ack, since));
+            acks.push((ack, sent_at));
         }
         NextRecord { batch, waiters: Waiters { acks, detections, removed: None } }
     }
@@ -396,7 +396,9 @@ impl Results {
         let (detections, times): (Vec<Detection>, Vec<DetectionTimes>) = self
             .detections
             .drain(..n)
-            .map(|RecordDetection { detection, received_at, since }| (detection, DetectionTimes { since, received_at }))
+            .map(|RecordDetection { detection, received_at, sent_at }| {
+                (detection, DetectionTimes { sent_at, received_at })
+            })
             .unzip();
         let checkpoints = match self.detections.is_empty() {
             true => std::iter::from_fn(|| self.checkpoints.pop_first())
@@ -427,8 +429,8 @@ impl Results {
         for checkpoint in checkpoints {
             self.checkpoints.entry(checkpoint.pump.clone()).or_insert(checkpoint);
         }
-        for (detection, DetectionTimes { since, received_at }) in detections.into_iter().zip(times).rev() {
-            self.detections.push_front(RecordDetection { detection, received_at, since });
+        for (detection, DetectionTimes { sent_at, received_at }) in detections.into_iter().zip(times).rev() {
+            self.detections.push_front(RecordDetection { detection, received_at, sent_at });
         }
         // Keeps at most 60 rows of metrics, to limit the memory.
         let surplus_metrics = self.metrics.len().saturating_sub(60);

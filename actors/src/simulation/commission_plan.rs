@@ -2,7 +2,7 @@
 //! not stored.
 //!
 //! The day is simulated with the same design and the same kind of load as the pump that is played, but with different
-//! noise and demand. So the baseline is not learned from the same readings that will be judged by it.
+//! noise and demand. So the baseline is not learned from the same readings that will be scored with it.
 
 use volute_plant::{Profile, PumpId, Reading, Timestamp};
 use volute_simulator::{Design, LoadPlan, Simulator};
@@ -17,7 +17,7 @@ const NOISE_SEED_OFFSET: u64 = 0x9e37_79b9;
 pub(super) struct CommissionPlan {
     pub(super) pump: PumpId,
     /// The reason to store with the baseline. It names the pump's design, so the same pump is not commissioned twice.
-    pub(super) why: String,
+    pub(super) reason: String,
     /// Returns the readings in runs. No window spans two runs.
     pub(super) readings: Box<dyn FnOnce() -> Vec<Vec<Reading>> + Send>,
 }
@@ -28,7 +28,7 @@ pub(super) fn commission_plans(profile: &Profile, plan: &Plan, now: Timestamp) -
     let from_simulation = |plan: PumpPlan| {
         let (profile, id, seed) = (profile.clone(), plan.pump.clone(), plan.seed);
         let readings = Box::new(move || vec![simulate_day(&profile, &id, seed, now)]);
-        CommissionPlan { pump: plan.pump, why: format!("a simulated day of healthy running, pump {seed}"), readings }
+        CommissionPlan { pump: plan.pump, reason: format!("a simulated day of healthy running, pump {seed}"), readings }
     };
     match plan {
         Plan::Demo => demo_pumps().into_iter().map(from_simulation).collect(),
@@ -47,8 +47,8 @@ pub(super) fn commission_plans(profile: &Profile, plan: &Plan, now: Timestamp) -
             if runs.is_empty() {
                 return Vec::new();
             }
-            let why = "the recording's normal rows".to_owned();
-            vec![CommissionPlan { pump: pump.clone(), why, readings: Box::new(move || runs) }]
+            let reason = "the recording's normal rows".to_owned();
+            vec![CommissionPlan { pump: pump.clone(), reason, readings: Box::new(move || runs) }]
         }
     }
 }

@@ -5,11 +5,11 @@
 //! running. After these 480 s the next cycle starts with the same fault run.
 
 use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
-use volute_simulator::{Design, FaultRun, LoadPlan, MachineStatus, Simulator, Step};
+use volute_simulator::{Design, FaultRun, LoadPlan, MachineStatus, Simulator, SimulatorOutput};
 
 use super::{
     plan::{PumpPlan, Speed},
-    progress::{Phase, PumpProgress},
+    progress::{FaultPhase, PumpProgress},
 };
 
 /// Healthy running between two fault runs, in seconds at normal speed.
@@ -29,7 +29,7 @@ pub(super) struct FaultCycle {
     live_from: Timestamp,
     /// The time of the last reading.
     at: Timestamp,
-    last: Option<Step>,
+    last: Option<SimulatorOutput>,
     cycle: u32,
 }
 
@@ -72,9 +72,9 @@ impl FaultCycle {
             fault: self.fault_run.map(|fault_run| fault_run.fault),
             severity: self.fault_run.map(|fault_run| fault_run.severity.get()),
             phase: Some(match self.last.as_ref().map_or(MachineStatus::Normal, |step| step.status) {
-                MachineStatus::Normal => Phase::Normal,
-                MachineStatus::Broken => Phase::Broken,
-                MachineStatus::Recovering => Phase::Recovering,
+                MachineStatus::Normal => FaultPhase::Normal,
+                MachineStatus::Broken => FaultPhase::Broken,
+                MachineStatus::Recovering => FaultPhase::Recovering,
             }),
             growth: self.last.as_ref().map_or(0.0, |step| step.growth),
             elapsed_s: since_s,
@@ -83,7 +83,7 @@ impl FaultCycle {
         }
     }
 
-    fn advance(&mut self, by_ms: i64) -> &Step {
+    fn advance(&mut self, by_ms: i64) -> &SimulatorOutput {
         self.begin_due_fault_run();
         self.at = self.at.plus_ms(by_ms);
         self.last.insert(self.simulator.step(by_ms as f64 / 1e3))

@@ -7,7 +7,7 @@ use volute_plant::{Draft, Profile, PumpId, Timestamp, TimestampSource};
 use super::{
     fault_cycle::{BACKFILL_MS, FaultCycle},
     plan::{Plan, PumpPlan, Speed, demo_pumps},
-    progress::{Phase, PumpProgress, RecordingProgress, SimulationProgress, Source},
+    progress::{FaultPhase, PumpProgress, RecordingProgress, SimulationProgress, Source},
 };
 
 /// Milliseconds between the sending of two rows at normal speed, or the profile's interval if that is shorter.
@@ -77,7 +77,9 @@ impl Recording {
             pump: self.pump.clone(),
             fault: None,
             severity: None,
-            phase: last.and_then(|row| row.normal).map(|normal| if normal { Phase::Normal } else { Phase::Broken }),
+            phase: last
+                .and_then(|row| row.normal)
+                .map(|normal| if normal { FaultPhase::Normal } else { FaultPhase::Broken }),
             growth: 0.0,
             elapsed_s: seconds(self.sent),
             total_s: Some(seconds(self.rows.len())),
@@ -263,7 +265,7 @@ mod tests {
                 phases.push(state);
             }
         }
-        use Phase::{Broken, Normal, Recovering};
+        use FaultPhase::{Broken, Normal, Recovering};
         let round = |n| [(n, Normal), (n, Broken), (n, Recovering)];
         assert_eq!(phases[..8], [&[(0, Normal)][..], &round(1), &[(1, Normal)], &round(2)].concat()[..8]);
     }
@@ -296,14 +298,14 @@ mod tests {
             let half = until(&mut player, 0, seconds / 2);
             let progress = player.progress();
             assert!((50..=56).contains(&half.len()), "{}", half.len());
-            assert_eq!((progress.running, progress.pumps[0].phase), (true, Some(Phase::Normal)));
+            assert_eq!((progress.running, progress.pumps[0].phase), (true, Some(FaultPhase::Normal)));
             let drafts = [half, until(&mut player, seconds / 2, seconds)].concat();
             let values: Vec<f64> = drafts.iter().filter_map(|draft| draft.samples[0].value()).collect();
             assert_eq!(values, (0..100).map(f64::from).collect::<Vec<_>>());
             assert!(drafts.windows(2).all(|two| time(&two[1]).since_ms(time(&two[0])) == step_s * 1_000));
             assert_eq!(time(&drafts[99]), at(0).plus_ms((99_000.0 / speed) as i64), "{speed} {step_s}");
             let progress = player.progress();
-            assert_eq!((progress.running, progress.pumps[0].phase), (false, Some(Phase::Broken)));
+            assert_eq!((progress.running, progress.pumps[0].phase), (false, Some(FaultPhase::Broken)));
             assert_eq!(progress.recording, Some(RecordingProgress { rows: 100, sent: 100 }));
         }
     }

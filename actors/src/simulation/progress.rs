@@ -57,7 +57,7 @@ pub struct PumpProgress {
     /// The severity of the fault, 0 to 1.
     pub severity: Option<f64>,
     /// The state of the machine; none if a recording has no label.
-    pub phase: Option<Phase>,
+    pub phase: Option<FaultPhase>,
     /// How far the fault has grown, 0 to 1.
     pub growth: f64,
     /// Seconds since this cycle started.
@@ -70,7 +70,7 @@ pub struct PumpProgress {
 
 /// The state of a simulated machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum FaultPhase {
     /// Healthy.
     Normal,
     /// The fault is present. In a recording: `machine_status` is not `NORMAL`.

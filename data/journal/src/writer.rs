@@ -1,5 +1,18 @@
 //! The writer: the thread that owns the newest segment. It writes and syncs groups of records, completes their
 //! requests, creates new segments and deletes old ones.
+//!
+//! An example. The newest segment ends with record 41:
+//!
+//! 1. Two requests to append wait in the queue. The writer takes both as one group, numbers them 42 and 43, and writes
+//!    them with one call and one sync. Then it completes both requests.
+//! 2. A third request arrives during the sync, and is the next group.
+//! 3. The segment is full now. So before this group is written, the writer creates the next segment, which begins with
+//!    record 44. If there is no file descriptor for it, the writer continues in the full segment.
+//! 4. The store releases all records below 30. Segments whose records are all below 30 are deleted, after waiting records
+//!    are written.
+//!
+//! If the disk is full, the segment is truncated to what is durable, the group is refused, and the next group is tried
+//! again. After any other failed write or sync nothing is written any more.
 
 use std::{io, path::PathBuf, sync::Arc, time::Instant};
 

@@ -1,6 +1,6 @@
 //! Alarms as documents.
 //!
-//! What is stored of one alarm that is raised, acknowledged and returns, in the order of the records:
+//! The rows of one alarm that is raised and acknowledged, in the order of the records:
 //!
 //! ```text
 //! alarm_transition:[10:01:00, 'P-7', 'bearing-high', 1]   raised: normal -> unacknowledged
@@ -79,7 +79,7 @@ pub struct AlarmRules {
     pub version: u64,
 }
 
-/// What is stored of a pump's alarms.
+/// The stored alarms of a pump.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StoredAlarms {
     /// The status of each alarm that has a transition.
@@ -91,7 +91,7 @@ pub struct StoredAlarms {
 }
 
 impl Store {
-    /// Returns what is stored of a pump's alarms. Fails while the database is unavailable.
+    /// Returns the stored alarms of a pump. Fails while the database is unavailable.
     pub async fn stored_alarms(&self, pump: &PumpId) -> Result<StoredAlarms, StoreError> {
         let filter = DocumentFilter {
             pump: Some(pump.clone()),
@@ -111,7 +111,7 @@ impl Store {
 }
 
 impl Store {
-    /// Returns what is stored of the alarms of the node itself. Fails while the database is unavailable.
+    /// Returns the stored alarms of the node itself. Fails while the database is unavailable.
     pub async fn stored_node_alarms(&self) -> Result<Vec<AlarmRecord>, StoreError> {
         // Reads the alarms of all pumps too: some thousand, once at a start.
         let filter = DocumentFilter { pump: None, range: PageRange { limit: usize::MAX, ..PageRange::default() } };

@@ -1,12 +1,12 @@
-//! Notifications as documents: the outbox with a row for each message to one receiver, and what was told of each alarm and
-//! event.
+//! Notifications as documents: the outbox with a row for each message to one receiver, and for each alarm and event a
+//! *thread*: which messages about it were sent.
 //!
 //! An example: P-7's alarm `hot` is raised, and two people get e-mails.
 //!
 //! ```text
 //! notification:[10:01:00, 'P-7/alarm hot/1@…/raised to ops@example.com']     queued, then sending, then sent
 //! notification:[10:01:00, 'P-7/alarm hot/1@…/raised to head@example.com']
-//! notification_thread:['P-7', 'alarm hot']                                   told, not acknowledged, no reminder yet
+//! notification_thread:['P-7', 'alarm hot']                                   announced, not acknowledged, no reminder yet
 //! notification_state:['state']                                               the next digest, counts per pump and hour
 //! ```
 //!
@@ -29,24 +29,24 @@ use super::{
 
 /// How long messages are kept: 90 days.
 const RETENTION: Duration = Duration::from_secs(90 * 86_400);
-/// How long it is kept what was told of an alarm or event that has not changed since: two years.
+/// How long the thread of an alarm or event that does not change is kept: two years.
 const THREAD_RETENTION: Duration = Duration::from_secs(2 * 365 * 86_400);
 /// The key of the only row of its table.
 const STATE_KEY: &str = "state";
 
-/// What is stored of notifications.
+/// The stored state of the notifications.
 #[derive(Debug, Clone, Default)]
 pub struct StoredNotifications {
     /// What is known beside the threads; none before notifications were on.
     pub shared: Option<Shared>,
-    /// What was told of each alarm and event.
+    /// Which messages were sent about each alarm and event.
     pub threads: Vec<Thread>,
     /// The messages that are neither sent nor given up.
     pub deliveries: Vec<Delivery>,
 }
 
 impl Store {
-    /// Returns what is stored of notifications, with the messages since `since` that are not sent yet. Fails while the
+    /// Returns the stored state of the notifications, with the messages since `since` that are not sent yet. Fails while the
     /// database is unavailable.
     pub async fn stored_notifications(&self, since: Timestamp) -> Result<StoredNotifications, StoreError> {
         let shared = self.document::<Shared>(&DocumentKey::new([STATE_KEY.into()])).await?;
@@ -99,7 +99,7 @@ impl DocumentKind for Delivery {
     }
 }
 
-/// The stored fields of what was told of an alarm or event.
+/// The stored fields of a thread.
 #[derive(Serialize, Deserialize)]
 pub struct ThreadFields {
     at_ms: i64,

@@ -82,7 +82,8 @@ impl PumpRegistry {
         Ok((Self::new(batch.pumps), batch.removals))
     }
 
-    /// Checks that every row of a batch can be read back.
+    /// Checks that every row of a batch can be read back: its pump is registered, it has as many channels as the pump,
+    /// and only finite numbers.
     pub(crate) fn check(&self, batch: &Batch) -> Result<(), StoreError> {
         self.read(|pumps| {
             let mut new: HashMap<&PumpId, &[String]> = HashMap::new();

@@ -1,6 +1,6 @@
-//! The life of an alarm.
+//! The lifecycle of an alarm.
 //!
-//! One life, as a plant engineer sees it. The alarm is "bearing above 93 °C", with a delay of a minute.
+//! An example, as a plant engineer sees it. The alarm is "bearing above 93 °C", with a delay of a minute.
 //!
 //! ```text
 //! 10:00  the bearing is at 95 °C                                     normal

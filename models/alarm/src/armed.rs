@@ -62,7 +62,7 @@ pub(crate) enum Test {
     External(External),
 }
 
-/// A condition that the evaluator is told of.
+/// A condition that is determined elsewhere and passed to the evaluator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum External {
     /// The model's detections.

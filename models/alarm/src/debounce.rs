@@ -143,7 +143,7 @@ impl Debounce {
         }
     }
 
-    /// Ends a pending change, since the condition can no longer be told. Returns the return of a raised alarm.
+    /// Ends a pending change, since it is no longer known whether the condition holds. Returns the return of a raised alarm.
     pub(crate) fn release(&mut self, at: Timestamp) -> Option<Flip> {
         self.pending = None;
         std::mem::take(&mut self.raised).then_some(Flip { raised: false, since: at })

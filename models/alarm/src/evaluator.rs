@@ -4,19 +4,19 @@
 //!
 //! | received | device time | vibration | finding |
 //! | --- | --- | --- | --- |
-//! | 10:30:00 | 10:30:00 | 8.7 | none: it must last |
+//! | 10:30:00 | 10:30:00 | 8.7 | none: the on-delay begins |
 //! | 10:30:10 | 10:30:10 | 8.8 | raise, since 10:30:00 |
 //! | 10:31:00 | 10:02 to 10:05, every minute | 9.0 | none yet; these are of the past |
 //! | 10:31:00 | 10:06 | 3.0 | past excursion: 10:02 to 10:05, learned at 10:31:00 |
 //! | 10:31:05 | 10:31:05 | (missing) | none: a channel without a good value changes nothing |
-//! | 10:31:10 | 10:31:10 | 3.1 | none: it must be over for a while |
+//! | 10:31:10 | 10:31:10 | 3.1 | none: the off-delay begins |
 //! | (10:31:40) | | | return, since 10:31:10 |
 //!
 //! A reading is *current* if its device time is within a minute of its receipt; only current ones raise. They may come
 //! late and in any order: `debounce.rs` says what that changes. After three readings in a row that are older than the
 //! newest one, but in order among each other, the device's clock was corrected, and they begin a new order.
 //!
-//! A reading on which nothing happens allocates nothing.
+//! A reading that changes nothing allocates nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
     past::{OpenExcursion, PastValue},
 };
 
-/// A reading is current if its device time is at most so far from its receipt, in milliseconds.
+/// The longest time between the device time and the receipt of a current reading, in milliseconds.
 pub const CURRENT_WITHIN_MS: i64 = 60_000;
 
 /// What an evaluation found.
@@ -199,22 +199,22 @@ impl LimitEvaluator {
         self.counts.past += u64::from(!is_current);
         let (gap_ms, baseline) = (self.armed.gap_ms(), self.baseline.as_deref());
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
-            let mut step = Step { index, alarm, memory, pump: self.pump.as_ref(), findings };
+            let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
             if let Test::NoData { channel, .. } = &alarm.test {
-                step.see(*channel, samples, &moment);
+                evaluation.note_seen(*channel, samples, &moment);
             }
             let holds_here = alarm.holds_in.contains(state);
             if !is_current {
                 if holds_here {
-                    step.evaluate_past(samples, baseline, &moment, gap_ms);
+                    evaluation.evaluate_past(samples, baseline, &moment, gap_ms);
                 }
                 continue;
             }
             // A late reading does not say in which state the pump is now.
-            let is_suppressed = if is_late { step.memory.is_suppressed } else { !holds_here };
-            step.suppress(is_suppressed, &moment);
+            let is_suppressed = if is_late { evaluation.memory.is_suppressed } else { !holds_here };
+            evaluation.suppress(is_suppressed, &moment);
             if !is_suppressed {
-                step.evaluate(samples, baseline, &moment);
+                evaluation.evaluate(samples, baseline, &moment);
             }
         }
     }
@@ -225,8 +225,8 @@ impl LimitEvaluator {
         let moment = Moment { at: now, received: now, steady_ms, is_current: true, evaluation: None };
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
             if matches!(alarm.test, Test::External(known) if known == external) && !memory.is_suppressed {
-                let mut step = Step { index, alarm, memory, pump: self.pump.as_ref(), findings };
-                step.observe_in_order(holds, &moment);
+                let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
+                evaluation.observe_in_order(holds, &moment);
             }
         }
     }
@@ -237,17 +237,17 @@ impl LimitEvaluator {
         let steady_ms = self.clock.advance(now);
         let moment = Moment { at: now, received: now, steady_ms, is_current: true, evaluation: None };
         for (index, (alarm, memory)) in self.armed.alarms().iter().zip(&mut self.memories).enumerate() {
-            let mut step = Step { index, alarm, memory, pump: self.pump.as_ref(), findings };
+            let mut evaluation = AlarmEvaluation { index, alarm, memory, pump: self.pump.as_ref(), findings };
             if let Test::NoData { channel, after_ms } = alarm.test {
-                let seen_ms = if channel.is_some() { step.memory.seen_ms } else { self.seen_ms };
+                let seen_ms = if channel.is_some() { evaluation.memory.seen_ms } else { self.seen_ms };
                 let is_silent = seen_ms.is_some_and(|seen_ms| steady_ms - seen_ms >= after_ms);
-                if is_silent && !step.memory.is_suppressed {
-                    step.observe_in_order(true, &moment);
+                if is_silent && !evaluation.memory.is_suppressed {
+                    evaluation.observe_in_order(true, &moment);
                 }
             }
-            step.finish_due(&moment);
-            if step.memory.past.as_ref().is_some_and(|past| past.is_complete(steady_ms)) {
-                step.finish_past();
+            evaluation.finish_due(&moment);
+            if evaluation.memory.past.as_ref().is_some_and(|past| past.is_complete(steady_ms)) {
+                evaluation.finish_past();
             }
         }
     }
@@ -296,7 +296,7 @@ impl LimitEvaluator {
 }
 
 /// One alarm while a reading is evaluated.
-struct Step<'a> {
+struct AlarmEvaluation<'a> {
     index: usize,
     alarm: &'a ArmedAlarm,
     memory: &'a mut AlarmMemory,
@@ -304,7 +304,7 @@ struct Step<'a> {
     findings: &'a mut Vec<Finding>,
 }
 
-impl Step<'_> {
+impl AlarmEvaluation<'_> {
     /// Takes a current reading.
     fn evaluate(&mut self, samples: &[Sample], baseline: Option<&[ChannelSpread]>, moment: &Moment) {
         let is_late = self.memory.debounce.is_late(moment.at);
@@ -378,7 +378,7 @@ impl Step<'_> {
     }
 
     /// Notices that the pump, or one of its channels, sends something.
-    fn see(&mut self, channel: Option<usize>, samples: &[Sample], moment: &Moment) {
+    fn note_seen(&mut self, channel: Option<usize>, samples: &[Sample], moment: &Moment) {
         if let Some(channel) = channel {
             // A bad value is no missing value: the channel has an alarm for that.
             if samples.get(channel).and_then(|sample| sample.value()).is_none() {

@@ -1,4 +1,4 @@
-//! Limits and alarms of pumps, as plain state machines: what raises an alarm, and what becomes of it.
+//! Limits and alarms of pumps, as plain state machines: what raises an alarm, and its lifecycle.
 //!
 //! An example: the bearing of P-7 gets hot.
 //!
@@ -84,9 +84,9 @@
 //! order, rate, measure, past    readings out of order, rates of change, values, excursions of the past
 //! evaluator     every reading of one pump: what is raised, and what is only recorded
 //! state, transition, status     an alarm's states, its rows, and what follows from them
-//! alarm         the life of one alarm: the table of what happens in each state
+//! alarm         the lifecycle of one alarm: the table of what happens in each state
 //! standing      all alarms by their rows
-//! pump_alarms   all alarms of one pump: evaluator, lives, explanations
+//! pump_alarms   all alarms of one pump: evaluator, states, explanations
 //! grouping      explained alarms under the one that explains them
 //! chattering, flood, metrics    too many alarms: found, collapsed, measured by ISA-18.2
 //! trial         a definition on stored readings

@@ -1,4 +1,4 @@
-//! All alarms of one pump: the evaluator, the lives of its alarms, and which alarm explains which.
+//! All alarms of one pump: the evaluator, the states of its alarms, and which alarm explains which.
 //!
 //! It is what an actor owns. The actor passes readings, commands and the time, and stores the rows and records that come
 //! back, in their order. An example of one pump whose gateway loses its connection:
@@ -175,7 +175,7 @@ impl PumpAlarms {
         }
     }
 
-    /// Uses other definitions from now on. Alarms of the same id keep their lives and timers. The condition of one that is
+    /// Uses other definitions from now on. Alarms of the same id keep their states and timers. The condition of one that is
     /// no longer defined is over; it stays until nothing of it is left to acknowledge or reset.
     pub fn rearm(&mut self, armed: ArmedAlarms, now: Timestamp, output: &mut Vec<Output>) {
         self.evaluator.rearm(armed);

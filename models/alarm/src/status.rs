@@ -17,7 +17,7 @@ pub struct Status {
     seq: u64,
     /// That of the newest row.
     priority: Option<Priority>,
-    phase: Phase,
+    phase: ConditionPhase,
     /// Whether it waits for a reset once the condition is over.
     latched: bool,
     /// The newest occurrence; 0 before the first.
@@ -38,11 +38,11 @@ pub struct Status {
 /// Whether the condition holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Phase {
+enum ConditionPhase {
     /// It does not.
     #[default]
     Clear,
-    /// It holds, and no person was told: the alarm was shelved, suppressed or out of service.
+    /// It holds, and was not announced: the alarm was shelved, suppressed or out of service.
     Hidden,
     /// It holds, and it was announced.
     Announced,
@@ -91,8 +91,8 @@ impl Status {
             return State::Suppressed;
         }
         match (self.phase, self.latched, unacknowledged) {
-            (Phase::Announced, _, true) => State::Unacknowledged,
-            (Phase::Announced, _, false) => State::Acknowledged,
+            (ConditionPhase::Announced, _, true) => State::Unacknowledged,
+            (ConditionPhase::Announced, _, false) => State::Acknowledged,
             (_, true, true) => State::LatchedUnacknowledged,
             (_, true, false) => State::LatchedAcknowledged,
             (_, false, true) => State::ReturnedUnacknowledged,
@@ -109,12 +109,12 @@ impl Status {
         self.priority = Some(row.priority);
         match &row.cause {
             Cause::Raised { evidence } => {
-                self.phase = Phase::Hidden;
+                self.phase = ConditionPhase::Hidden;
                 self.raised = Some(*evidence);
                 self.count(evidence);
             }
             Cause::Returned { evidence, latched } => {
-                self.phase = Phase::Clear;
+                self.phase = ConditionPhase::Clear;
                 self.latched |= latched;
                 self.count(evidence);
             }
@@ -144,7 +144,7 @@ impl Status {
             Cause::Reset => self.latched = false,
         }
         if row.announces {
-            self.phase = Phase::Announced;
+            self.phase = ConditionPhase::Announced;
             self.occurrence = row.occurrence;
             self.announced_at = Some(row.at);
         }
@@ -178,12 +178,12 @@ impl Status {
 
     /// Whether the condition holds, announced or not.
     pub fn holds(&self) -> bool {
-        self.phase != Phase::Clear
+        self.phase != ConditionPhase::Clear
     }
 
     /// Whether an announced occurrence lasts.
     pub fn is_announced(&self) -> bool {
-        self.phase == Phase::Announced
+        self.phase == ConditionPhase::Announced
     }
 
     /// When the newest occurrence was announced, by the node's clock.
@@ -227,18 +227,18 @@ impl Status {
         self.shelving.as_ref().is_some_and(is_over)
     }
 
-    /// Whether the condition holds and people have to be told now.
+    /// Whether the condition holds and has to be announced now.
     pub(crate) fn must_announce(&self) -> bool {
         let in_view = self.out_of_service.is_none() && self.shelving.is_none() && self.suppressions.is_empty();
-        self.phase == Phase::Hidden && in_view
+        self.phase == ConditionPhase::Hidden && in_view
     }
 
     /// Lets a lasting condition be announced again, also if it was acknowledged: the shelving is over, and it stands. One
     /// that nobody acknowledged and that is suppressed stays in view as it is.
     fn ask_again(&mut self) {
         let stays = self.has_unacknowledged() && !self.suppressions.is_empty();
-        if self.phase == Phase::Announced && !stays {
-            self.phase = Phase::Hidden;
+        if self.phase == ConditionPhase::Announced && !stays {
+            self.phase = ConditionPhase::Hidden;
         }
     }
 

@@ -46,7 +46,7 @@ const DYNAMICS_BATCH: usize = 512;
 /// The fewest steps of normal running for the conditional detector. With fewer, its fit is too uncertain to find anything.
 const MIN_CONDITIONAL_STEPS: usize = 60;
 
-/// Returns the fewest steps of normal running that a detector's baseline is learned from: for a detector that judges windows,
+/// Returns the fewest steps of normal running that a detector's baseline is learned from: for a window-based detector,
 /// those that end a window.
 pub fn min_steps(detector: Detector) -> usize {
     match detector {
@@ -176,7 +176,7 @@ pub struct HealthyStatistics {
     /// The complete scores of the windows that the network scored: one row of channels per window.
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
-    /// The newest steps, including those in which the pump does not run; empty for a detector that judges windows.
+    /// The newest steps, including those in which the pump does not run; empty for a window-based detector.
     steps: Vec<TimedSamples>,
     learned: LearnedFrom,
 }
@@ -193,7 +193,7 @@ impl HealthyStatistics {
         &self.scaler
     }
 
-    /// Returns the newest steps, oldest first; none for a detector that judges windows.
+    /// Returns the newest steps, oldest first; none for a window-based detector.
     pub fn steps(&self) -> &[TimedSamples] {
         &self.steps
     }
@@ -230,7 +230,7 @@ impl HealthyStatistics {
                 short[index] += (score.short - level).powi(2);
                 long[index] += (score.long - level).powi(2);
             }
-            tracker.follow_unbounded(row);
+            tracker.update_unbounded(row);
             for (channel, level) in channels.iter_mut().zip(tracker.levels()) {
                 channel.reach = channel.reach.max((level - channel.level).abs());
             }
@@ -251,7 +251,7 @@ impl HealthyStatistics {
             };
             norms.short.push(norm_of(|channel| channel.short_spread, |score| score.short));
             norms.long.push(norm_of(|channel| channel.long_spread, |score| score.long));
-            tracker.follow_unbounded(row);
+            tracker.update_unbounded(row);
         }
         norms
     }

@@ -1,4 +1,4 @@
-//! The conditional detector: judges each channel of a pump given its operating point and the other channels.
+//! The conditional detector: tests each channel of a pump given its operating point and the other channels.
 //!
 //! The value of a channel alone says little about a pump with variable speed. A bearing is 20 K warmer at full load on a hot
 //! day, so a fault of 5 K does not stand out. But the temperature that the bearing *should* have, given the speed and the
@@ -7,7 +7,7 @@
 //! The words of these modules:
 //!
 //! - An *input* is a channel that says under which conditions the pump runs: speed, ambient temperature, and flow as the
-//!   load of the motor. An *output* is a channel that is predicted from the inputs, and judged. The flow is both.
+//!   load of the motor. An *output* is a channel that is predicted from the inputs, and tested. The flow is both.
 //! - A *term* is a function of the inputs, such as the squared speed averaged over 20 minutes. The prediction of an output
 //!   is a weighted sum of the terms; finding the *weights* is the *regression*.
 //! - The *residual* is the measured value less the prediction, in the channel's unit. The *spread* is the standard deviation
@@ -32,12 +32,12 @@
 //! 3. The threshold at the scale of 15 minutes is 6.0. The anomaly score is 8.6 / 6.0 = 1.4: an episode begins, and the
 //!    bearing is named (`episode.rs`).
 //!
-//! A pump without a measured speed or ambient temperature is judged by the values of its channels, given the other channels.
+//! A pump without a measured speed or ambient temperature is tested by the values of its channels, given the other channels.
 //! If the speed is missing for 10 minutes, the current takes its place as the operating point (`state.rs`). If another channel
-//! is missing, the remaining channels are judged without it. At speeds that the pump did not have in commissioning all
-//! channels are judged less strictly (`uncertainty.rs`), and the result says so.
+//! is missing, the remaining channels are tested without it. At speeds that the pump did not have in commissioning all
+//! channels are tested less strictly (`uncertainty.rs`), and the result says so.
 //!
-//! Speed and ambient temperature are not judged themselves. One of them is named only if a wrong value of it would explain
+//! Speed and ambient temperature are not tested themselves. One of them is named only if a wrong value of it would explain
 //! more than 90 % of the outputs' squared distance from normal ([`ConditionalResult::explains`]).
 //!
 //! All times are in seconds, and each reading has its own time, so readings may come at any interval and with jitter. One set
@@ -58,7 +58,7 @@ mod factor;
 mod features;
 mod fit;
 mod fit_error;
-mod judgement;
+mod level_test;
 mod outputs;
 mod packed;
 mod recent;

@@ -1,4 +1,14 @@
-//! Turns the scores of one pump into detections. Live pumps and evaluations use the same decider.
+//! Turns the steps and scores of one pump into detections. Live pumps and evaluations use the same decider.
+//!
+//! A [`Decider`] is the detector of one pump. Its caller does the following with each step:
+//!
+//! 1. [`Decider::push_step`] takes the step as soon as it arrives. For a *step-based* detector (`conditional`) it returns a
+//!    [`StepResult`]: how far the step is from normal. For a *window-based* detector (`fused`, `lstm-autoencoder`) it does nothing.
+//! 2. The window that ends with the step is scored by the network, which may take seconds.
+//! 3. [`Decider::decide`] takes the step's result and the window's score, and returns the [`Detection`]: anomalous or not. A
+//!    step-based detector can do so without a score.
+//!
+//! So while windows are scored, a step-based detector has taken steps on which nothing is decided yet.
 //!
 //! **The fused detector.** The score of a window has three numbers for each channel: its short level (the mean of the last 5
 //! steps), its long level (of the last 15 steps) and its reconstruction error. Each is compared with the pump's normal. The
@@ -35,7 +45,7 @@
 //! | relearning: new levels are learned | 4.0 | 1.0 | the loss is limited to the threshold |
 //! | the change returns during relearning | 4.0 | 4.65 | the episode continues |
 //!
-//! **The conditional detector** judges steps instead of windows; see `decider/conditional.rs`. Its loss has the same deadband.
+//! **The conditional detector** is step-based; see `decider/conditional.rs`. Its loss has the same deadband.
 //!
 //! Does not raise alarms. Does not name faults.
 
@@ -61,7 +71,7 @@ use crate::{
 };
 
 pub use checkpoint::DeciderCheckpoint;
-pub use conditional::{DeciderState, StepJudgement};
+pub use conditional::{DeciderState, StepResult};
 pub use step::StepInput;
 pub use unfit_checkpoint::UnfitCheckpoint;
 
@@ -90,13 +100,13 @@ enum State {
 #[derive(Debug, Clone)]
 struct Fused {
     tracker: LevelTracker,
-    phase: Phase,
+    phase: FusedPhase,
 }
 
 /// Stored in this form: a change of it needs a new version of [`DeciderCheckpoint`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum Phase {
+enum FusedPhase {
     /// Normal. `above`: number of successive windows above the threshold so far.
     Normal {
         above: usize,
@@ -153,7 +163,7 @@ impl Decider {
             // `Baseline::check` refuses a baseline for the conditional detector that lacks its conditional part.
             (Detector::Fused | Detector::Conditional, _) => State::Fused(Fused {
                 tracker: LevelTracker::new(&baseline.channels, &baseline.tuning),
-                phase: Phase::Normal { above: 0 },
+                phase: FusedPhase::Normal { above: 0 },
             }),
         };
         Decider { model: baseline.model_name(), baseline, state }
@@ -168,22 +178,22 @@ impl Decider {
         decider
     }
 
-    /// Takes a step. Returns its judgement, which [`Decider::decide`] needs. `None` for a detector that judges windows, for a pump
-    /// that does not run or has not settled, while no channel can be judged yet, and for a step that is not later than the one
+    /// Takes a step. Returns its result, which [`Decider::decide`] needs. `None` for a window-based detector, for a pump
+    /// that does not run or has not settled, while no channel can be tested yet, and for a step that is not later than the one
     /// before.
-    pub fn follow(&mut self, step: &StepInput) -> Option<StepJudgement> {
+    pub fn push_step(&mut self, step: &StepInput) -> Option<StepResult> {
         match (&mut self.state, &self.baseline.conditional) {
-            (State::Conditional(state), Some(conditional)) => state.follow(conditional, step),
+            (State::Conditional(state), Some(conditional)) => state.push_step(conditional, step),
             _ => None,
         }
     }
 
-    /// Whether its detector judges each step when it arrives, before the score of the step's window is known.
-    pub fn judges_steps(&self) -> bool {
+    /// Whether its detector gives a result for each step when it arrives, before the score of the step's window is known.
+    pub fn is_step_based(&self) -> bool {
         matches!(self.state, State::Conditional(_))
     }
 
-    /// Returns the state after the last step that [`Decider::follow`] took, for [`Decider::checkpoint`].
+    /// Returns the state after the last step that [`Decider::push_step`] took, for [`Decider::checkpoint`].
     pub fn step_state(&self) -> Option<DeciderState> {
         match &self.state {
             State::Conditional(state) => Some(state.state().clone()),
@@ -196,8 +206,8 @@ impl Decider {
         &self.baseline
     }
 
-    /// Decides on the step of `pump` at `at`, from the judgement of [`Decider::follow`] and from the score of the window that ends
-    /// with it. A detector that judges windows needs the score, and the conditional one the judgement; without it there is no
+    /// Decides on the step of `pump` at `at`, from its result by [`Decider::push_step`] and from the score of the window that ends
+    /// with it. A window-based detector needs the score, and a step-based one the result; without it there is no
     /// detection.
     ///
     /// The window is anomalous exactly if the loss of the detection is above its threshold. For [`Detector::LstmAutoencoder`]
@@ -207,7 +217,7 @@ impl Decider {
         &mut self,
         pump: &PumpId,
         at: Timestamp,
-        step: Option<&StepJudgement>,
+        step: Option<&StepResult>,
         score: Option<&Score>,
     ) -> Option<Detection> {
         let baseline = &*self.baseline;
@@ -237,7 +247,7 @@ impl Fused {
     /// Continues a paused episode whose change returns during relearning. The levels learned since the pause are discarded:
     /// they were affected by the fault.
     fn resume(&mut self, baseline: &Baseline, scores: &[ChannelScore]) {
-        let Phase::Relearning { paused: Some(paused), .. } = &mut self.phase else { return };
+        let FusedPhase::Relearning { paused: Some(paused), .. } = &mut self.phase else { return };
         let now = change(baseline, &paused.levels, scores, |score| score.short);
         let resumes = paused.episode.peak >= MIN_RESUMABLE_SCORE
             && remaining_share(&paused.episode.change, &now) >= RESUME_SHARE
@@ -245,29 +255,29 @@ impl Fused {
         if resumes {
             let ResumableEpisode { episode, levels, anchors } = mem::take(paused.as_mut());
             self.tracker = LevelTracker::at(&baseline.channels, &baseline.tuning, levels, anchors);
-            self.phase = Phase::Episode(Episode { normal_windows: 0, held_loss: 0.0, ..episode });
+            self.phase = FusedPhase::Episode(Episode { normal_windows: 0, held_loss: 0.0, ..episode });
         }
     }
 
     /// Processes one window. Returns its loss, which is above [`THRESHOLD`] if the window is anomalous.
     fn advance(&mut self, baseline: &Baseline, anomaly: &AnomalyScore, scores: &[ChannelScore]) -> f64 {
         let tuning = &baseline.tuning;
-        if let Phase::Relearning { done, .. } = &mut self.phase {
+        if let FusedPhase::Relearning { done, .. } = &mut self.phase {
             *done += 1;
             self.tracker.relearn(scores, *done);
-            if *done == tuning.settle_steps {
-                self.phase = Phase::Normal { above: 0 };
+            if *done == tuning.relearn_steps {
+                self.phase = FusedPhase::Normal { above: 0 };
             }
             return anomaly.value.min(THRESHOLD);
         }
         let mut loss = anomaly.value.min(THRESHOLD);
-        if let Phase::Normal { above } = &mut self.phase {
+        if let FusedPhase::Normal { above } = &mut self.phase {
             *above = if anomaly.value > THRESHOLD { *above + 1 } else { 0 };
             if *above >= tuning.raise_after {
-                self.phase = Phase::Episode(Episode::default());
+                self.phase = FusedPhase::Episode(Episode::default());
             }
         }
-        if let Phase::Episode(episode) = &mut self.phase {
+        if let FusedPhase::Episode(episode) = &mut self.phase {
             let levels = self.tracker.levels();
             if anomaly.value > episode.peak {
                 let change = change(baseline, levels, scores, |score| score.long);
@@ -287,17 +297,17 @@ impl Fused {
                 return episode.held_loss;
             }
             loss = with_deadband.min(THRESHOLD);
-            self.phase = if below_quiet || tuning.settle_steps == 0 {
-                Phase::Normal { above: 0 }
+            self.phase = if below_quiet || tuning.relearn_steps == 0 {
+                FusedPhase::Normal { above: 0 }
             } else {
                 let (levels, anchors) = (self.tracker.levels().to_vec(), self.tracker.anchors().to_vec());
-                Phase::Relearning {
+                FusedPhase::Relearning {
                     done: 0,
                     paused: Some(Box::new(ResumableEpisode { episode: mem::take(episode), levels, anchors })),
                 }
             };
         }
-        self.tracker.follow(scores);
+        self.tracker.update(scores);
         loss
     }
 }
@@ -541,7 +551,7 @@ mod tests {
     #[test]
     fn slow_drift_is_followed_up_to_the_drift_of_commissioning() {
         let mut pump = Pump::new();
-        let reach = baseline().tuning.follow_reach * 0.3;
+        let reach = baseline().tuning.max_drift_factor * 0.3;
         let drift = |pump: &mut Pump, from: f64, to: f64| -> bool {
             let steps = 20_000;
             let level = |step: usize| from + (to - from) * step as f64 / f64::from(steps);

@@ -7,7 +7,7 @@
 //! successive readings. Each channel of a window has two measures:
 //!
 //! - its *error*: the mean absolute difference between its residuals and their reconstruction by an LSTM autoencoder. The mean
-//!   difference is subtracted first, because a residual that is constantly off is reconstructed badly, and is judged by the
+//!   difference is subtracted first, because a residual that is constantly off is reconstructed badly, and is tested by the
 //!   conditional detector already;
 //! - its *change*: the mean absolute change from one reading to the next. It needs no network.
 //!
@@ -30,7 +30,7 @@
 //! A measure of a channel is used only if it raises no false alarm in commissioning: limits that are learned from the first two
 //! thirds must not be exceeded in the last third ([`Vote`]).
 //!
-//! A pure library: no I/O, no clock, no threads. Does not compute residuals, select healthy windows, or judge averages of values.
+//! A pure library: no I/O, no clock, no threads. Does not compute residuals, select healthy windows, or test averages of values.
 //! Does not see faults that change neither measure, such as two channels that no longer move together. `BENCHMARKS.md` has the
 //! results, with and without the network.
 

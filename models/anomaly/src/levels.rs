@@ -2,7 +2,7 @@
 //!
 //! While a pump is normal, the *tracked levels* follow the channels slowly, so that slow drift is not an anomaly. Each stays
 //! within a distance of its *anchor*, the level that was learned in commissioning or after an episode. The distance is a factor
-//! (`follow_reach`) times the channel's furthest drift in commissioning. So endless drift is an anomaly.
+//! (`max_drift_factor`) times the channel's furthest drift in commissioning. So endless drift is an anomaly.
 //!
 //! Does not decide when a pump is normal; see `decider.rs`.
 
@@ -23,8 +23,8 @@ impl LevelTracker {
     /// Starts at the levels of commissioning.
     pub(crate) fn new(channels: &[ChannelBaseline], tuning: &Tuning) -> LevelTracker {
         let anchors: Vec<f64> = channels.iter().map(|channel| channel.level).collect();
-        let max_drifts = channels.iter().map(|channel| tuning.follow_reach * channel.reach).collect();
-        LevelTracker { levels: anchors.clone(), anchors, max_drifts, share: 1.0 / tuning.follow_steps }
+        let max_drifts = channels.iter().map(|channel| tuning.max_drift_factor * channel.reach).collect();
+        LevelTracker { levels: anchors.clone(), anchors, max_drifts, share: 1.0 / tuning.tracking_steps }
     }
 
     /// Returns a tracker that gets only every `every`th step, and moves its levels with each as far as `every` steps would.
@@ -54,16 +54,16 @@ impl LevelTracker {
         &self.levels
     }
 
-    /// Follows one step of a normal pump.
-    pub(crate) fn follow(&mut self, scores: &[ChannelScore]) {
-        self.follow_unbounded(scores);
+    /// Moves the levels towards one step of a normal pump.
+    pub(crate) fn update(&mut self, scores: &[ChannelScore]) {
+        self.update_unbounded(scores);
         for ((level, anchor), max_drift) in self.levels.iter_mut().zip(&self.anchors).zip(&self.max_drifts) {
             *level = level.clamp(anchor - max_drift, anchor + max_drift);
         }
     }
 
-    /// Follows one step without a limit on the drift. Commissioning finds the furthest drift with it.
-    pub(crate) fn follow_unbounded(&mut self, scores: &[ChannelScore]) {
+    /// Moves the levels towards one step, without a limit on the drift. Commissioning finds the furthest drift with it.
+    pub(crate) fn update_unbounded(&mut self, scores: &[ChannelScore]) {
         for (level, score) in self.levels.iter_mut().zip(scores) {
             *level += self.share * (score.short - *level);
         }

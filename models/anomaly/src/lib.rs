@@ -13,7 +13,7 @@
 //! A window's score is the same, bit for bit, in any batch, so an evaluation and a live node agree.
 //!
 //! The default detector first predicts each channel from the pump's operating point (speed, load, ambient temperature).
-//! `conditional.rs` judges averages of the *residuals*, the values less their predictions. `dynamics.rs` judges how the residuals
+//! `conditional.rs` tests averages of the *residuals*, the values less their predictions. `dynamics.rs` tests how the residuals
 //! move: it finds faults that change no average, such as a flow that swings.
 //!
 //! Does not make windows from readings (`volute-plant`), select normal windows, or use threads and queues
@@ -56,7 +56,7 @@ pub use conditional::{
     CONDITIONAL_VERSION, ChannelDeviation, ConditionalBaseline, ConditionalFitError, ConditionalLearnedFrom,
     ConditionalMemoryError, ConditionalResult, ConditionalState, RESIDUAL_LIMIT, RefinementSchedule, TimedSamples,
 };
-pub use decider::{Decider, DeciderCheckpoint, DeciderState, StepInput, StepJudgement, UnfitCheckpoint};
+pub use decider::{Decider, DeciderCheckpoint, DeciderState, StepInput, StepResult, UnfitCheckpoint};
 pub use dynamics::{
     ChannelDynamics, DYNAMICS_VERSION, DYNAMICS_WINDOW, DynamicsBaseline, DynamicsError, DynamicsNetwork,
     DynamicsResult, DynamicsScorer, DynamicsState, DynamicsTrainError, DynamicsTraining, Measure, ResidualHistory,

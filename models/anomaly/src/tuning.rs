@@ -19,7 +19,7 @@ pub enum Detector {
     /// Compares each channel's reconstruction error and level with those of the pump while it was healthy. An episode remembers
     /// what has changed. Does not know the operating point.
     Fused,
-    /// The default: judges each channel given the operating point and the other channels, at every step, whether or not the step
+    /// The default: tests each channel given the operating point and the other channels, at every step, whether or not the step
     /// has a whole window.
     #[default]
     Conditional,
@@ -61,16 +61,18 @@ impl FromStr for Detector {
 /// Parameters of [`Detector::Fused`]. Times are in steps of the model's interval. Deviations are in *spreads*: how far a number
 /// usually lies from normal.
 ///
-/// Do not rename this struct, [`Weighting`] or their fields: they are stored, and a baseline's id contains their `Debug`
-/// form.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The stored names of the fields never change, and neither does the `Debug` form, which a baseline's id depends on. So do not
+/// rename [`Weighting`] or its fields, and see `impl Debug` before you rename a field here.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tuning {
     /// Time constant with which a channel's level is tracked while the pump is normal, so that slow drift is not an anomaly.
-    pub follow_steps: f64,
+    #[serde(rename = "follow_steps")]
+    pub tracking_steps: f64,
     /// How far a tracked level may move away from its level at commissioning, in multiples of its furthest drift in commissioning.
     /// Drift beyond that is an anomaly.
-    pub follow_reach: f64,
+    #[serde(rename = "follow_reach")]
+    pub max_drift_factor: f64,
     /// The quantile of the commissioning windows' deviations from which the thresholds are computed.
     pub quantile: f64,
     /// The threshold for levels is that quantile times this.
@@ -93,7 +95,8 @@ pub struct Tuning {
     /// A window is also back to normal if less than this share of the episode's greatest change is left.
     pub returned: f64,
     /// Number of steps for which levels are relearned after an episode that ended at other levels than it started from.
-    pub settle_steps: u32,
+    #[serde(rename = "settle_steps")]
+    pub relearn_steps: u32,
     /// Weights of the channels' deviations.
     pub weights: Weighting,
 }
@@ -108,8 +111,8 @@ pub(crate) const MAX_DEVIATION: f64 = 50.0;
 impl Default for Tuning {
     fn default() -> Tuning {
         Tuning {
-            follow_steps: 400.0,
-            follow_reach: 2.0,
+            tracking_steps: 400.0,
+            max_drift_factor: 2.0,
             quantile: 0.95,
             level_margin: 2.0,
             error_margin: 2.0,
@@ -120,9 +123,31 @@ impl Default for Tuning {
             clear_after: 2,
             quiet: 0.35,
             returned: 0.15,
-            settle_steps: 45,
+            relearn_steps: 45,
             weights: Weighting::default(),
         }
+    }
+}
+
+/// In the form of the stored names. A change of it changes the ids of stored baselines.
+impl fmt::Debug for Tuning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tuning")
+            .field("follow_steps", &self.tracking_steps)
+            .field("follow_reach", &self.max_drift_factor)
+            .field("quantile", &self.quantile)
+            .field("level_margin", &self.level_margin)
+            .field("error_margin", &self.error_margin)
+            .field("error_margin_own", &self.error_margin_own)
+            .field("tail_margin", &self.tail_margin)
+            .field("stuck_spreads", &self.stuck_spreads)
+            .field("raise_after", &self.raise_after)
+            .field("clear_after", &self.clear_after)
+            .field("quiet", &self.quiet)
+            .field("returned", &self.returned)
+            .field("settle_steps", &self.relearn_steps)
+            .field("weights", &self.weights)
+            .finish()
     }
 }
 
@@ -184,6 +209,28 @@ impl Weighting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The ids of stored baselines depend on the `Debug` form, and stored baselines and models have the names of the JSON form.
+    #[test]
+    fn the_stored_names_stay_as_they_are() {
+        let weights = "Weighting { flow: 1.0, thermal_level: 0.05, thermal_error: 0.25, other: 0.4 }";
+        let debug = format!(
+            "Tuning {{ follow_steps: 400.0, follow_reach: 2.0, quantile: 0.95, level_margin: 2.0, error_margin: 2.0, \
+             error_margin_own: 20.0, tail_margin: 2.3, stuck_spreads: 10.0, raise_after: 1, clear_after: 2, quiet: 0.35, \
+             returned: 0.15, settle_steps: 45, weights: {weights} }}"
+        );
+        assert_eq!(format!("{:?}", Tuning::default()), debug);
+        let json = serde_json::json!({
+            "follow_steps": 400.0, "follow_reach": 2.0, "quantile": 0.95, "level_margin": 2.0, "error_margin": 2.0,
+            "error_margin_own": 20.0, "tail_margin": 2.3, "stuck_spreads": 10.0, "raise_after": 1, "clear_after": 2,
+            "quiet": 0.35, "returned": 0.15, "settle_steps": 45,
+            "weights": {"flow": 1.0, "thermal_level": 0.05, "thermal_error": 0.25, "other": 0.4},
+        });
+        assert_eq!(serde_json::to_value(Tuning::default()).expect("JSON"), json);
+        let tuned = Tuning { tracking_steps: 1.0, max_drift_factor: 3.0, relearn_steps: 7, ..Tuning::default() };
+        let stored = serde_json::to_string(&tuned).expect("JSON");
+        assert_eq!(serde_json::from_str::<Tuning>(&stored).expect("read"), tuned);
+    }
 
     #[test]
     fn a_detector_has_one_name() {

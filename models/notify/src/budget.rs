@@ -1,4 +1,5 @@
-//! At most so many messages per pump and hour. What exceeds that is counted, and told in one message an hour later.
+//! Limits the messages per pump and hour. Messages beyond the limit are held back and counted. An hour later one summary
+//! message names them.
 //!
 //! An example, with at most 4 per hour: P-7 sends three messages of low priority from 10:00 to 10:05; the last quarter, one
 //! message, is kept for critical ones. Nine more low ones are held back. A critical one at 10:30 is sent. At 11:05 the

@@ -57,7 +57,7 @@ pub enum Outcome {
 pub struct RetryPolicy {
     /// The pause after the first attempt, in milliseconds. It doubles, up to five minutes.
     pub first_pause_ms: i64,
-    /// After so long a delivery is given up, in milliseconds.
+    /// The time after which a delivery is given up, in milliseconds.
     pub give_up_after_ms: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Who is notified of what and when, and what becomes of each message, as plain state machines.
+//! Who is notified of what and when, and the delivery of each message, as plain state machines.
 //!
 //! An example: alarms of critical priority are sent at once, ops@example.com gets all e-mails, boss@example.com those of
 //! escalations, and there is a webhook.
@@ -30,9 +30,9 @@
 //! ```text
 //! policy      who gets what, quiet hours
 //! subject     what messages are about
-//! message     what is told
-//! budget      at most so many messages per pump and hour, and what was held back
-//! thread      what is known of one alarm or maintenance event
+//! message     one message to one receiver
+//! budget      the limit of messages per pump and hour, and the summary of those held back
+//! thread      one alarm or maintenance event: its state, and which messages about it were sent
 //! planner     all of them, and the digest: from rows and time to messages
 //! delivery    a message on its way to one receiver
 //! template    the text of an e-mail

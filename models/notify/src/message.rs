@@ -1,4 +1,4 @@
-//! Messages: what is told to one receiver.
+//! Messages: each is to one receiver, about one or more subjects.
 
 use serde::{Deserialize, Serialize};
 use volute_alarm::Priority;
@@ -94,7 +94,7 @@ impl Line {
     }
 }
 
-/// What is told to one receiver.
+/// A message to one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// The same for the same occurrence, kind and receiver, for ever.

@@ -13,7 +13,7 @@
 //!
 //! Reminders and escalations are for alarms and events that are sent at once. In the quiet hours of its priority an e-mail
 //! becomes a line of the digest, which waits for their end; a webhook call waits; and so do reminders and escalations.
-//! Nothing is told of the end of an occurrence whose beginning was held back.
+//! No message says that an occurrence has ended whose beginning was held back.
 //!
 //! [`Planner::take_changes`] returns what has to be stored with the messages. A row with a number that was seen before does
 //! nothing, so rows can be read again after a restart.
@@ -34,7 +34,7 @@ pub const MAX_DIGEST_LINES: usize = 200;
 /// What is known beside the threads. Its serialized form is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
-    /// When notifications began. Rows before it are not read, and events that were opened before it are not told.
+    /// When notifications began. Rows before it are not read, and events that were opened before it get no messages.
     pub begin: Timestamp,
     /// Rows with a time well before this one were taken into account.
     pub seen_until: Timestamp,
@@ -248,7 +248,7 @@ impl Planner {
     ) -> Vec<Message> {
         let mut messages = Vec::new();
         if let Some(kind) = kind {
-            let (by_email, emails) = self.tell_by_email(&thread, kind, at, now);
+            let (by_email, emails) = self.notify_by_email(&thread, kind, at, now);
             let (by_webhook, calls) = self.tell_by_webhook(&thread, kind, at, now);
             thread.told |= by_email || by_webhook;
             messages.extend(emails);
@@ -267,8 +267,8 @@ impl Planner {
         messages
     }
 
-    /// Returns whether people are told now or by the digest, and the e-mails.
-    fn tell_by_email(
+    /// Returns whether there are e-mails now or a line of the digest, and the e-mails.
+    fn notify_by_email(
         &mut self,
         thread: &Thread,
         kind: MessageKind,

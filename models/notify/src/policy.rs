@@ -51,7 +51,7 @@ pub struct EmailPolicy {
 pub struct Recipient {
     /// The address.
     pub address: String,
-    /// The lowest priority of which the recipient is told.
+    /// The lowest priority that the recipient is notified of.
     pub from: Priority,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of one alarm or maintenance event, for its messages.
+//! The thread of messages about one alarm or maintenance event: its state, and which messages were sent.
 
 use serde::{Deserialize, Serialize};
 use volute_alarm::Priority;
@@ -6,7 +6,7 @@ use volute_plant::{PumpId, Timestamp};
 
 use crate::{Line, MessageKind, Subject};
 
-/// What was told about a subject's newest occurrence, and what may still have to be told.
+/// The state of a subject's newest occurrence, the messages that were sent about it, and those that may be due later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Thread {
     /// What it is about.
@@ -31,7 +31,7 @@ pub struct Thread {
     pub unacknowledged: bool,
     /// Whether its condition is over.
     pub returned: bool,
-    /// Whether its beginning was told, or is in the next digest.
+    /// Whether a message about its beginning was made, or a line of the next digest.
     pub told: bool,
     /// How many reminders there were.
     pub reminded: u32,

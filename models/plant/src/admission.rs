@@ -351,7 +351,7 @@ impl Admission {
         readings: &mut Vec<AdmittedReading>,
     ) -> DraftOutcome {
         let at = known.at;
-        let late = self.order.is_some_and(|order| self.config.is_past(at, order));
+        let late = self.order.is_some_and(|order| self.config.is_too_late(at, order));
         let whole = known.merged_with(&draft.samples);
         let part = Reading { received, late, samples: known.new_samples(&draft.samples), ..known.clone() };
         self.record(&part);
@@ -373,7 +373,7 @@ impl Admission {
 
     /// Whether a new reading is late. Updates the order, or restarts it.
     fn is_late(&mut self, at: Timestamp, received: Timestamp) -> bool {
-        let order = self.order.filter(|order| self.config.is_past(at, *order));
+        let order = self.order.filter(|order| self.config.is_too_late(at, *order));
         let Some(order) = order else {
             self.order = self.order.max(Some(at));
             self.late_run = LateRun::default();
@@ -385,7 +385,7 @@ impl Admission {
         let LateRun { count, last } = self.late_run;
         // Readings of one post count once, so that a backlog from another gateway does not restart the order. All of
         // them count if the newest time is in the future by the node's clock.
-        let newest_is_future = self.config.is_past(received, order);
+        let newest_is_future = self.config.is_too_late(received, order);
         let same_post = last.is_some_and(|(_, then)| then == received) && !newest_is_future;
         let count = match last {
             Some((last, _)) if last < at => count + u32::from(!same_post),

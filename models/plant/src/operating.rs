@@ -2,7 +2,7 @@
 //!
 //! The profile's channels with `running_above` decide. They measure the speed, or the current or power of the motor;
 //! below, "current" means either of these two. A pump whose profile has no such channel always counts as running. The
-//! [`Phase`] after a step follows from the step's values and the phase before it. The [`OperatingState`] follows from
+//! [`RunPhase`] after a step follows from the step's values and the phase before it. The [`OperatingState`] follows from
 //! the phase and its duration.
 //!
 //! - Off: no channel is above its limit.
@@ -79,7 +79,7 @@ struct Sensor {
 
 /// Whether the pump was off, on or coasting down after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum RunPhase {
     Off,
     /// `since` is the step of its start; none if it already ran at the first step.
     On {
@@ -107,34 +107,34 @@ impl OperatingStateClassifier {
     }
 
     /// Returns the phase after a step with these values (NaN: missing), given the phase before it.
-    pub(crate) fn next(&self, before: Phase, step: i64, values: &[f64]) -> Phase {
-        let was_off = before == Phase::Off;
-        let was_on = matches!(before, Phase::On { .. });
+    pub(crate) fn next(&self, before: RunPhase, step: i64, values: &[f64]) -> RunPhase {
+        let was_off = before == RunPhase::Off;
+        let was_on = matches!(before, RunPhase::On { .. });
         let power = self.is_on(true, values, was_on);
         let speed = self.is_on(false, values, !was_off);
         match (power, speed, before) {
             (None, None, _) => before,
-            (Some(false) | None, Some(true), Phase::CoastingDown { .. }) => before,
-            (Some(false), Some(true), _) => Phase::CoastingDown { since: step },
-            (Some(true), _, Phase::On { .. }) | (None, Some(true), Phase::On { .. }) => before,
-            (Some(true), _, _) | (None, Some(true), _) => Phase::On { since: Some(step) },
-            (Some(false) | None, Some(false) | None, _) => Phase::Off,
+            (Some(false) | None, Some(true), RunPhase::CoastingDown { .. }) => before,
+            (Some(false), Some(true), _) => RunPhase::CoastingDown { since: step },
+            (Some(true), _, RunPhase::On { .. }) | (None, Some(true), RunPhase::On { .. }) => before,
+            (Some(true), _, _) | (None, Some(true), _) => RunPhase::On { since: Some(step) },
+            (Some(false) | None, Some(false) | None, _) => RunPhase::Off,
         }
     }
 
     /// Returns the operating state at a step in this phase, the steps that the pump has run, and the steps that it must
     /// run before its windows are scored.
-    pub(crate) fn state(&self, phase: Phase, step: i64) -> (OperatingState, usize, usize) {
+    pub(crate) fn state(&self, phase: RunPhase, step: i64) -> (OperatingState, usize, usize) {
         let scored_after_steps = usize::try_from(self.scored_after_steps).unwrap_or(usize::MAX);
         match phase {
-            Phase::Off => (OperatingState::Off, 0, scored_after_steps),
-            Phase::CoastingDown { since } if step - since < self.coast_down_steps => {
+            RunPhase::Off => (OperatingState::Off, 0, scored_after_steps),
+            RunPhase::CoastingDown { since } if step - since < self.coast_down_steps => {
                 (OperatingState::Stopping, 0, scored_after_steps)
             }
-            Phase::On { since: Some(since) } if step - since + 1 < self.scored_after_steps => {
+            RunPhase::On { since: Some(since) } if step - since + 1 < self.scored_after_steps => {
                 (OperatingState::Starting, usize::try_from(step - since + 1).unwrap_or_default(), scored_after_steps)
             }
-            Phase::On { .. } | Phase::CoastingDown { .. } => {
+            RunPhase::On { .. } | RunPhase::CoastingDown { .. } => {
                 (OperatingState::Running, scored_after_steps, scored_after_steps)
             }
         }
@@ -193,7 +193,7 @@ mod tests {
     /// The states for these speeds and currents, one step per second. The pump runs before the first of them.
     fn states(steps: &[(f64, f64)]) -> Vec<OperatingState> {
         let classifier = OperatingStateClassifier::new(&motor(), 3);
-        let mut phase = Phase::On { since: None };
+        let mut phase = RunPhase::On { since: None };
         let mut states = Vec::new();
         for (step, (rpm, current_a)) in steps.iter().enumerate() {
             phase = classifier.next(phase, step as i64, &[*rpm, *current_a]);
@@ -289,13 +289,13 @@ mod tests {
     #[test]
     fn steps_are_counted_from_the_start_of_a_phase() {
         let classifier = OperatingStateClassifier::new(&motor(), 3);
-        let (on, down) = (Phase::On { since: Some(100) }, Phase::CoastingDown { since: 100 });
+        let (on, down) = (RunPhase::On { since: Some(100) }, RunPhase::CoastingDown { since: 100 });
         for (phase, step, expected) in [
-            (Phase::Off, 100, (OperatingState::Off, 0, 4)),
+            (RunPhase::Off, 100, (OperatingState::Off, 0, 4)),
             (on, 100, (OperatingState::Starting, 1, 4)),
             (on, 102, (OperatingState::Starting, 3, 4)),
             (on, 103, (OperatingState::Running, 4, 4)),
-            (Phase::On { since: None }, 100, (OperatingState::Running, 4, 4)),
+            (RunPhase::On { since: None }, 100, (OperatingState::Running, 4, 4)),
             (down, 100, (OperatingState::Stopping, 0, 4)),
             (down, 159, (OperatingState::Stopping, 0, 4)),
             (down, 160, (OperatingState::Running, 4, 4)),
@@ -310,7 +310,7 @@ mod tests {
         let phase = |name: &str| format!("[[channels]]\n    name = \"{name}\"{current}");
         let text = format!("{channels}{}{}", phase("I1"), phase("I2"));
         let classifier = OperatingStateClassifier::new(&Profile::from_toml(&text).expect("a profile"), 3);
-        let (off, started) = (Phase::Off, Phase::On { since: Some(7) });
+        let (off, started) = (RunPhase::Off, RunPhase::On { since: Some(7) });
         for (values, expected, no_values) in [
             ([MISSING, 30.0, 0.0], started, false),
             ([MISSING, 0.0, 30.0], started, false),
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn without_running_limits_a_pump_always_runs() {
         let classifier = OperatingStateClassifier::new(&small(), 30);
-        let phase = classifier.next(Phase::On { since: None }, 7, &[0.0, 0.0]);
+        let phase = classifier.next(RunPhase::On { since: None }, 7, &[0.0, 0.0]);
         assert_eq!(classifier.state(phase, 7).0, OperatingState::Running);
     }
 

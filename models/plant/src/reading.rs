@@ -230,7 +230,7 @@ mod tests {
             ("received later", Reading { received: at(6), ..first.clone() }, true),
             ("late", Reading { late: true, ..first.clone() }, true),
             ("filled", Reading { samples: samples([Sample::Good(1.0), Sample::Filled]), ..first.clone() }, true),
-            ("judged by another range", Reading { samples: bad, ..first.clone() }, true),
+            ("checked by another range", Reading { samples: bad, ..first.clone() }, true),
             ("another pump", Reading { pump: pump("P-2"), ..first.clone() }, false),
             ("another time", Reading { at: at(1), ..first.clone() }, false),
             (

@@ -53,7 +53,7 @@ pub use self::{
 use self::{rhythm::Rhythm, rows::Rows};
 use crate::{
     OperatingState, Profile, Reading, Sample, Timestamp,
-    operating::{OperatingStateClassifier, Phase},
+    operating::{OperatingStateClassifier, RunPhase},
 };
 
 /// The windower of one pump.
@@ -63,9 +63,9 @@ pub struct Windower {
     config: WindowConfig,
     classifier: OperatingStateClassifier,
     /// The phase before the newest step.
-    phase_before: Phase,
+    phase_before: RunPhase,
     /// The phase after the newest step.
-    phase: Phase,
+    phase: RunPhase,
     /// The values of the last steps, one row for each step; NaN where missing.
     steps: Rows,
     /// The number of the newest step.
@@ -105,8 +105,8 @@ impl Windower {
             profile: profile.clone(),
             config,
             classifier: OperatingStateClassifier::new(profile, WindowConfig::LEN),
-            phase_before: Phase::On { since: None },
-            phase: Phase::On { since: None },
+            phase_before: RunPhase::On { since: None },
+            phase: RunPhase::On { since: None },
             steps: Rows::new(config.len, channels),
             held: VecDeque::new(),
             last: None,
@@ -119,9 +119,10 @@ impl Windower {
         }
     }
 
-    /// Adds a reading. Returns the readings that now have their final place, in order.
+    /// Adds a reading. Returns the readings that now have a step, in order, each with the window that ends with the step
+    /// or the reason why there is none.
     ///
-    /// Returns nothing for a reading whose step is already placed. If that is the newest step, the reading's values are
+    /// Returns nothing for a reading whose step has begun already. If that is the newest step, the reading's values are
     /// added to it.
     pub fn push(&mut self, reading: Reading) -> Vec<WindowedReading> {
         self.newest = self.newest.max(Some(reading.at));
@@ -137,7 +138,7 @@ impl Windower {
         if self.pending.is_empty() && self.last.is_none_or(|last| step == last + 1) {
             // The usual case: the reading need not wait.
             self.begin_step(step, reading.at);
-            return vec![self.place(step, Vec::new(), reading)];
+            return vec![self.add_step(step, Vec::new(), reading)];
         }
         match self.pending.get_mut(&reading.at) {
             // Of parts of one reading, the first counts.
@@ -147,24 +148,24 @@ impl Windower {
         self.release(|newest, missing, slack| newest - missing >= slack)
     }
 
-    /// Whether the step of this time is placed already, so that a reading of this time would get no window.
-    pub fn is_placed(&self, at: Timestamp) -> bool {
+    /// Whether the step of this time has begun already, so that a reading of this time would get no window.
+    pub fn step_has_begun(&self, at: Timestamp) -> bool {
         self.last.is_some_and(|last| self.step(at) <= last)
     }
 
     /// Whether a time is so far behind the newest that a reading of it is too late for its window.
-    pub fn is_past(&self, at: Timestamp) -> bool {
-        self.newest.is_some_and(|newest| self.config.is_past(at, newest))
+    pub fn is_too_late(&self, at: Timestamp) -> bool {
+        self.newest.is_some_and(|newest| self.config.is_too_late(at, newest))
     }
 
     /// Empties the window, for a pump whose times went back. Returns the readings that were pending.
     pub fn restart(&mut self) -> Vec<WindowedReading> {
-        let placed = self.flush();
+        let windowed = self.flush();
         *self = Self::new(&self.profile);
-        placed
+        windowed
     }
 
-    /// Places all pending readings, without waiting for missing ones.
+    /// Assigns all pending readings to steps, without waiting for missing ones.
     pub fn flush(&mut self) -> Vec<WindowedReading> {
         self.release(|_, _, _| true)
     }
@@ -180,9 +181,10 @@ impl Windower {
         !self.pending.is_empty()
     }
 
-    /// Places pending readings up to the first missing step for which `stop_waiting(newest, missing, slack)` is false.
+    /// Assigns pending readings to steps, up to the first missing step for which `stop_waiting(newest, missing, slack)`
+    /// is false.
     fn release(&mut self, stop_waiting: impl Fn(i64, i64, i64) -> bool) -> Vec<WindowedReading> {
-        let mut placed = Vec::new();
+        let mut windowed = Vec::new();
         while let (Some((&at, _)), Some(newest)) = (self.pending.first_key_value(), self.newest) {
             let step = self.step(at);
             let is_after_missing = self.last.is_some_and(|last| step > last + 1);
@@ -199,9 +201,9 @@ impl Windower {
                 self.rhythm.record(at.millis(), step);
                 displaced.push(std::mem::replace(&mut reading, next));
             }
-            placed.push(self.place(step, displaced, reading));
+            windowed.push(self.add_step(step, displaced, reading));
         }
-        placed
+        windowed
     }
 
     /// Returns the step of a time. Steps are numbered in the order of time; the first number is arbitrary.
@@ -233,8 +235,8 @@ impl Windower {
         self.rhythm.record(at.millis(), step);
     }
 
-    /// Places a new step with its readings, in the order of their times.
-    fn place(&mut self, step: i64, displaced: Vec<Reading>, reading: Reading) -> WindowedReading {
+    /// Adds a new step with its readings, which are in the order of their times.
+    fn add_step(&mut self, step: i64, displaced: Vec<Reading>, reading: Reading) -> WindowedReading {
         if let Some(last) = self.last {
             // Missing steps that are older than a window need no row.
             let first = (last + 1).max(step - i64::try_from(self.config.len).unwrap_or(i64::MAX));
@@ -303,9 +305,9 @@ impl Windower {
 
     /// Counts a run that ended before the pump settled, and resets the count when a run has settled.
     fn count_run(&mut self, step: i64) {
-        let stopped = matches!(self.phase, Phase::Off | Phase::CoastingDown { .. });
+        let stopped = matches!(self.phase, RunPhase::Off | RunPhase::CoastingDown { .. });
         match self.phase_before {
-            Phase::On { since: Some(since) }
+            RunPhase::On { since: Some(since) }
                 if stopped && self.classifier.state(self.phase_before, step - 1).0 != OperatingState::Running =>
             {
                 let (count, longest) = self.short_runs;
@@ -328,8 +330,8 @@ impl Windower {
     }
 
     fn window(&self, reading: &Reading, state: StepState) -> Result<Window, NoWindow> {
-        if let Some(why) = self.not_running(state) {
-            return Err(why);
+        if let Some(reason) = self.not_running(state) {
+            return Err(reason);
         }
         let missing = self.steps.channels_with_nan();
         if !missing.is_empty() {

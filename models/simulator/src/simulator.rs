@@ -7,7 +7,7 @@ use rand::rngs::Xoshiro256PlusPlus;
 use volute_plant::Timestamp;
 
 use crate::{
-    Design, Fault, FaultRun, LoadPlan, Step, Truth,
+    Design, Fault, FaultRun, LoadPlan, SimulatorOutput, Truth,
     condition::Condition,
     design::OIL_REFERENCE_C,
     fault_run::Stage,
@@ -116,7 +116,7 @@ impl Simulator {
     }
 
     /// Advances by `dt_s` seconds and reads the sensors. Does not advance if `dt_s` is not positive or not finite.
-    pub fn step(&mut self, dt_s: f64) -> Step {
+    pub fn step(&mut self, dt_s: f64) -> SimulatorOutput {
         let dt_s = if dt_s.is_finite() { dt_s.max(0.0) } else { 0.0 };
         let sub_steps = (dt_s / SUB_STEP_S).ceil().min(MAX_SUB_STEPS);
         for _ in 0..sub_steps as u64 {
@@ -228,7 +228,7 @@ impl Simulator {
         (sum.sqrt() * speed * speed).hypot(STANDSTILL_MM_S)
     }
 
-    fn read(&mut self, dt_s: f64) -> Step {
+    fn read(&mut self, dt_s: f64) -> SimulatorOutput {
         let speed = self.speed();
         let truth = self.truth();
         let mut readings = self.sensors.read(&truth.signals, speed.min(1.0), dt_s);
@@ -240,7 +240,7 @@ impl Simulator {
             readings[index] = readings[index].and_then(|value| active.sensor_fault.apply(kind, index, value, strength));
         }
         let Stage { status, fault, growth, .. } = stage;
-        Step { at: self.now(), status, fault, growth, readings, truth }
+        SimulatorOutput { at: self.now(), status, fault, growth, readings, truth }
     }
 
     fn truth(&self) -> Truth {

@@ -8,7 +8,9 @@ use Quantity::{
 };
 use proptest::prelude::*;
 use volute_plant::{Profile, Quantity, Sample, Timestamp};
-use volute_simulator::{Design, Fault, FaultRun, LoadPlan, MachineStatus, SensorFault, Severity, Simulator, Step};
+use volute_simulator::{
+    Design, Fault, FaultRun, LoadPlan, MachineStatus, SensorFault, Severity, Simulator, SimulatorOutput,
+};
 
 const ALL: [Quantity; 10] = [Rpm, Tb, Oil, Vib, Q, Ps, Pd, I, Tc, Ta];
 
@@ -78,7 +80,7 @@ fn severity(value: f64) -> Severity {
 }
 
 /// Runs a rated pump with and without the fault run, second by second.
-fn run_pair(fault_run: FaultRun) -> Vec<(Step, Step)> {
+fn run_pair(fault_run: FaultRun) -> Vec<(SimulatorOutput, SimulatorOutput)> {
     let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
     let mut healthy = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start);
     let mut faulty = healthy.clone();
@@ -87,8 +89,8 @@ fn run_pair(fault_run: FaultRun) -> Vec<(Step, Step)> {
 }
 
 /// Returns the faulty value minus the healthy one, without noise.
-fn difference((faulty, healthy): &(Step, Step), quantity: Quantity) -> f64 {
-    let value = |step: &Step| step.truth().value(quantity).expect("measured");
+fn difference((faulty, healthy): &(SimulatorOutput, SimulatorOutput), quantity: Quantity) -> f64 {
+    let value = |step: &SimulatorOutput| step.truth().value(quantity).expect("measured");
     value(faulty) - value(healthy)
 }
 
@@ -99,7 +101,7 @@ fn full_growth(fault_run: &FaultRun) -> std::ops::Range<usize> {
 }
 
 /// Returns the mean difference over the second half of the time at full growth.
-fn effect(pairs: &[(Step, Step)], fault_run: &FaultRun, quantity: Quantity) -> f64 {
+fn effect(pairs: &[(SimulatorOutput, SimulatorOutput)], fault_run: &FaultRun, quantity: Quantity) -> f64 {
     let grown = &pairs[full_growth(fault_run)];
     grown.iter().map(|pair| difference(pair, quantity)).sum::<f64>() / grown.len() as f64
 }
@@ -120,7 +122,8 @@ fn a_grown_fault_has_the_symptoms_of_the_table_in_order() {
                 }
             }
             let first_shown = |quantity| {
-                let shows = |pair: &(Step, Step)| difference(pair, quantity).abs() > clear(quantity);
+                let shows =
+                    |pair: &(SimulatorOutput, SimulatorOutput)| difference(pair, quantity).abs() > clear(quantity);
                 pairs.iter().position(shows).expect("it shows at severity 1")
             };
             for &(first, late) in order {
@@ -132,7 +135,7 @@ fn a_grown_fault_has_the_symptoms_of_the_table_in_order() {
 
 #[test]
 fn magnitudes_match_the_table() {
-    let percent = |pairs: &[(Step, Step)], fault_run: &FaultRun, quantity| {
+    let percent = |pairs: &[(SimulatorOutput, SimulatorOutput)], fault_run: &FaultRun, quantity| {
         let usual = pairs[0].1.truth().value(quantity).expect("measured");
         100.0 * effect(pairs, fault_run, quantity) / usual
     };
@@ -165,8 +168,9 @@ fn cavitation_fluctuates() {
     let fault_run = FaultRun::within(Fault::Cavitation, severity(1.0), 600.0);
     let pairs = run_pair(fault_run);
     let spread = |quantity, faulty: bool| {
-        let of =
-            |pair: &(Step, Step)| if faulty { pair.0.truth().value(quantity) } else { pair.1.truth().value(quantity) };
+        let of = |pair: &(SimulatorOutput, SimulatorOutput)| {
+            if faulty { pair.0.truth().value(quantity) } else { pair.1.truth().value(quantity) }
+        };
         let values: Vec<f64> = pairs[full_growth(&fault_run)].iter().filter_map(of).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
@@ -233,7 +237,7 @@ fn without_its_fault_run_a_machine_is_healthy_at_once_and_cools_with_lags() {
     pump.set_fault_run(None);
     let after = pump.step(1.0);
     assert_eq!((after.status, after.fault, after.growth, pump.fault_run()), (MachineStatus::Normal, None, 0.0, None));
-    let bearing = |step: &Step| step.truth().value(Tb).expect("measured");
+    let bearing = |step: &SimulatorOutput| step.truth().value(Tb).expect("measured");
     assert!(bearing(&hot) - bearing(&after) < 1.0 && bearing(&after) > 70.0);
     let later = (0..600).map(|_| pump.step(1.0)).last().expect("steps");
     assert!(bearing(&later) < 60.0);

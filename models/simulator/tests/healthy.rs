@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use volute_plant::{NoWindow, OperatingState, Profile, Quantity, Reading, Sample, Timestamp, Windower};
-use volute_simulator::{Design, LoadPlan, MachineStatus, Simulator, Step};
+use volute_simulator::{Design, LoadPlan, MachineStatus, Simulator, SimulatorOutput};
 
 fn profile() -> Profile {
     Profile::from_toml(include_str!("../../../config/profiles/centrifugal.toml")).expect("the default profile")
@@ -14,7 +14,7 @@ fn start() -> Timestamp {
     "2026-03-02T09:00:00Z".parse().expect("a time")
 }
 
-fn run(design: Design, load: LoadPlan, seed: u64, steps: usize) -> Vec<Step> {
+fn run(design: Design, load: LoadPlan, seed: u64, steps: usize) -> Vec<SimulatorOutput> {
     let mut pump = Simulator::new(design, load, seed, start());
     (0..steps).map(|_| pump.step(1.0)).collect()
 }
@@ -102,7 +102,7 @@ fn a_stop_goes_through_stopping_off_and_starting() {
 }
 
 /// Returns the sensor values minus the true values.
-fn noise(steps: &[Step], quantity: Quantity) -> Vec<f64> {
+fn noise(steps: &[SimulatorOutput], quantity: Quantity) -> Vec<f64> {
     steps.iter().filter_map(|step| Some(step.value(quantity)? - step.truth().value(quantity)?)).collect()
 }
 
@@ -135,7 +135,7 @@ fn starts_and_stops_are_realistic() {
     let mut starts = 0;
     for pair in steps.windows(30) {
         let (before, after) = (&pair[0], &pair[29]);
-        let value = |step: &Step, quantity| step.value(quantity).expect("measured");
+        let value = |step: &SimulatorOutput, quantity| step.value(quantity).expect("measured");
         if pair.iter().all(|step| !step.truth().running) {
             assert_eq!(value(after, Quantity::RotationalSpeed), 0.0);
             assert_eq!(value(after, Quantity::Current), 0.0);
@@ -158,9 +158,9 @@ fn starts_and_stops_are_realistic() {
 #[test]
 fn the_room_is_warmest_in_the_afternoon_and_the_machine_follows() {
     let mut pump = Simulator::new(Design::rated(), LoadPlan::Steady, 1, start());
-    let day: Vec<Step> = (0..288).map(|_| pump.step(300.0)).collect();
+    let day: Vec<SimulatorOutput> = (0..288).map(|_| pump.step(300.0)).collect();
     let warmest = day.iter().max_by(|a, b| {
-        let ambient = |step: &Step| step.truth().value(Quantity::AmbientTemperature).expect("measured");
+        let ambient = |step: &SimulatorOutput| step.truth().value(Quantity::AmbientTemperature).expect("measured");
         ambient(a).total_cmp(&ambient(b))
     });
     assert_eq!(warmest.expect("a day").at.to_string(), "2026-03-02T15:00:00.000Z");

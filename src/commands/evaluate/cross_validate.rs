@@ -80,15 +80,15 @@ fn random_tuning(rng: &mut Xoshiro256PlusPlus) -> Tuning {
     let mut pick = |values: &[f64]| values[rng.random_range(0..values.len())];
     let other = pick(&[0.2, 0.25, 0.3, 0.35, 0.4, 0.5]);
     Tuning {
-        follow_steps: pick(&[250.0, 300.0, 400.0, 500.0, 600.0]),
-        follow_reach: pick(&[1.5, 2.0, 2.5, 3.0]),
+        tracking_steps: pick(&[250.0, 300.0, 400.0, 500.0, 600.0]),
+        max_drift_factor: pick(&[1.5, 2.0, 2.5, 3.0]),
         level_margin: pick(&[1.6, 1.7, 1.8, 1.9, 2.0, 2.1]),
         error_margin_own: pick(&[10.0, 14.0, 20.0, 30.0]),
         raise_after: pick(&[1.0, 1.0, 2.0, 3.0]) as usize,
         clear_after: pick(&[1.0, 2.0, 3.0, 4.0]) as usize,
         quiet: pick(&[0.25, 0.3, 0.35, 0.4]),
         returned: pick(&[0.1, 0.15, 0.2, 0.25]),
-        settle_steps: pick(&[30.0, 45.0, 60.0, 75.0]) as u32,
+        relearn_steps: pick(&[30.0, 45.0, 60.0, 75.0]) as u32,
         weights: Weighting { other, thermal_level: pick(&[0.0, 0.05, 0.1]), ..Weighting::default() },
         ..Tuning::default()
     }

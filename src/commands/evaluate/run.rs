@@ -109,8 +109,8 @@ impl ScoredRecording {
         let baseline = Baseline::of(&self.profile, &self.healthy, &settings)?;
         let mut decider = Decider::new(Arc::new(baseline));
         let decisions = self.steps.iter().filter_map(|ScoredStep { at, row, score }| {
-            let judgement = decider.follow(&StepInput::of(*at, row));
-            Some((*at, decider.decide(&self.pump, *at, judgement.as_ref(), score.as_ref())?))
+            let result = decider.push_step(&StepInput::of(*at, row));
+            Some((*at, decider.decide(&self.pump, *at, result.as_ref(), score.as_ref())?))
         });
         let detections: HashMap<Timestamp, Detection> = decisions.collect();
         let threshold = detections.values().next().map_or(f64::NAN, |detection| detection.threshold);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use volute_anomaly::{
     Baseline, Commissioning, Decider, HealthyStatistics, HealthyStep, Model, RefinementSchedule, ResidualWindow, Score,
-    ScoreInput, Scorer, StepInput, StepJudgement,
+    ScoreInput, Scorer, StepInput, StepResult,
 };
 use volute_plant::{Detection, NoWindow, Profile, PumpId, Reading, Sample, StepRow, Timestamp, Window, Windower};
 
@@ -162,10 +162,10 @@ impl DetectionTracker {
             let size = if self.refinement.is_some() { REFINED_BATCH_STEPS } else { BATCH_STEPS };
             let batch: Vec<SimulatedStep> = steps.by_ref().take(size).collect();
             let baseline = self.decider.baseline().clone();
-            let mut judgements: Vec<Option<StepJudgement>> =
-                batch.iter().map(|step| self.decider.follow(&StepInput::of(step.at, &step.row))).collect();
+            let mut results: Vec<Option<StepResult>> =
+                batch.iter().map(|step| self.decider.push_step(&StepInput::of(step.at, &step.row))).collect();
             let residuals: Vec<Option<ResidualWindow>> =
-                judgements.iter_mut().map(|judgement| judgement.as_mut()?.take_residuals()).collect();
+                results.iter_mut().map(|result| result.as_mut()?.take_residuals()).collect();
             let scored = batch
                 .iter()
                 .zip(&residuals)
@@ -174,9 +174,9 @@ impl DetectionTracker {
                 scored.map(|(window, residuals)| ScoreInput::of(window, &baseline, residuals.as_ref())).collect();
             let scores: Vec<Score> = self.scorer.score(&inputs)?.iter().collect();
             let mut scores = scores.into_iter();
-            for (step, judgement) in batch.iter().zip(&judgements) {
+            for (step, result) in batch.iter().zip(&results) {
                 let score = step.window.is_ok().then(|| scores.next()).flatten();
-                let detection = self.decider.decide(&self.id, step.at, judgement.as_ref(), score.as_ref());
+                let detection = self.decider.decide(&self.id, step.at, result.as_ref(), score.as_ref());
                 let is_anomaly = detection.as_ref().is_some_and(|detection| detection.is_anomaly);
                 if let Some(refinement) = self.refinement.as_mut().filter(|_| !is_anomaly) {
                     refinement.take(step);

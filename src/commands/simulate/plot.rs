@@ -11,7 +11,7 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 use volute_plant::{Channel, Profile};
-use volute_simulator::{MachineStatus, Step};
+use volute_simulator::{MachineStatus, SimulatorOutput};
 
 const WIDTH: u32 = 1_080;
 const HEADER_HEIGHT: u32 = 56;
@@ -33,7 +33,7 @@ const RECOVERING: RGBColor = RGBColor(253, 240, 205);
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Plots the steps' sensor values. Returns the SVG's text.
-pub fn draw(title: &str, profile: &Profile, steps: &[Step]) -> Result<String> {
+pub fn draw(title: &str, profile: &Profile, steps: &[SimulatorOutput]) -> Result<String> {
     let mut svg = String::new();
     let channels = profile.channels();
     let height = HEADER_HEIGHT + STRIP_HEIGHT * channels.len() as u32 + FOOTER_HEIGHT;
@@ -47,7 +47,7 @@ pub fn draw(title: &str, profile: &Profile, steps: &[Step]) -> Result<String> {
 
 type DrawResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-fn draw_page(page: &Area, title: &str, profile: &Profile, steps: &[Step]) -> DrawResult {
+fn draw_page(page: &Area, title: &str, profile: &Profile, steps: &[SimulatorOutput]) -> DrawResult {
     page.fill(&WHITE)?;
     let time = TimeAxis::of(steps);
     draw_header(page, title)?;
@@ -74,7 +74,13 @@ fn draw_header(page: &Area, title: &str) -> DrawResult {
     Ok(())
 }
 
-fn draw_strip(strip: &Area, channel: &Channel, values: &[Option<f64>], steps: &[Step], time: &TimeAxis) -> DrawResult {
+fn draw_strip(
+    strip: &Area,
+    channel: &Channel,
+    values: &[Option<f64>],
+    steps: &[SimulatorOutput],
+    time: &TimeAxis,
+) -> DrawResult {
     let name = format!("{} ({})", channel.name, channel.unit);
     strip.draw(&Text::new(name, (LEFT_MARGIN as i32, 4), (FONT, 12).into_font().color(&INK)))?;
     let mut chart = ChartBuilder::on(strip)
@@ -130,8 +136,8 @@ struct TimeAxis {
 }
 
 impl TimeAxis {
-    fn of(steps: &[Step]) -> Self {
-        let seconds = |a: &Step, b: &Step| b.at.since_ms(a.at) as f64 / 1_000.0;
+    fn of(steps: &[SimulatorOutput]) -> Self {
+        let seconds = |a: &SimulatorOutput, b: &SimulatorOutput| b.at.since_ms(a.at) as f64 / 1_000.0;
         let row_s = steps.get(1).map_or(1.0, |second| seconds(&steps[0], second));
         let total_s = row_s * steps.len().max(2) as f64;
         let (unit, unit_s) = [("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)]
@@ -165,7 +171,7 @@ impl TimeAxis {
 }
 
 /// Returns the ranges of rows in which the machine's status is not NORMAL, with their colours.
-fn shades(steps: &[Step]) -> Vec<(Range<usize>, RGBColor)> {
+fn shades(steps: &[SimulatorOutput]) -> Vec<(Range<usize>, RGBColor)> {
     let mut shades = Vec::new();
     let mut begin = 0;
     for group in steps.chunk_by(|a, b| a.status == b.status) {

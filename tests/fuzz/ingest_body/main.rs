@@ -29,7 +29,7 @@ pub const MAX_POST_ITEMS: usize = 50;
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnfitProfile {
     pub allowed: String,
-    pub why: String,
+    pub reason: String,
     pub retry_after_s: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ impl EngineHandle {
             Some(name) if name == second.name() && !pump.is_some_and(|pump| self.knows(pump)) => Ok(second.clone()),
             Some(name) => Err(UnfitProfile {
                 allowed: first.name().to_owned(),
-                why: format!("there is no profile {name}"),
+                reason: format!("there is no profile {name}"),
                 retry_after_s: None,
             }),
         }

@@ -121,6 +121,20 @@ export async function openPage(chrome, url, { width = 1440, height = 900, colorS
   return page;
 }
 
+const PASSWORD = 'pumps never sleep';
+
+/** Adds a user to a node, and opens a page with the user's session. */
+export async function openAs(chrome, node, name, role, path, size) {
+  const [, token] = /\/setup#(\S+)/.exec(node.user('add', name, '--role', role));
+  const page = await openPage(chrome, `${node.url}/setup#${token}`, size);
+  await page.getByLabel('New password').fill(PASSWORD);
+  await page.keyboard.press('Enter');
+  await page.locator(`[data-user="${name}"]`).waitFor();
+  await page.goto(node.url + path);
+  await waitUntilLive(page);
+  return page;
+}
+
 /** Waits until a page is connected to the node's live stream. */
 export const waitUntilLive = (page) => page.locator('[data-connection="open"]').waitFor();
 

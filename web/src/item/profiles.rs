@@ -84,8 +84,8 @@ impl Profiles for PostProfiles<'_> {
         match (self.named.get(pump), named) {
             (None, _) => self.all.of(Some(pump), named),
             (Some(first), Some(named)) if first != named => {
-                let why = format!("the first item of {pump} that names a profile names {first}");
-                Err(UnfitProfile { allowed: first.clone(), why, retry_after_s: None })
+                let reason = format!("the first item of {pump} that names a profile names {first}");
+                Err(UnfitProfile { allowed: first.clone(), reason, retry_after_s: None })
             }
             (Some(first), _) => self.find(pump, first),
         }
@@ -107,7 +107,7 @@ impl Profiles for Profile {
         match named {
             Some(other) if other != self.name() => Err(UnfitProfile {
                 allowed: self.name().to_owned(),
-                why: format!("there is no profile {other}"),
+                reason: format!("there is no profile {other}"),
                 retry_after_s: None,
             }),
             _ => Ok(self.clone()),

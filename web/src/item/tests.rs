@@ -253,7 +253,7 @@ impl Profiles for TwoProfiles {
             Some(name) if name == self.1.name() => Ok(self.1.clone()),
             Some(name) => Err(UnfitProfile {
                 allowed: "other".to_owned(),
-                why: format!("there is no profile {name}"),
+                reason: format!("there is no profile {name}"),
                 retry_after_s: None,
             }),
         }

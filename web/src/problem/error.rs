@@ -48,8 +48,8 @@ pub(crate) enum ApiError {
     UnsupportedEncoding { sent: String },
     #[error("no reading of {0} is stored; its readings may have been refused: see the responses to its posts")]
     UnknownPump(PumpId),
-    #[error("no reading of {pump} is stored; the last one that it sent was refused: {why}")]
-    RefusedPump { pump: PumpId, why: String },
+    #[error("no reading of {pump} is stored; the last one that it sent was refused: {reason}")]
+    RefusedPump { pump: PumpId, reason: String },
     #[error("there is no actor and no stage {0:?}")]
     UnknownActor(String),
     #[error("there is no route {path}")]

@@ -141,7 +141,7 @@ pub(crate) struct ActorResponse {
     restarts_in_ms: Option<u64>,
     /// The messages that wait for it.
     queue_depth: usize,
-    /// The most messages that may wait, over all its mailboxes.
+    /// The most messages that may wait in its inbox.
     queue_limit: usize,
     /// The messages that it processed.
     processed: u64,

@@ -152,17 +152,17 @@ pub(crate) async fn alarms(
     node: web::Data<Node>,
     Query(query): Query<AlarmsQuery>,
 ) -> Result<web::Json<List<AlarmResponse>>, ApiError> {
-    let board = node.engine.alarms();
+    let standing_alarms = node.engine.alarms();
     let is_of_all = query.pump_id.is_none();
     let pumps = match query.pump_id {
         Some(pump) => {
             let Parsed(pump) = pump;
-            let alarms = board.of(&pump);
+            let alarms = standing_alarms.of(&pump);
             vec![(pump, alarms)]
         }
-        None => board.all(),
+        None => standing_alarms.all(),
     };
-    let of_node = is_of_all.then(|| (None, board.of_node()));
+    let of_node = is_of_all.then(|| (None, standing_alarms.of_node()));
     let mut items = Vec::new();
     for (pump, alarms) in pumps.into_iter().map(|(pump, alarms)| (Some(pump), alarms)).chain(of_node) {
         let wanted = alarms.iter().filter(|alarm| {
@@ -179,7 +179,7 @@ pub(crate) async fn alarms(
         };
         (rank, std::cmp::Reverse(alarm.priority), std::cmp::Reverse(alarm.raised_at.clone()))
     });
-    let unread = node.engine.store().pumps().iter().filter(|record| !board.knows(&record.id)).count();
+    let unread = node.engine.store().pumps().iter().filter(|record| !standing_alarms.knows(&record.id)).count();
     let limit = query.limit.map_or(MAX_LIMIT, Limit::get);
     let left_out = items.len().saturating_sub(limit);
     items.truncate(limit);

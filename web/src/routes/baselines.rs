@@ -241,7 +241,7 @@ impl BaselineResponse {
             version: version.version,
             usable: version.usable,
             created_at: version.created_at.to_string(),
-            why: version.why,
+            why: version.reason,
             id: version.id,
             network: version.network,
             model: version.model,

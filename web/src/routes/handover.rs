@@ -1,16 +1,19 @@
 //! `/api/handover`: the shift handover, and when each user last looked at it.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use volute_alarm::Transition;
 use volute_data::{AuditFilter, DocumentFilter, HandoverSeen, PageRange, QueryResult};
-use volute_plant::Timestamp;
+use volute_plant::{PumpId, Timestamp};
 
 use crate::{
     access::person,
     decode::from_value,
     extract::JsonBody,
-    handover::{Handover, HandoverRows, compile},
+    handover::{AlarmNames, Handover, HandoverRows, compile},
     node::Node,
     problem::ApiError,
     query::{NoParameters, Query, TimeParam},
@@ -24,6 +27,8 @@ const DEFAULT_SPAN_MS: i64 = 12 * 3_600_000;
 const MAX_SPAN_MS: i64 = 31 * 86_400_000;
 /// The maximum number of rows of each kind that a handover is made of.
 const MAX_ROWS: usize = 20_000;
+/// The maximum number of pumps whose alarms are named.
+const MAX_NAMED_PUMPS: usize = 500;
 
 /// Parameters: the time of the handover.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -101,9 +106,30 @@ async fn read(
     let audit = complete(store.queries.audit(&AuditFilter { action: None, range }).await?)?;
     let events = complete(store.queries.changed_events((since, until), MAX_ROWS).await?)?;
     let works = store.queries.planned_works(None, Some(since)).await?;
-    let pumps = node.engine.alarms().all();
-    let standing = pumps.iter().flat_map(|(pump, alarms)| alarms.iter().map(|alarm| (pump.clone(), alarm.clone())));
-    Ok(HandoverRows { transitions, standing: standing.collect(), audit, events, works })
+    let names = names(node, &transitions).await?;
+    let pumps = node.engine.alarms().all().into_iter().map(|(pump, alarms)| (Some(pump), alarms));
+    let owners = pumps.chain([(None, node.engine.alarms().of_node())]);
+    let standing =
+        owners.flat_map(|(pump, alarms)| alarms.iter().map(|alarm| (pump.clone(), alarm.clone())).collect::<Vec<_>>());
+    let standing = standing.collect();
+    Ok(HandoverRows { transitions, standing, names, audit, events, works })
+}
+
+/// Returns the titles and units of the alarms that transitions are about. At most those of the
+/// [`MAX_NAMED_PUMPS`] pumps with the newest transitions; the alarms of others keep their ids.
+async fn names(node: &Node, transitions: &[Transition]) -> Result<AlarmNames, ApiError> {
+    let mut pumps: BTreeSet<&PumpId> = BTreeSet::new();
+    for pump in transitions.iter().filter_map(|row| row.pump.as_ref()) {
+        if pumps.len() < MAX_NAMED_PUMPS {
+            pumps.insert(pump);
+        }
+    }
+    let mut names = AlarmNames::of_node();
+    for pump in pumps {
+        let (definitions, _) = node.engine.alarm_definitions(pump).await?;
+        names.add(pump, &node.engine.profile_of(pump), definitions);
+    }
+    Ok(names)
 }
 
 fn complete<T>(result: QueryResult<T>) -> Result<Vec<T>, ApiError> {

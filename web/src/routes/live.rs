@@ -149,7 +149,7 @@ pub(crate) async fn live_data(
         None => {
             let last = engine.last_shown(&pump).await?;
             let last = last.ok_or_else(|| match engine.refused(&pump) {
-                Some(why) => ApiError::RefusedPump { pump: pump.clone(), why },
+                Some(reason) => ApiError::RefusedPump { pump: pump.clone(), reason },
                 None => ApiError::UnknownPump(pump.clone()),
             })?;
             let ended = match &node.simulation {
@@ -203,7 +203,7 @@ impl LiveResponse {
             contributions: detection.map(|d| ByChannel::new(profile, d.contributions.iter().copied().enumerate())),
             model: detection.map(|d| d.model.to_string()).or(model),
             learning,
-            feed: live.feed.as_ref().map(FeedResponse::from),
+            feed: live.cadence.as_ref().map(FeedResponse::from),
             totals: LiveTotals {
                 pump: PumpTotals {
                     readings: live.readings,
@@ -263,7 +263,7 @@ mod tests {
             note: None,
             detection: Some(detection),
             trend: Vec::new(),
-            feed: None,
+            cadence: None,
             readings: 40,
             late: 3,
             past: 0,

@@ -147,7 +147,7 @@ pub(crate) async fn pumps(
             };
             Ok::<_, StoreError>(PumpResponse {
                 name,
-                // From the board, because a pump that was silent since the node started has alarms too.
+                // From the view of standing alarms, because a pump that was silent since the node started has alarms too.
                 alarms: AlarmSummaryResponse::of(&AlarmSummary::of(&engine.alarms().of(&record.id))),
                 simulation_ended: ended,
                 ..PumpResponse::new(record, live, events, &profile)
@@ -246,7 +246,7 @@ impl PumpResponse {
             loss: detection.map(|d| d.loss),
             threshold: detection.map(|d| d.threshold),
             top_channel: top.map(|index| profile.channels()[index].name.clone()),
-            feed: live.as_ref().and_then(|live| live.feed.as_ref()).map(FeedResponse::from),
+            feed: live.as_ref().and_then(|live| live.cadence.as_ref()).map(FeedResponse::from),
             active_events,
             alarms: AlarmSummaryResponse::of(&AlarmSummary::default()),
             simulation_ended: false,

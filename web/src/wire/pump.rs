@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{CommissioningPhase, LearningProgress, LiveFeedState, LivePump, Status};
+use volute_actors::{CommissioningPhase, LearningProgress, LiveCadence, LivePump, Status};
 use volute_plant::ClockFault;
 
 /// The status of a pump, as far as the model can determine it.
@@ -52,7 +52,7 @@ pub(crate) enum Learning {
     },
     /// The node is learning the pump's baseline.
     Commissioning {
-        phase: Phase,
+        phase: CommissioningPhaseResponse,
         /// The hours of normal running so far.
         running_h: f64,
         /// The hours of normal running that are needed.
@@ -67,7 +67,7 @@ pub(crate) enum Learning {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CommissioningPhase)]
-pub(crate) enum Phase {
+pub(crate) enum CommissioningPhaseResponse {
     /// Readings of normal running are being collected.
     Gathering,
     /// Enough was collected; the pump's own threshold is being calculated.
@@ -82,8 +82,8 @@ impl Learning {
             &Status::Learning(LearningProgress::Window { have, need }) => Some(Self::Window { have, need }),
             Status::Learning(LearningProgress::Commissioning { phase, running_ms, needed_ms, last_error }) => {
                 let phase = match phase {
-                    CommissioningPhase::Gathering => Phase::Gathering,
-                    CommissioningPhase::Calculating => Phase::Calculating,
+                    CommissioningPhase::Gathering => CommissioningPhaseResponse::Gathering,
+                    CommissioningPhase::Calculating => CommissioningPhaseResponse::Calculating,
                 };
                 let (running_h, needed_h) = (hours(*running_ms), hours(*needed_ms));
                 Some(Self::Commissioning {
@@ -102,8 +102,10 @@ impl Learning {
             Self::Window { have, need } => format!("the window has {have} of {need} steps"),
             Self::Commissioning { phase, running_h, needed_h, trouble } => {
                 let progress = match phase {
-                    Phase::Gathering => format!("{running_h:.1} of {needed_h} h of normal running"),
-                    Phase::Calculating => "its threshold is being calculated".into(),
+                    CommissioningPhaseResponse::Gathering => {
+                        format!("{running_h:.1} of {needed_h} h of normal running")
+                    }
+                    CommissioningPhaseResponse::Calculating => "its threshold is being calculated".into(),
                 };
                 let trouble = trouble.as_ref().map(|trouble| format!("; before that: {trouble}")).unwrap_or_default();
                 format!("the baseline is being learned: {progress}{trouble}")
@@ -135,16 +137,16 @@ pub(crate) struct FeedResponse {
     advised_interval_ms: Option<i64>,
 }
 
-impl From<&LiveFeedState> for FeedResponse {
-    fn from(feed: &LiveFeedState) -> Self {
+impl From<&LiveCadence> for FeedResponse {
+    fn from(cadence: &LiveCadence) -> Self {
         Self {
-            interval_ms: feed.interval_ms,
-            own_interval: feed.own_interval,
-            readings_every_ms: feed.readings_every_ms,
-            posts_every_ms: feed.posts_every_ms,
-            stale_after_ms: feed.stale_after_ms,
-            advice: feed.advice.as_ref().map(|advice| advice.text.clone()),
-            advised_interval_ms: feed.advice.as_ref().and_then(|advice| advice.interval_ms),
+            interval_ms: cadence.interval_ms,
+            own_interval: cadence.own_interval,
+            readings_every_ms: cadence.readings_every_ms,
+            posts_every_ms: cadence.posts_every_ms,
+            stale_after_ms: cadence.stale_after_ms,
+            advice: cadence.advice.as_ref().map(|advice| advice.text.clone()),
+            advised_interval_ms: cadence.advice.as_ref().and_then(|advice| advice.interval_ms),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use volute_actors::{Phase, PumpProgress, SimulationProgress, Source};
+use volute_actors::{FaultPhase, PumpProgress, SimulationProgress, Source};
 use volute_plant::PumpId;
 
 /// The simulation and its progress.
@@ -124,9 +124,9 @@ impl From<PumpProgress> for SimulatedPump {
             fault: pump.fault.map(|fault| fault.name()),
             severity: pump.severity,
             phase: pump.phase.map(|phase| match phase {
-                Phase::Normal => "NORMAL",
-                Phase::Broken => "BROKEN",
-                Phase::Recovering => "RECOVERING",
+                FaultPhase::Normal => "NORMAL",
+                FaultPhase::Broken => "BROKEN",
+                FaultPhase::Recovering => "RECOVERING",
             }),
             growth: pump.growth,
             elapsed_s: pump.elapsed_s,

@@ -49,10 +49,10 @@ impl Bench {
         let drafts: Vec<(usize, Draft)> = seconds.into_iter().map(draft).enumerate().collect();
         let (reply, response) = oneshot::channel();
         self.admit.submit(SubmitReadings {
-            permit: Arc::new(self.of_node.permit(&self.of_pump, drafts.len()).expect("there is room")),
+            permits: Arc::new(self.of_node.try_acquire_of_pump(&self.of_pump, drafts.len()).expect("there is room")),
             drafts,
             received: at(received),
-            since: self.now,
+            posted_at: self.now,
             response: ResponsePart::first(reply, Arc::new(Counters::default())),
         });
         response
@@ -60,10 +60,10 @@ impl Bench {
 
     /// Decides on the next items, none of which the store has.
     fn decide(&mut self) -> Option<Batch> {
-        self.judge_against(&LookupResult::default())
+        self.decide_against(&LookupResult::default())
     }
 
-    fn judge_against(&mut self, stored: &LookupResult) -> Option<Batch> {
+    fn decide_against(&mut self, stored: &LookupResult) -> Option<Batch> {
         let has_room = self.accepts_past_minutes;
         let state =
             BacklogState { now: self.now, pending_windows: self.pending_windows, accepts_past_minutes: &|| has_room };
@@ -125,7 +125,7 @@ fn a_batch_whose_pump_has_ended_still_gets_its_response() {
         let mut response = bench.post([0], 2);
         let readings = if is_duplicate { vec![reading(0)] } else { Vec::new() };
         let lookup = LookupResult { readings, ..LookupResult::default() };
-        bench.judge_against(&lookup).expect("the next items").complete_without_pump(stored);
+        bench.decide_against(&lookup).expect("the next items").complete_without_pump(stored);
         assert_eq!(receipt_of(&mut response), expected, "{stored:?} {is_duplicate}");
     }
 }

@@ -59,10 +59,10 @@ fn a_baseline_is_requested_once_when_enough_running_is_stored() {
     run(&mut mode, 59..60);
     assert_eq!(persisted(&mut commission, &mut mode, true), NextAction::Idle, "a minute, which is not enough");
     run(&mut mode, 60..90);
-    let NextAction::Request { from, to, why, refines: false } = persisted(&mut commission, &mut mode, true) else {
+    let NextAction::Request { from, to, reason, refines: false } = persisted(&mut commission, &mut mode, true) else {
         panic!("no request")
     };
-    assert_eq!((from, to, why.as_str()), (at(-29), at(89).plus_ms(1), "new"));
+    assert_eq!((from, to, reason.as_str()), (at(-29), at(89).plus_ms(1), "new"));
     commission.requested();
     assert_eq!(commission.next_action(&mode), NextAction::Idle, "a request is in flight");
 }

@@ -21,7 +21,7 @@ fn detection(n: usize) -> RecordDetection {
     let (contributions, model) = ([1.0].into(), "m".into());
     let detection =
         Detection { pump: pump("A"), at: at(n), loss: 0.5, threshold: 1.0, is_anomaly: false, contributions, model };
-    RecordDetection { detection, received_at: at(n), since: Instant::now() }
+    RecordDetection { detection, received_at: at(n), sent_at: Instant::now() }
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn an_empty_message_is_acknowledged_after_all_detections_before_it_and_delays_no
         let (ack, stored) = oneshot::channel();
         let samples = [volute_plant::Sample::Good(1.0)].into();
         let reading = volute_plant::Reading { pump: pump("A"), at: at(n), received: at(n), samples, late: false };
-        (RecordReadings { readings: vec![reading; n], register: None, ack, since: Instant::now() }, stored)
+        (RecordReadings { readings: vec![reading; n], register: None, ack, sent_at: Instant::now() }, stored)
     };
     for n in 0..2 * MAX_BATCH_DETECTIONS + 1 {
         pending.results.add_detection(detection(n));
@@ -127,7 +127,7 @@ fn an_empty_message_waits_for_detections_of_a_failed_record() {
     pending.results.add_detection(detection(1));
     let (ack, _stored) = oneshot::channel();
     let NextRecord { batch, waiters } = pending.next_record(1000);
-    pending.queue(RecordReadings { readings: Vec::new(), register: None, ack, since: Instant::now() });
+    pending.queue(RecordReadings { readings: Vec::new(), register: None, ack, sent_at: Instant::now() });
     pending.results.put_back(batch, waiters.detections);
     for n in 0..MAX_BATCH_DETECTIONS {
         pending.results.add_detection(detection(n));
@@ -152,7 +152,7 @@ fn readings(name: &str, register: bool) -> RecordReadings {
     let samples = [Sample::Good(1.0)].into();
     let reading = Reading { pump: pump(name), at: at(1), received: at(1), samples, late: false };
     let (ack, _) = oneshot::channel();
-    RecordReadings { readings: vec![reading], register: register.then_some(record), ack, since: Instant::now() }
+    RecordReadings { readings: vec![reading], register: register.then_some(record), ack, sent_at: Instant::now() }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::{audit_entry::AuditEntry, document::DocumentKind};
 
-/// The stored fields of a chain of so many entries, and its head.
+/// The stored fields of a chain of `count` entries, and its head.
 fn chain(count: u64) -> (Vec<Fields>, ChainHead) {
     let (mut rows, mut head) = (Vec::new(), ChainHead::EMPTY);
     for n in 0..count {

@@ -1,4 +1,4 @@
-//! What is stored of notifications is read as it was, from the head and from the database.
+//! The stored state of notifications is read back unchanged, from the head and from the database.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Tests of an alarm's life: the example and the table of the module, each error, and random lives.
+//! Tests of an alarm's lifecycle: the example and the table of the module, each error, and random sequences.
 
 use std::collections::BTreeMap;
 
@@ -351,7 +351,7 @@ fn rows_have_a_flat_form() {
     assert!(error.contains("allowed: 1 to 1000 characters"), "{error}");
 }
 
-/// Something that happens in a random life.
+/// Something that happens in a random sequence.
 #[derive(Debug, Clone)]
 enum Event {
     Signal(usize, Signal),
@@ -406,7 +406,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn random_lives(events in prop::collection::vec(event(), 1..120), latching in any::<bool>()) {
+    fn random_sequences(events in prop::collection::vec(event(), 1..120), latching in any::<bool>()) {
         let names = ["a", "b"];
         let mut alarms = names.map(|name| Alarm::new(key(name), Priority::Low, latching, Status::default()));
         let mut books: BTreeMap<usize, Book> = BTreeMap::from([(0, Book::default()), (1, Book::default())]);

@@ -35,15 +35,15 @@ pub fn run(folder: &Path, output: &mut dyn Write) -> Result<(), Box<dyn Error>> 
     let profile = Profile::from_toml(include_str!("../../../../config/profiles/skab.toml"))?;
     let network = train(&profile, folder)?;
     let (mut conditional, mut either) = (Counts::default(), Counts::default());
-    let (mut runs, mut judged) = (0, 0);
+    let (mut runs, mut tested) = (0, 0);
     for file in csv_files(folder, &["valve1", "valve2", "other"])? {
         let Some(recording) = read(&fs::read_to_string(&file)?, &profile) else { continue };
         if recording.rows.len() > TRAINING_ROWS {
             runs += 1;
-            judged += u32::from(decide(&profile, &network, &recording, &mut conditional, &mut either)?);
+            tested += u32::from(decide(&profile, &network, &recording, &mut conditional, &mut either)?);
         }
     }
-    writeln!(output, "{runs} runs, of which {judged} are long enough for a dynamics baseline")?;
+    writeln!(output, "{runs} runs, of which {tested} are long enough for a dynamics baseline")?;
     writeln!(output, "conditional alone        {}", conditional.figures())?;
     writeln!(output, "conditional or dynamics  {}", either.figures())?;
     Ok(())

@@ -1,4 +1,4 @@
-//! One pump's trial: its residuals are computed once, and judged by each variant.
+//! One pump's trial: its residuals are computed once, and tested by each variant.
 
 use std::error::Error;
 

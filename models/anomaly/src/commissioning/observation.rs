@@ -61,7 +61,7 @@ pub struct StatisticsCollector {
     errors: Vec<ChannelScore>,
     losses: Vec<f64>,
     steps: VecDeque<TimedSamples>,
-    /// Whether steps are kept. A detector that judges windows does not need them, and a day of them takes twenty megabytes.
+    /// Whether steps are kept. A window-based detector does not need them, and a day of them takes twenty megabytes.
     keeps_steps: bool,
 }
 

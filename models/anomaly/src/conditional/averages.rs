@@ -6,9 +6,9 @@
 //! time constants without a missing value. A missing value leaves the average as it is, and reduces its weight slowly.
 //!
 //! An example at one reading per second and the scale 5 s. A reading replaces the share a = 1 - e^(-1/5) = 0.181. The average
-//! is the weighted sum divided by the weight, and is judged while the weight is above 0.65:
+//! is the weighted sum divided by the weight, and is tested while the weight is above 0.65:
 //!
-//! | residual | weighted sum | weight | average | judged |
+//! | residual | weighted sum | weight | average | tested |
 //! | --- | --- | --- | --- | --- |
 //! | 2 | 0.36 | 0.18 | 2 | no, the weight is below 0.65 |
 //! | 2, five times more | 1.40 | 0.70 | 2 | yes |
@@ -98,7 +98,7 @@ impl Averages {
     }
 
     /// Adds a reading's squared speed change to the averages, also while the pump stands.
-    pub(super) fn follow_ramp(&mut self, scales: &Scales, squared_change: f64, elapsed_s: f64) {
+    pub(super) fn update_ramp(&mut self, scales: &Scales, squared_change: f64, elapsed_s: f64) {
         for (scale, ramp) in self.ramps.iter_mut().enumerate() {
             *ramp += scales.share_of(scale, elapsed_s) * (squared_change - *ramp);
         }
@@ -128,7 +128,7 @@ impl Averages {
         }
     }
 
-    /// Returns an output's average at a scale, or `None` while its weight is too small to judge it.
+    /// Returns an output's average at a scale, or `None` while its weight is too small to test it.
     pub(super) fn mean(&self, scale: usize, output: usize) -> Option<f64> {
         let cell = scale * self.outputs + output;
         let weight = self.weights[cell];
@@ -183,10 +183,10 @@ mod tests {
         averages.add(&scales, &[2.0], 0.0, 1.0);
         assert_eq!(averages.mean(0, 0), None);
         (0..5).for_each(|_| averages.add(&scales, &[2.0], 0.0, 1.0));
-        let mean = averages.mean(0, 0).expect("judged");
+        let mean = averages.mean(0, 0).expect("tested");
         assert!((mean - 2.0).abs() < 1e-12);
         averages.add(&scales, &[f64::NAN], 0.0, 1.0);
-        assert!((averages.mean(0, 0).expect("judged") - 2.0).abs() < 1e-12, "a missing value keeps the average");
+        assert!((averages.mean(0, 0).expect("tested") - 2.0).abs() < 1e-12, "a missing value keeps the average");
         (0..2).for_each(|_| averages.add(&scales, &[f64::NAN], 0.0, 1.0));
         assert_eq!(averages.mean(0, 0), None);
     }

@@ -4,7 +4,7 @@
 //! channel that is predicted. Its *residual* is the value less the prediction. A *scale* is a time over which residuals are
 //! averaged. *z* is an average's distance from what the other outputs' averages predict for it, in standard deviations.
 //!
-//! Does not learn the baseline (`fit.rs`). Does not judge readings (`detector.rs`).
+//! Does not learn the baseline (`fit.rs`). Does not test readings (`detector.rs`).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -140,8 +140,8 @@ impl ConditionalBaseline {
         (self.scales.interval_s * 1e3).round() as i64
     }
 
-    /// Whether the channel with this index in the profile is judged.
-    pub fn judges(&self, channel: usize) -> bool {
+    /// Whether the channel with this index in the profile is tested.
+    pub fn is_output(&self, channel: usize) -> bool {
         self.channels.outputs.iter().any(|output| output.channel == channel)
     }
 

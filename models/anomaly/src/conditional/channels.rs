@@ -1,12 +1,12 @@
-//! Which channels of a profile are inputs, and which are judged. Chosen by [`Quantity`], so that any profile fits.
+//! Which channels of a profile are inputs, and which are tested. Chosen by [`Quantity`], so that any profile fits.
 //!
-//! *Inputs* say under which conditions the pump runs. *Outputs* are predicted from the inputs, and judged.
+//! *Inputs* say under which conditions the pump runs. *Outputs* are predicted from the inputs, and tested.
 //!
 //! Example: a profile has speed, flow, current, bearing temperature and ambient temperature. Speed and ambient temperature
 //! are inputs. Flow, current and bearing temperature are outputs. The flow is also an input of the current: it is the load
 //! that the current depends on. In a profile without speed and ambient temperature all channels are outputs.
 //!
-//! The operating point is the speed. While the speed is missing, the current takes its place and is not judged; a pump
+//! The operating point is the speed. While the speed is missing, the current takes its place and is not tested; a pump
 //! without current has no operating point then.
 //!
 //! Of several channels of an input's quantity (two ambient temperatures, for example) the first is used; the others are
@@ -38,11 +38,11 @@ pub(super) struct Channels {
 pub(super) enum OperatingPoint {
     Speed,
     Current,
-    /// No channel shows it: the channels are judged by their values, given the other channels.
+    /// No channel shows it: the channels are tested by their values, given the other channels.
     Unmeasured,
 }
 
-/// A channel that is judged.
+/// A channel that is tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Output {
@@ -171,7 +171,7 @@ mod tests {
     use crate::conditional::tests::pump::profile;
 
     #[test]
-    fn speed_and_ambient_are_inputs_and_the_rest_is_judged() {
+    fn speed_and_ambient_are_inputs_and_the_rest_is_tested() {
         let profile = profile();
         let channels = Channels::of(&profile, OperatingPoint::Speed);
         let names = |indexes: Vec<usize>| -> Vec<&str> {

@@ -82,7 +82,7 @@ impl ScaleRows {
         let mut residuals = vec![0.0; outputs];
         let mut passed_s = 0.0;
         for (index, row) in table.rows.iter().enumerate() {
-            averages.follow_ramp(scale, row.squared_change, row.elapsed_s);
+            averages.update_ramp(scale, row.squared_change, row.elapsed_s);
             passed_s += row.elapsed_s;
             if row.block.is_none() || row.after_gap {
                 averages.clear();
@@ -206,7 +206,7 @@ fn largest_z(rows: &ScaleRows, covariance: &Symmetric, stride: usize) -> Option<
             *mean = Some(rows.mean(row, output));
         }
         let extra = &rows.variances[row * rows.outputs..(row + 1) * rows.outputs];
-        if !leave_one_out.judge(covariance, &means, extra, &mut all_z) {
+        if !leave_one_out.compute(covariance, &means, extra, &mut all_z) {
             return None;
         }
         for (largest, z) in largest.iter_mut().zip(&all_z) {

@@ -8,16 +8,16 @@
 //! they have moved together, as they usually do. If the first is 2 and the second 0, the first has z = 4.6 and the second
 //! z = -4.1: the first has moved alone, and is named.
 //!
-//! A channel that is missing is left out of m and V; the other channels are judged without it.
+//! A channel that is missing is left out of m and V; the other channels are tested without it.
 //!
 //! How it is computed: let L be V's Cholesky factor (V = L L') and W = L⁻¹. Then V⁻¹ = W' W, so V⁻¹ m is W' (W m), and
 //! (V⁻¹)_cc is the sum of the squares of W's column c. The buffers are reused from one call to the next.
 
 use super::symmetric::Symmetric;
 
-/// Judges averages; holds the buffers for that.
+/// Computes the z of averages; holds the buffers for that.
 pub(super) struct LeaveOneOut {
-    /// The covariance of the present channels; after judging, the inverse of its Cholesky factor.
+    /// The covariance of the present channels; after a computation, the inverse of its Cholesky factor.
     matrix: Symmetric,
     present: Vec<usize>,
     values: Vec<f64>,
@@ -35,7 +35,7 @@ impl LeaveOneOut {
     /// Writes the signed z of each channel to `z`, `None` where missing. Returns whether the covariance is positive definite.
     ///
     /// `covariance`: of all channels. `means`: of all channels, `None` where missing. `extra`: a variance to add, per channel.
-    pub(super) fn judge(
+    pub(super) fn compute(
         &mut self,
         covariance: &Symmetric,
         means: &[Option<f64>],
@@ -75,7 +75,7 @@ impl LeaveOneOut {
         true
     }
 
-    /// Returns m' V⁻¹ m of the averages that were judged last.
+    /// Returns m' V⁻¹ m of the averages of the last computation.
     pub(super) fn squared_distance(&self) -> f64 {
         self.solved.iter().zip(&self.values).map(|(solved, value)| solved * value).sum()
     }
@@ -115,7 +115,7 @@ mod tests {
 
     fn leave_one_out(covariance: &Symmetric, means: &[Option<f64>], extra: &[f64]) -> Option<Vec<Option<f64>>> {
         let mut z = vec![None; means.len()];
-        LeaveOneOut::new().judge(covariance, means, extra, &mut z).then_some(z)
+        LeaveOneOut::new().compute(covariance, means, extra, &mut z).then_some(z)
     }
 
     fn pair() -> Symmetric {
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_direction_explains_what_lies_along_it() {
         let mut leave_one_out = LeaveOneOut::new();
-        assert!(leave_one_out.judge(&pair(), &[Some(2.0), Some(0.0)], &[0.0; 2], &mut [None; 2]));
+        assert!(leave_one_out.compute(&pair(), &[Some(2.0), Some(0.0)], &[0.0; 2], &mut [None; 2]));
         let whole = leave_one_out.squared_distance();
         assert!((leave_one_out.explained_along(&[0.5, 0.0]) - whole).abs() < 1e-9);
         assert!((leave_one_out.explained_along(&[1.0, 0.0]) - 4.588_314_677_411_235f64.powi(2)).abs() < 1e-9, "its z");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_channel_leaves_and_the_rest_is_judged() {
+    fn a_missing_channel_leaves_and_the_rest_is_tested() {
         let alone = leave_one_out(&pair(), &[Some(2.0), None], &[0.0; 2]);
         assert_eq!(alone, Some(vec![Some(2.0), None]), "its marginal z");
         assert_eq!(leave_one_out(&pair(), &[None, None], &[0.0; 2]), Some(vec![None, None]));

@@ -1,14 +1,14 @@
-//! The detector of one pump with one baseline: takes the pump's readings in order and judges each. A baseline is for one kind of
+//! The detector of one pump with one baseline: takes the pump's readings in order and tests each. A baseline is for one kind of
 //! operating point (speed, current or none), so `state.rs` switches to a second detector when the speed is lost.
 //!
 //! One reading's way through [`BaselineDetector::step`]:
 //!
 //! 1. The *inputs* (speed, ambient temperature, flow) enter their averages (`features.rs`). How uncertain these averages are is
 //!    updated (`unknown.rs`): after a gap they are as uncertain as at the first reading.
-//! 2. A standing pump is not judged. The averages of its residuals begin anew; an open episode stays open.
-//! 3. Each *output* (a channel that is judged) is predicted. Its *residual*, the value less the prediction, enters the averages
+//! 2. A standing pump is not tested. The averages of its residuals begin anew; an open episode stays open.
+//! 3. Each *output* (a channel that is tested) is predicted. Its *residual*, the value less the prediction, enters the averages
 //!    of all *scales*, times of 5 s to 1 h (`averages.rs`).
-//! 4. The averages are judged (`judgement.rs`): the result is the anomaly score, and the output and the scale that have it.
+//! 4. The averages are tested (`level_test.rs`): the result is the anomaly score, and the output and the scale that have it.
 //! 5. An episode begins, continues or ends (`episode.rs`).
 //! 6. If the pump is normal, the predictions learn from the reading (`regression.rs`).
 //!
@@ -22,9 +22,9 @@ use super::{
     averages::Averages,
     baseline::{ConditionalBaseline, OutputBaseline},
     channels::Group,
-    episode::{JudgedReading, LearnAction, OperatingPointKnown, Phase},
+    episode::{EpisodePhase, LearnAction, OperatingPointKnown, TestedReading},
     features::{InputFilter, share},
-    judgement::{Judge, Judgement},
+    level_test::{LevelTest, LevelTestResult},
     regression::{Projections, Regressions},
     result::{ChannelDeviation, ConditionalResult, RESIDUAL_LIMIT},
     table::{TimedSamples, is_gap},
@@ -48,11 +48,11 @@ pub(super) struct BaselineDetector {
     noises: Vec<Noise>,
     /// The allowance for speeds outside of those of commissioning.
     guard: Guard,
-    phase: Phase,
+    phase: EpisodePhase,
 }
 
-/// A reading of a running pump, before it is judged.
-struct FollowedReading {
+/// A reading of a running pump, before it is tested.
+struct PredictedReading {
     /// Seconds since the reading before.
     elapsed_s: f64,
     projections: Projections,
@@ -84,7 +84,7 @@ impl BaselineDetector {
             regressions: Regressions::new(baseline),
             noises: baseline.outputs.iter().map(|output| Noise::new(output.noise)).collect(),
             guard: Guard::default(),
-            phase: Phase::Normal,
+            phase: EpisodePhase::Normal,
         }
     }
 
@@ -108,7 +108,7 @@ impl BaselineDetector {
 
     /// Ends an open episode.
     pub(super) fn end_episode(&mut self) {
-        self.phase = Phase::Normal;
+        self.phase = EpisodePhase::Normal;
     }
 
     /// Returns the time of the last reading.
@@ -119,14 +119,14 @@ impl BaselineDetector {
     /// Takes the readings that the baseline was learned from. The offsets learn from them; the weights do not, because they
     /// were fitted to these readings. Calls `observe` for each reading with its residuals, or with `None` if the pump does not
     /// run or runs at a speed outside of its known range.
-    pub(super) fn follow_learned(
+    pub(super) fn replay_learned(
         &mut self,
         baseline: &ConditionalBaseline,
         rows: &[TimedSamples],
         mut observe: impl FnMut(Timestamp, Option<&[Option<f64>]>),
     ) {
         for row in rows {
-            let Some(reading) = self.follow(baseline, row.at, &row.samples) else {
+            let Some(reading) = self.predict(baseline, row.at, &row.samples) else {
                 observe(row.at, None);
                 continue;
             };
@@ -137,56 +137,56 @@ impl BaselineDetector {
         }
     }
 
-    /// Judges a reading; see [`super::ConditionalState::step`].
+    /// Tests a reading; see [`super::ConditionalState::step`].
     pub(super) fn step(
         &mut self,
         baseline: &ConditionalBaseline,
         at: Timestamp,
         samples: &[Sample],
     ) -> Option<ConditionalResult> {
-        let reading = self.follow(baseline, at, samples)?;
+        let reading = self.predict(baseline, at, samples)?;
         let residuals = self.standardized(baseline, &reading);
-        let judge = self.judge(baseline, &reading, Some(self.guard));
-        let judgement = judge.judge();
-        let explains = judgement.as_ref().map_or_else(Vec::new, |judgement| self.explains(&judge, judgement));
-        if let Some(judgement) = &judgement {
+        let test = self.level_test(baseline, &reading, Some(self.guard));
+        let result = test.run();
+        let explains = result.as_ref().map_or_else(Vec::new, |result| self.explains(&test, result));
+        if let Some(result) = &result {
             let known = self.operating_point_known(baseline, samples, &reading);
-            let judged = JudgedReading {
+            let tested = TestedReading {
                 averages: &self.averages,
                 residuals: &reading.residuals,
-                judgement,
+                result,
                 known,
                 elapsed_s: reading.elapsed_s,
             };
-            let action = self.phase.advance(baseline, &judged);
+            let action = self.phase.advance(baseline, &tested);
             self.learn(baseline, action, &reading, LearnScope::All);
         }
-        Some(self.result(baseline, judgement.as_ref(), explains, &reading.expected, residuals))
+        Some(self.result(baseline, result.as_ref(), explains, &reading.expected, residuals))
     }
 
-    fn judge<'a>(
+    fn level_test<'a>(
         &'a self,
         baseline: &'a ConditionalBaseline,
-        reading: &'a FollowedReading,
+        reading: &'a PredictedReading,
         guard: Option<Guard>,
-    ) -> Judge<'a> {
-        Judge { baseline, averages: &self.averages, variances: &reading.variances, noises: &self.noises, guard }
+    ) -> LevelTest<'a> {
+        LevelTest { baseline, averages: &self.averages, variances: &reading.variances, noises: &self.noises, guard }
     }
 
     /// Returns [`ConditionalResult::explains`]. Inputs are tried only if the reading is anomalous, or nearly so.
-    fn explains(&self, judge: &Judge, judgement: &Judgement) -> Vec<f64> {
-        let channels = &judge.baseline.channels;
+    fn explains(&self, test: &LevelTest, result: &LevelTestResult) -> Vec<f64> {
+        let channels = &test.baseline.channels;
         let mut explains = vec![0.0; channels.count];
-        for (output, judged) in channels.outputs.iter().zip(&judgement.outputs) {
-            explains[output.channel] = judged.map_or(0.0, |judged| judged.explains);
+        for (output, result_of_output) in channels.outputs.iter().zip(&result.outputs) {
+            explains[output.channel] = result_of_output.map_or(0.0, |result| result.explains);
         }
-        if judgement.score < TUNING.quiet {
+        if result.score < TUNING.quiet {
             return explains;
         }
         for (channel, source) in [(channels.speed, Source::Speed), (channels.ambient, Source::Ambient)] {
             if let Some(channel) = channel {
-                let direction = self.moves_with(judge.baseline, source);
-                explains[channel] = judge.explained_by_input(judgement.scale, &direction);
+                let direction = self.moves_with(test.baseline, source);
+                explains[channel] = test.explained_by_input(result.scale, &direction);
             }
         }
         explains
@@ -210,7 +210,7 @@ impl BaselineDetector {
     pub(super) fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
         if let Some(elapsed_s) = self.pass_time(baseline, at) {
             // The pump only passes through the speeds of a start, so they do not count as outside of the known range.
-            self.follow_inputs(baseline, samples, elapsed_s, false);
+            self.update_inputs(baseline, samples, elapsed_s, false);
             self.interrupt();
         }
     }
@@ -219,14 +219,14 @@ impl BaselineDetector {
         &self,
         baseline: &ConditionalBaseline,
         samples: &[Sample],
-        reading: &FollowedReading,
+        reading: &PredictedReading,
     ) -> OperatingPointKnown {
         if self.guard.is_outside_now() {
             OperatingPointKnown::Outside
         } else if self.guard.is_outside() {
             // Only the end of an episode asks for the score.
-            let unguarded = self.in_episode().then(|| self.judge(baseline, reading, None).judge()).flatten();
-            OperatingPointKnown::WasOutside { score: unguarded.map_or(f64::INFINITY, |judgement| judgement.score) }
+            let unguarded = self.in_episode().then(|| self.level_test(baseline, reading, None).run()).flatten();
+            OperatingPointKnown::WasOutside { score: unguarded.map_or(f64::INFINITY, |result| result.score) }
         } else if baseline.channels.lacks_operating_point(samples) {
             OperatingPointKnown::Missing
         } else {
@@ -242,10 +242,15 @@ impl BaselineDetector {
 
     /// Takes a reading through points 1 to 3 of the module: its residuals enter the averages. `None` if the reading is not later than
     /// the one before, or if the pump does not run.
-    fn follow(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> Option<FollowedReading> {
+    fn predict(
+        &mut self,
+        baseline: &ConditionalBaseline,
+        at: Timestamp,
+        samples: &[Sample],
+    ) -> Option<PredictedReading> {
         let elapsed_s = self.pass_time(baseline, at)?;
         let is_running = self.runs(baseline, samples);
-        self.follow_inputs(baseline, samples, elapsed_s, is_running);
+        self.update_inputs(baseline, samples, elapsed_s, is_running);
         if !is_running {
             self.interrupt();
             return None;
@@ -259,7 +264,7 @@ impl BaselineDetector {
         for (residual, expected) in residuals.iter_mut().zip(&expected) {
             *residual -= expected;
         }
-        // Without an operating point this reading has no residuals, and the averages of earlier residuals are judged. The
+        // Without an operating point this reading has no residuals, and the averages of earlier residuals are tested. The
         // missing value does not make those uncertain, only the unknown history of the inputs does.
         let include = if baseline.channels.lacks_operating_point(samples) { Include::History } else { Include::All };
         let unknown: Vec<f64> = regressions
@@ -270,7 +275,7 @@ impl BaselineDetector {
         let variances = variances(baseline, &projections, &unknown);
         Noise::add_all(&mut self.noises, &residuals, baseline.scales.interval_s);
         self.averages.add(&baseline.scales, &residuals, self.guard.level(), elapsed_s);
-        Some(FollowedReading { elapsed_s, projections, expected, residuals, unknown, variances })
+        Some(PredictedReading { elapsed_s, projections, expected, residuals, unknown, variances })
     }
 
     /// Returns the seconds since the reading before; `None` if this one is not later.
@@ -298,12 +303,12 @@ impl BaselineDetector {
     }
 
     /// Takes the inputs of a reading. `counts`: whether a speed outside of the known range counts, because the pump runs.
-    fn follow_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
+    fn update_inputs(&mut self, baseline: &ConditionalBaseline, samples: &[Sample], elapsed_s: f64, counts: bool) {
         let ConditionalBaseline { channels, range, terms, term_variances, .. } = baseline;
         let inputs = channels.inputs(samples);
         self.inputs.advance(range, &inputs, elapsed_s);
         self.unknown.advance(terms, term_variances, &range.forgotten_s, MissingInputs::of(&inputs), elapsed_s);
-        self.averages.follow_ramp(&baseline.scales, self.inputs.squared_change(range), elapsed_s);
+        self.averages.update_ramp(&baseline.scales, self.inputs.squared_change(range), elapsed_s);
         self.guard.advance(range.speed, inputs.speed.filter(|_| counts), elapsed_s);
     }
 
@@ -311,7 +316,7 @@ impl BaselineDetector {
         &mut self,
         baseline: &ConditionalBaseline,
         action: LearnAction,
-        reading: &FollowedReading,
+        reading: &PredictedReading,
         scope: LearnScope,
     ) {
         match action {
@@ -338,7 +343,7 @@ impl BaselineDetector {
         }
     }
 
-    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &FollowedReading, scope: LearnScope) {
+    fn learn_normal(&mut self, baseline: &ConditionalBaseline, reading: &PredictedReading, scope: LearnScope) {
         let follow_s = baseline.learned.running_s.min(TUNING.max_follow_s);
         let follow = share(reading.elapsed_s.min(baseline.scales.interval_s), follow_s);
         let mut information = Vec::with_capacity(baseline.outputs.len());
@@ -353,7 +358,7 @@ impl BaselineDetector {
                     Group::Thermal => TUNING.thermal_anchor_share * share,
                     Group::Loaded | Group::Flow | Group::Other => 0.0,
                 };
-                regression.follow(output, residual, share, anchor_share);
+                regression.update(output, residual, share, anchor_share);
             }
         }
         if scope == LearnScope::All {
@@ -364,18 +369,18 @@ impl BaselineDetector {
     fn result(
         &self,
         baseline: &ConditionalBaseline,
-        judgement: Option<&Judgement>,
+        result: Option<&LevelTestResult>,
         explains: Vec<f64>,
         expected: &[f64],
         residuals: Vec<Option<f64>>,
     ) -> ConditionalResult {
         let mut channels = vec![None; baseline.channels.count];
-        if let Some(judgement) = judgement {
+        if let Some(result) = result {
             for (index, output) in baseline.channels.outputs.iter().enumerate() {
-                channels[output.channel] = judgement.outputs[index].map(|judged| ChannelDeviation {
-                    z: judged.z,
-                    threshold: judged.threshold,
-                    time_constant_s: baseline.scales.spans_s[judged.scale],
+                channels[output.channel] = result.outputs[index].map(|output_result| ChannelDeviation {
+                    z: output_result.z,
+                    threshold: output_result.threshold,
+                    time_constant_s: baseline.scales.spans_s[output_result.scale],
                     expected: expected[index],
                 });
             }
@@ -383,7 +388,7 @@ impl BaselineDetector {
         let most = explains.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
         let blamed = most.map_or(baseline.channels.outputs[0].channel, |(channel, _)| channel);
         ConditionalResult {
-            anomaly_score: judgement.map_or(0.0, |judgement| judgement.score),
+            anomaly_score: result.map_or(0.0, |result| result.score),
             blamed,
             explains,
             in_episode: self.in_episode(),
@@ -394,7 +399,7 @@ impl BaselineDetector {
     }
 
     /// Returns [`ConditionalResult::residuals`] of a reading.
-    fn standardized(&self, baseline: &ConditionalBaseline, reading: &FollowedReading) -> Vec<Option<f64>> {
+    fn standardized(&self, baseline: &ConditionalBaseline, reading: &PredictedReading) -> Vec<Option<f64>> {
         let mut residuals = vec![None; baseline.channels.count];
         for (index, output) in baseline.outputs.iter().enumerate() {
             // While the guard is too small to count as outside, it would only make the residuals smaller.
@@ -410,7 +415,7 @@ impl BaselineDetector {
 
 /// Returns the variance of each output's prediction: that of the weights, that of the unknown inputs (`unknown`), and that of
 /// slow changes that commissioning was too short to show. Excess noise, speed changes and the guard are added elsewhere
-/// (`judgement.rs`).
+/// (`level_test.rs`).
 fn variances(baseline: &ConditionalBaseline, projections: &Projections, unknown: &[f64]) -> Vec<f64> {
     let variance = |(index, output): (usize, &OutputBaseline)| {
         projections.variance(baseline.channels.outputs[index].group, output) + unknown[index] + output.unknown

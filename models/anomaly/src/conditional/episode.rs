@@ -2,7 +2,7 @@
 //!
 //! An *output* is a channel that is predicted; its *residual* is the value less the prediction. A *scale* is the time over which
 //! residuals are averaged (`averages.rs`), 5 s to 1 h. The *anomaly score* is the largest deviation of an average from normal,
-//! over its threshold (`judgement.rs`). The *change* of an episode is the average residual of each output at the peak of the
+//! over its threshold (`level_test.rs`). The *change* of an episode is the average residual of each output at the peak of the
 //! score.
 //!
 //! An episode begins when the anomaly score is above 1. It ends in one of two ways:
@@ -25,7 +25,7 @@
 //!
 //! No episode ends while the pump runs at a speed outside of those of commissioning, or while the speed or the channel that
 //! raised the episode is missing: nothing is known of the fault then. Readings without speed are ignored: they do not begin the
-//! count of quiet readings anew. For some minutes after the pump is back at a known speed it is judged less strictly; an episode
+//! count of quiet readings anew. For some minutes after the pump is back at a known speed it is tested less strictly; an episode
 //! ends then only if the score without this allowance is below 0.5.
 //!
 //! Example at one reading per second: flow falls by 10 % for five minutes.
@@ -40,18 +40,18 @@
 //!
 //! An episode of a lasting fault does not end, and nothing is learned during an episode.
 //!
-//! Does not compute scores; see `judgement.rs`.
+//! Does not compute scores; see `level_test.rs`.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    averages::Averages, baseline::ConditionalBaseline, judgement::Judgement, recent::RecentMeans, tuning::TUNING,
+    averages::Averages, baseline::ConditionalBaseline, level_test::LevelTestResult, recent::RecentMeans, tuning::TUNING,
 };
 
 /// What a pump's detector is doing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Phase {
+pub(super) enum EpisodePhase {
     #[default]
     Normal,
     Episode(Episode),
@@ -100,26 +100,26 @@ pub(super) enum OperatingPointKnown {
     Missing,
     /// The pump runs at a speed outside of those of commissioning.
     Outside,
-    /// It did so minutes ago. The pump is still warmer or colder than usual, so it is judged less strictly. `score`: the anomaly
+    /// It did so minutes ago. The pump is still warmer or colder than usual, so it is tested less strictly. `score`: the anomaly
     /// score without this allowance.
     WasOutside {
         score: f64,
     },
 }
 
-/// A judged reading.
+/// A tested reading.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct JudgedReading<'a> {
+pub(super) struct TestedReading<'a> {
     pub averages: &'a Averages,
     /// One per output, NaN where missing.
     pub residuals: &'a [f64],
-    pub judgement: &'a Judgement,
+    pub result: &'a LevelTestResult,
     pub known: OperatingPointKnown,
     /// Seconds since the reading before.
     pub elapsed_s: f64,
 }
 
-/// What the detector learns from a judged reading.
+/// What the detector learns from a tested reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LearnAction {
     /// Nothing is learned.
@@ -133,36 +133,36 @@ pub(super) enum LearnAction {
     Forget,
 }
 
-impl Phase {
+impl EpisodePhase {
     /// Whether an episode is open.
     pub(super) fn in_episode(&self) -> bool {
-        matches!(self, Phase::Episode(_))
+        matches!(self, EpisodePhase::Episode(_))
     }
 
-    /// Takes a judged reading: begins, continues or ends an episode. Returns what the detector learns from the reading.
-    pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> LearnAction {
-        let JudgedReading { averages, judgement, known, elapsed_s, .. } = *reading;
-        if let Phase::Relearning { readings, elapsed_s: so_far_s } = self {
+    /// Takes a tested reading: begins, continues or ends an episode. Returns what the detector learns from the reading.
+    pub(super) fn advance(&mut self, baseline: &ConditionalBaseline, reading: &TestedReading) -> LearnAction {
+        let TestedReading { averages, result, known, elapsed_s, .. } = *reading;
+        if let EpisodePhase::Relearning { readings, elapsed_s: so_far_s } = self {
             *readings += 1;
             *so_far_s += elapsed_s;
             let (nth, done) = (*readings, *so_far_s >= TUNING.relearn_s);
             if done {
-                *self = Phase::Normal;
+                *self = EpisodePhase::Normal;
             }
             return LearnAction::Relearn { nth, done };
         }
-        if let Phase::Returned { left_s, .. } = self {
+        if let EpisodePhase::Returned { left_s, .. } = self {
             *left_s -= elapsed_s;
             if *left_s <= 0.0 {
-                *self = Phase::Normal;
+                *self = EpisodePhase::Normal;
             }
         }
-        if self.begins_at(judgement.output).is_some_and(|score| judgement.score > score) {
-            *self = Phase::Episode(Episode::new(baseline));
+        if self.begins_at(result.output).is_some_and(|score| result.score > score) {
+            *self = EpisodePhase::Episode(Episode::new(baseline));
         }
-        if let Phase::Episode(episode) = self {
-            if judgement.score > episode.peak {
-                episode.set_peak(baseline, averages, judgement);
+        if let EpisodePhase::Episode(episode) = self {
+            if result.score > episode.peak {
+                episode.set_peak(baseline, averages, result);
             }
             if known == OperatingPointKnown::Missing {
                 return LearnAction::Hold;
@@ -170,14 +170,14 @@ impl Phase {
             if !episode.is_over(baseline, reading) {
                 return LearnAction::Hold;
             }
-            let is_quiet = judgement.score < TUNING.quiet;
+            let is_quiet = result.score < TUNING.quiet;
             let can_relearn = TUNING.relearn_s >= TUNING.relearn_readings * baseline.scales.interval_s;
             *self = match episode.needed_s > 0.0 {
-                true => Phase::Returned { output: episode.output, left_s: episode.raised_s },
-                false => Phase::Normal,
+                true => EpisodePhase::Returned { output: episode.output, left_s: episode.raised_s },
+                false => EpisodePhase::Normal,
             };
             if !is_quiet && can_relearn {
-                *self = Phase::Relearning { readings: 0, elapsed_s: 0.0 };
+                *self = EpisodePhase::Relearning { readings: 0, elapsed_s: 0.0 };
                 return LearnAction::Hold;
             }
             // The averages of the longer scales still hold the fault, and would begin another episode.
@@ -186,24 +186,24 @@ impl Phase {
             }
         }
         let is_known = matches!(known, OperatingPointKnown::Yes | OperatingPointKnown::Missing);
-        if judgement.score < 1.0 && is_known { LearnAction::Learn } else { LearnAction::Hold }
+        if result.score < 1.0 && is_known { LearnAction::Learn } else { LearnAction::Hold }
     }
 
     /// Returns the score above which an episode of an output begins; `None` if one is open.
     fn begins_at(&self, output: usize) -> Option<f64> {
         match self {
-            Phase::Normal => Some(1.0),
-            Phase::Returned { output: of, .. } => Some(if *of == output { TUNING.comes_back } else { 1.0 }),
-            Phase::Episode(_) | Phase::Relearning { .. } => None,
+            EpisodePhase::Normal => Some(1.0),
+            EpisodePhase::Returned { output: of, .. } => Some(if *of == output { TUNING.comes_back } else { 1.0 }),
+            EpisodePhase::Episode(_) | EpisodePhase::Relearning { .. } => None,
         }
     }
 
     /// Whether it fits these numbers of scales and outputs.
     pub(super) fn is_valid(&self, scales: usize, outputs: usize) -> bool {
         match self {
-            Phase::Normal => true,
-            Phase::Returned { output, left_s } => *output < outputs && left_s.is_finite(),
-            Phase::Episode(episode) => {
+            EpisodePhase::Normal => true,
+            EpisodePhase::Returned { output, left_s } => *output < outputs && left_s.is_finite(),
+            EpisodePhase::Episode(episode) => {
                 let numbers = episode.change.iter().chain([
                     &episode.peak,
                     &episode.quiet_s,
@@ -217,7 +217,7 @@ impl Phase {
                     && numbers.copied().all(f64::is_finite)
             }
             // A stored time at or after the end of relearning is invalid.
-            Phase::Relearning { elapsed_s, .. } => (0.0..TUNING.relearn_s).contains(elapsed_s),
+            EpisodePhase::Relearning { elapsed_s, .. } => (0.0..TUNING.relearn_s).contains(elapsed_s),
         }
     }
 }
@@ -239,20 +239,18 @@ impl Episode {
     }
 
     /// Makes this reading's change the episode's greatest.
-    fn set_peak(&mut self, baseline: &ConditionalBaseline, averages: &Averages, judgement: &Judgement) {
-        self.peak = judgement.score;
-        self.output = judgement.output;
+    fn set_peak(&mut self, baseline: &ConditionalBaseline, averages: &Averages, result: &LevelTestResult) {
+        self.peak = result.score;
+        self.output = result.output;
         let time_constants_s = &baseline.scales.spans_s;
         // The two shortest scales are treated as one: the greatest change is measured at the second.
         let second = 1.min(time_constants_s.len() - 1);
         // After a start the second scale has no average yet.
-        let longer = judgement.shortest.max(second);
-        self.scale = if averages.mean(longer, self.output).is_some() { longer } else { judgement.scale };
-        self.raised_s = time_constants_s[judgement.scale];
-        self.needed_s = match judgement.scale > second {
-            true => {
-                (time_constants_s[self.scale] / 2.0).max(time_constants_s[judgement.scale] / 2.0 / self.peak.powi(2))
-            }
+        let longer = result.shortest.max(second);
+        self.scale = if averages.mean(longer, self.output).is_some() { longer } else { result.scale };
+        self.raised_s = time_constants_s[result.scale];
+        self.needed_s = match result.scale > second {
+            true => (time_constants_s[self.scale] / 2.0).max(time_constants_s[result.scale] / 2.0 / self.peak.powi(2)),
             false => 0.0,
         };
         let deviation = |output: usize| averages.mean(self.scale, output).unwrap_or(0.0) / self.sd(baseline, output);
@@ -265,11 +263,11 @@ impl Episode {
     }
 
     /// Takes a reading. Returns whether the episode is over.
-    fn is_over(&mut self, baseline: &ConditionalBaseline, reading: &JudgedReading) -> bool {
+    fn is_over(&mut self, baseline: &ConditionalBaseline, reading: &TestedReading) -> bool {
         let is_quiet = match reading.known {
             OperatingPointKnown::Missing | OperatingPointKnown::Outside => false,
             OperatingPointKnown::WasOutside { score } => score < TUNING.quiet,
-            OperatingPointKnown::Yes => reading.judgement.score < TUNING.quiet,
+            OperatingPointKnown::Yes => reading.result.score < TUNING.quiet,
         };
         let can_return = reading.known == OperatingPointKnown::Yes;
         let averages = reading.averages;
@@ -332,7 +330,7 @@ mod tests {
         baseline: ConditionalBaseline,
         averages: Averages,
         residuals: Vec<f64>,
-        phase: Phase,
+        phase: EpisodePhase,
         known: OperatingPointKnown,
     }
 
@@ -341,7 +339,7 @@ mod tests {
             let baseline = tests::baseline(is_fast);
             let averages = Averages::new(baseline.by_scale.len(), baseline.outputs.len());
             let residuals = vec![0.0; baseline.outputs.len()];
-            Bench { baseline, averages, residuals, phase: Phase::Normal, known: OperatingPointKnown::Yes }
+            Bench { baseline, averages, residuals, phase: EpisodePhase::Normal, known: OperatingPointKnown::Yes }
         }
 
         /// Brings the averages of all scales to these residuals, in spreads of the output.
@@ -359,14 +357,14 @@ mod tests {
         }
 
         fn advance(&mut self, score: f64, scale: usize) -> LearnAction {
-            self.advance_of(Judgement { score, output: OUTPUT, scale, shortest: scale, outputs: Vec::new() })
+            self.advance_of(LevelTestResult { score, output: OUTPUT, scale, shortest: scale, outputs: Vec::new() })
         }
 
-        fn advance_of(&mut self, judgement: Judgement) -> LearnAction {
-            let reading = JudgedReading {
+        fn advance_of(&mut self, result: LevelTestResult) -> LearnAction {
+            let reading = TestedReading {
                 averages: &self.averages,
                 residuals: &self.residuals,
-                judgement: &judgement,
+                result: &result,
                 known: self.known,
                 elapsed_s: self.baseline.scales.interval_s,
             };
@@ -400,7 +398,7 @@ mod tests {
         for nth in 1..=90 {
             assert_eq!(bench.advance(5.0, 0), LearnAction::Relearn { nth, done: nth == 90 });
         }
-        assert_eq!(bench.phase, Phase::Normal);
+        assert_eq!(bench.phase, EpisodePhase::Normal);
     }
 
     /// Soon after a start only the shortest scale has an average.
@@ -444,11 +442,11 @@ mod tests {
         for (peak, expected) in [(1.0001, 7), (2.0, 2)] {
             let mut bench = Bench::new(false);
             bench.settle(10.0);
-            let judgement = Judgement { score: peak, output: OUTPUT, scale: 2, shortest: 1, outputs: Vec::new() };
-            bench.advance_of(judgement.clone());
+            let result = LevelTestResult { score: peak, output: OUTPUT, scale: 2, shortest: 1, outputs: Vec::new() };
+            bench.advance_of(result.clone());
             (0..100).for_each(|_| assert_eq!(bench.advance(0.9, 0), LearnAction::Hold, "the fault stands"));
             bench.set_residual(1.0);
-            bench.advance_of(Judgement { score: peak + 1e-6, ..judgement });
+            bench.advance_of(LevelTestResult { score: peak + 1e-6, ..result });
             let readings = (1..20).find(|_| bench.advance(0.9, 0) == LearnAction::Forget);
             assert_eq!(readings, Some(expected), "peak {peak}");
         }

@@ -127,7 +127,7 @@ pub(super) fn share(elapsed_s: f64, time_constant_s: f64) -> f64 {
     -(-elapsed_s / time_constant_s).exp_m1()
 }
 
-fn follow(averages: &mut [f64], time_constants_s: &[f64], value: f64, elapsed_s: f64) {
+fn update_averages(averages: &mut [f64], time_constants_s: &[f64], value: f64, elapsed_s: f64) {
     for (average, time_constant_s) in averages.iter_mut().zip(time_constants_s) {
         *average += share(elapsed_s, *time_constant_s) * (value - *average);
     }
@@ -145,8 +145,8 @@ impl InputFilter {
                 (None, None) => {}
                 (Some(filter), speed) => {
                     filter.last = speed.unwrap_or(filter.last);
-                    follow(&mut filter.averages, &TUNING.change_time_constants_s, filter.last, elapsed_s);
-                    follow(&mut filter.heat, &TUNING.heat_time_constants_s, heat(filter.last), elapsed_s);
+                    update_averages(&mut filter.averages, &TUNING.change_time_constants_s, filter.last, elapsed_s);
+                    update_averages(&mut filter.heat, &TUNING.heat_time_constants_s, heat(filter.last), elapsed_s);
                 }
             }
         }
@@ -155,7 +155,7 @@ impl InputFilter {
             (None, None) => {}
             (Some(filter), ambient) => {
                 filter.last = ambient.unwrap_or(filter.last);
-                follow(&mut filter.averages, &TUNING.ambient_time_constants_s, filter.last, elapsed_s);
+                update_averages(&mut filter.averages, &TUNING.ambient_time_constants_s, filter.last, elapsed_s);
             }
         }
         self.flow = inputs.flow.or(self.flow);

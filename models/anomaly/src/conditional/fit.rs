@@ -1,6 +1,6 @@
 //! Learns a conditional baseline from the readings of healthy running.
 //!
-//! 1. Each *output* (a channel that is judged) gets weights with which it is predicted from the inputs (`outputs.rs`).
+//! 1. Each *output* (a channel that is tested) gets weights with which it is predicted from the inputs (`outputs.rs`).
 //! 2. From the *residuals*, the values less their predictions, follow the covariances and thresholds of each *scale*, a time over
 //!    which residuals are averaged (`covariance.rs`).
 //!
@@ -9,7 +9,7 @@
 //! such readings every 15th is used, with the information 15/60. A commissioning of 5 minutes is too short for this: there,
 //! readings within a tenth of the time, 30 s, count as one, so that there are 10 independent ones.
 //!
-//! A channel that is missing in half of the rows or more is not judged. Does not select healthy readings; the caller does.
+//! A channel that is missing in half of the rows or more is not tested. Does not select healthy readings; the caller does.
 
 use volute_plant::Profile;
 
@@ -32,7 +32,7 @@ impl ConditionalBaseline {
         let rows = in_order(rows);
         let mut baseline = Self::learn_by(OperatingPoint::Speed, profile, &rows)?;
         let has_channel = Channels::of(profile, OperatingPoint::Speed).speed.is_some();
-        // In a profile without a speed the current does not become the operating point, because then it would not be judged.
+        // In a profile without a speed the current does not become the operating point, because then it would not be tested.
         if !has_channel {
             return Ok(baseline);
         }

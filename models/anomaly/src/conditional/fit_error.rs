@@ -12,7 +12,7 @@ pub enum ConditionalFitError {
         expected: usize,
     },
     /// No channel has values in most of the readings.
-    #[error("no channel to judge has values in most of the readings")]
+    #[error("no channel to test has values in most of the readings")]
     NoChannels,
     /// The values are too far apart for arithmetic.
     #[error("the values are too far apart for arithmetic")]

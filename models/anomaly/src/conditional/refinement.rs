@@ -1,6 +1,6 @@
 //! When a baseline is learned again (*refined*).
 //!
-//! A pump can be judged after minutes of commissioning, but not as well as after a day: the first minutes have few speeds, one
+//! A pump's anomalies can be detected after minutes of commissioning, but not as well as after a day: the first minutes have few speeds, one
 //! part of the day, and little slow drift. So the baseline is learned again as the pump runs, from all healthy readings so far,
 //! until it was learned from a day of running.
 //!

@@ -1,6 +1,6 @@
 //! The live predictions of all outputs, which learn on while the pump is normal.
 //!
-//! An *output* is a channel that is judged. Its prediction is the sum of its *terms* φ (functions of the operating point), each
+//! An *output* is a channel that is tested. Its prediction is the sum of its *terms* φ (functions of the operating point), each
 //! times its *weight*, plus an *offset*. The *residual* is the value less the prediction, the *spread* the standard deviation of
 //! the residuals in commissioning. Two things learn:
 //!
@@ -14,7 +14,7 @@
 //!
 //! P is shared by several outputs (`factor.rs`). The gain of each output has its own w, which is 0 without a value; P learns the
 //! mean of their w. So an output that was missing for a month counts as known as well as the others, although its weights are a
-//! month older. It is not judged less strictly when it is back.
+//! month older. It is not tested less strictly when it is back.
 //!
 //! Example: after a commissioning of a day, a bearing's offset has a time constant of 12 h. When the bearing has been 0.4 K too
 //! warm for an hour, the offset is at 0.03 K. With a spread of 0.2 K the offset stays within 0.6 K of its anchor. So a fault of
@@ -145,7 +145,7 @@ impl Regression {
 
     /// Moves the offset by a share of a normal pump's residual, and the anchor by a share of its distance to the offset. Then
     /// limits the offset to 3 spreads around the anchor.
-    pub(super) fn follow(&mut self, baseline: &OutputBaseline, residual: f64, share: f64, anchor_share: f64) {
+    pub(super) fn update(&mut self, baseline: &OutputBaseline, residual: f64, share: f64, anchor_share: f64) {
         let max_drift = TUNING.max_drift * baseline.spread;
         let offset = self.offset + share * residual;
         self.anchor += anchor_share * (offset - self.anchor);
@@ -218,7 +218,7 @@ mod tests {
         let mut regression = Regression::new(&baseline);
         for _ in 0..10_000 {
             let residual = 50.0 - regression.expected(&[1.0]);
-            regression.follow(&baseline, residual, 0.01, 0.0);
+            regression.update(&baseline, residual, 0.01, 0.0);
         }
         assert_eq!(regression.expected(&[1.0]), 13.0);
         for nth in 1..=10 {

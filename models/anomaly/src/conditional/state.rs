@@ -1,14 +1,14 @@
 //! The conditional detector's state of one pump: that of its detector, and that of a *substitute* while the speed is missing.
 //!
 //! The detector predicts each channel from the pump's operating point, the speed. If the speed is missing in a few readings, the
-//! averages of earlier readings are judged. If it has been missing for 10 minutes more than it was there, the speed counts as
-//! lost, and the substitute takes over: a detector whose operating point is the current (`baseline.rs`). It judges the other
-//! channels, but not the current. Of a pump without current it judges the values alone. When the speed has been there for 10
+//! averages of earlier readings are tested. If it has been missing for 10 minutes more than it was there, the speed counts as
+//! lost, and the substitute takes over: a detector whose operating point is the current (`baseline.rs`). It tests the other
+//! channels, but not the current. Of a pump without current it tests the values alone. When the speed has been there for 10
 //! minutes again, the substitute is removed.
 //!
-//! Example: the speed sensor fails at 10:00. Until 10:10 the averages of earlier readings are judged, each for about twice its
+//! Example: the speed sensor fails at 10:00. Until 10:10 the averages of earlier readings are tested, each for about twice its
 //! time constant. At 10:10 the substitute begins. It does not know the current of the last hours, which heated the pump, so it
-//! judges the temperatures less strictly in the first hour. An episode that was open at 10:00 stays open until 11:30, 80 minutes
+//! tests the temperatures less strictly in the first hour. An episode that was open at 10:00 stays open until 11:30, 80 minutes
 //! after the substitute began: if the fault is still there, the substitute has opened its own episode by then. The sensor is
 //! repaired at 15:00, and from 15:10 on the speed is the operating point again.
 
@@ -33,7 +33,7 @@ pub struct ConditionalState {
     detector: BaselineDetector,
     /// The time for which the speed was missing less the time for which it was there, in seconds: from 0 to 600 (lost).
     speed_missing_s: f64,
-    /// Judges while the speed is lost.
+    /// Tests while the speed is lost.
     without_speed: Option<Box<Substitute>>,
 }
 
@@ -42,7 +42,7 @@ pub struct ConditionalState {
 #[serde(deny_unknown_fields)]
 struct Substitute {
     detector: BaselineDetector,
-    /// For how long it has judged, in seconds.
+    /// For how long it has tested, in seconds.
     age_s: f64,
 }
 
@@ -101,14 +101,14 @@ impl ConditionalState {
         observe: impl FnMut(Timestamp, Option<&[Option<f64>]>),
     ) -> ConditionalState {
         let mut state = ConditionalState::new(baseline);
-        state.detector.follow_learned(baseline, rows, observe);
+        state.detector.replay_learned(baseline, rows, observe);
         state
     }
 
-    /// Judges a reading: its time, and one sample per channel of the profile.
+    /// Tests a reading: its time, and one sample per channel of the profile.
     ///
     /// Returns `None` if the pump does not run, or if the reading is not later than the one before. While the averages are
-    /// too young for a judgement, the result has residuals and no [`ConditionalResult::channels`].
+    /// too young for a test, the result has residuals and no [`ConditionalResult::channels`].
     pub fn step(
         &mut self,
         baseline: &ConditionalBaseline,
@@ -116,7 +116,7 @@ impl ConditionalState {
         samples: &[Sample],
     ) -> Option<ConditionalResult> {
         if let Some(by_current) = &baseline.without_speed
-            && self.follow_speed(baseline, at, samples)
+            && self.count_missing_speed(baseline, at, samples)
         {
             self.detector.observe(baseline, at, samples);
             return self.step_without_speed(by_current, at, samples);
@@ -124,7 +124,7 @@ impl ConditionalState {
         self.detector.step(baseline, at, samples)
     }
 
-    /// Takes a reading of a pump that starts or stops, without judging it and without learning from it. Only the averages of the
+    /// Takes a reading of a pump that starts or stops, without testing it and without learning from it. Only the averages of the
     /// inputs are updated, so that they are right afterwards. The averages of the residuals begin anew. An open episode stays
     /// open.
     pub fn observe(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) {
@@ -135,7 +135,7 @@ impl ConditionalState {
     }
 
     /// Counts for how long the speed was missing. Returns whether it is lost.
-    fn follow_speed(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> bool {
+    fn count_missing_speed(&mut self, baseline: &ConditionalBaseline, at: Timestamp, samples: &[Sample]) -> bool {
         let interval_s = baseline.scales.interval_s;
         let elapsed_s = match self.detector.last() {
             // A time without readings says nothing about the speed sensor.

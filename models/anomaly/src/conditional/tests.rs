@@ -28,7 +28,7 @@ struct Episodes<'a> {
     state: ConditionalState,
     /// When each episode began, and the channel that was named.
     began: Vec<(Timestamp, usize)>,
-    judged: usize,
+    tested: usize,
     anomalous: usize,
     /// The number of readings at speeds outside of those of commissioning.
     outside: usize,
@@ -38,7 +38,7 @@ impl<'a> Episodes<'a> {
     /// Watches a pump after its commissioning from these readings.
     fn after(baseline: &'a ConditionalBaseline, rows: &[TimedSamples]) -> Episodes<'a> {
         let state = ConditionalState::after(baseline, rows);
-        Episodes { baseline, state, began: Vec::new(), judged: 0, anomalous: 0, outside: 0 }
+        Episodes { baseline, state, began: Vec::new(), tested: 0, anomalous: 0, outside: 0 }
     }
 
     fn watch(&mut self, rows: &[TimedSamples]) {
@@ -51,7 +51,7 @@ impl<'a> Episodes<'a> {
             if result.in_episode && !before {
                 self.began.push((row.at, result.blamed));
             }
-            self.judged += 1;
+            self.tested += 1;
             self.anomalous += usize::from(result.in_episode);
             self.outside += usize::from(result.outside_known_range);
         }
@@ -111,7 +111,7 @@ proptest! {
         prop_assume!(results[from - 60..].iter().flatten().all(|result| !result.outside_known_range));
         let first = results.iter().flatten().find(|result| result.in_episode).expect("an episode");
         prop_assert_eq!(first.blamed, channel);
-        let deviation = first.channels[channel].expect("judged");
+        let deviation = first.channels[channel].expect("tested");
         prop_assert_eq!(deviation.z > 0.0, up);
         prop_assert!(deviation.z.abs() > deviation.threshold);
     }
@@ -125,13 +125,13 @@ proptest! {
                 samples[channel] = Sample::Missing;
             }
         });
-        let last = results[end - 1].as_ref().expect("judged");
+        let last = results[end - 1].as_ref().expect("tested");
         prop_assert!(!last.in_episode || channel == SPEED, "the speed has a test of its own");
         prop_assert!(last.anomaly_score.is_finite());
         // Without the speed the current is the operating point.
         let is_input = |other: usize| channel == SPEED && other == CURRENT && length > 10;
         for other in (1..8).filter(|other| *other != channel && !is_input(*other)) {
-            let deviation = last.channels[other].expect("the others are judged");
+            let deviation = last.channels[other].expect("the others are tested");
             prop_assert!(deviation.z.is_finite() && deviation.expected.is_finite());
         }
         if length > 60 && (1..8).contains(&channel) {
@@ -176,7 +176,7 @@ fn a_baseline_is_reproducible_and_survives_storage() {
     assert_eq!((parsed.check(&profile()), &parsed), (Ok(()), baseline));
     assert_eq!(baseline.interval_ms(), 60_000);
     assert_eq!(baseline.learned().readings, 1_440);
-    assert!(!baseline.judges(SPEED) && !baseline.judges(AMBIENT) && baseline.judges(BEARING));
+    assert!(!baseline.is_output(SPEED) && !baseline.is_output(AMBIENT) && baseline.is_output(BEARING));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn too_little_is_refused() {
 }
 
 #[test]
-fn a_channel_that_was_absent_in_commissioning_is_not_judged() {
+fn a_channel_that_was_absent_in_commissioning_is_not_tested() {
     let mut pump = Pump::new(1, MINUTE_S);
     let absent = |row: TimedSamples| {
         let mut samples = row.samples.to_vec();
@@ -237,10 +237,10 @@ fn a_channel_that_was_absent_in_commissioning_is_not_judged() {
     };
     let learned = pump.run(DAY_S).into_iter().map(absent).collect::<Vec<_>>();
     let baseline = learn(&learned);
-    assert!(!baseline.judges(BEARING));
+    assert!(!baseline.is_output(BEARING));
     let mut episodes = Episodes::after(&baseline, &learned);
     episodes.watch(&pump.run(DAY_S));
-    assert_eq!(episodes.judged, 1_440);
+    assert_eq!(episodes.tested, 1_440);
     pump.fault = Some((Fault::Vibration, pump.time_s()));
     episodes.watch(&pump.run(3_600.0));
     assert_eq!(episodes.began.len(), 1);
@@ -311,7 +311,7 @@ fn a_reading_that_is_only_observed_moves_the_lags_and_nothing_else() {
 }
 
 #[test]
-fn a_reading_that_is_not_later_is_not_judged() {
+fn a_reading_that_is_not_later_is_not_tested() {
     let Watched { baseline, state, rows } = &*WATCHED;
     let mut state = state.clone();
     assert!(state.step(baseline, rows[5].at, &rows[5].samples).is_some());

@@ -80,12 +80,12 @@ pub(super) struct ConditionalTuning {
     pub scales_s: [f64; 6],
     /// A scale is used if commissioning is at least this many times as long. Chosen.
     pub scale_periods: f64,
-    /// An output is judged at a scale while the weight of its average is above this (`averages.rs`). Chosen.
+    /// An output is tested at a scale while the weight of its average is above this (`averages.rs`). Chosen.
     pub min_weight: f64,
     /// A missing value reduces the weight by this part of the share that a reading would have replaced. Chosen.
     pub missing_decay: f64,
     /// Correlations are reduced by this share, plus [`Self::shrinkage_per_channel`] times the number of channels over the number
-    /// of independent averages. Chosen: a reduction by 15 % would lose most of the benefit of judging a channel given the others.
+    /// of independent averages. Chosen: a reduction by 15 % would lose most of the benefit of testing a channel given the others.
     pub shrinkage: f64,
     pub shrinkage_per_channel: f64,
     /// The standard deviation at a scale is at least this share of the channel's spread: noise averages away over long times,

@@ -1,6 +1,6 @@
 //! Allowances for readings that are less certain than those of commissioning: the *guard* for a speed outside of those of
 //! commissioning, and the *noise* of a sensor that has become noisier. Both are added to the variance of the averages of the
-//! residuals (value less prediction), so that a pump is judged less strictly where less is known. `judgement.rs` adds them,
+//! residuals (value less prediction), so that a pump is tested less strictly where less is known. `level_test.rs` adds them,
 //! together with the other uncertainties (of the weights, of the inputs, of fast speed changes).
 //!
 //! **Guard.** The prediction is not extrapolated: beyond the known speeds it is that of the nearest known speed. So a value may
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_speed_widens_the_judgement_and_is_remembered() {
+    fn an_unknown_speed_widens_the_test_and_is_remembered() {
         let range = Some(SpeedRange { low: 800.0, high: 1200.0 });
         let mut guard = Guard::default();
         guard.advance(range, Some(1210.0), 60.0);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn more_noise_widens_the_judgement_and_a_step_does_not() {
+    fn more_noise_widens_the_test_and_a_step_does_not() {
         let mut noise = Noise::new(1.0);
         assert_eq!(noise.excess(1.0, 0.18), 0.0);
         (0..600).for_each(|i| noise.add(if i % 2 == 0 { 3.0 } else { -3.0 }, share(1.0, 60.0)));

@@ -1,4 +1,4 @@
-//! The stored state of a decider, so that a pump is judged after a restart as if there had been none.
+//! The stored state of a decider, so that detections after a restart are the same as without one.
 //!
 //! It has what the decider has learned from scores since its baseline, and nothing that is in the baseline. As JSON it has some
 //! hundred bytes per pump for the fused detector, and more for the conditional one. Every number is restored bit for bit. Does not
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decider, Fused, Phase, State,
+    Decider, Fused, FusedPhase, State,
     conditional::{ConditionalCheckpoint, ConditionalDecider, DeciderState},
     unfit_checkpoint::{UnfitCheckpoint, VERSION},
 };
@@ -38,13 +38,13 @@ struct FusedCheckpoint {
     /// The anchor of each tracked level.
     #[serde(rename = "homes")]
     anchors: Vec<f64>,
-    phase: Phase,
+    phase: FusedPhase,
 }
 
 impl Decider {
     /// Returns its state after its last decision. [`Decider::with_checkpoint`] continues from it.
     ///
-    /// The conditional detector judges steps ahead of its decisions. For it, `step_state` is the state after the step that was
+    /// The conditional detector tests steps ahead of its decisions. For it, `step_state` is the state after the step that was
     /// decided on last ([`Decider::step_state`]). `None` is right only if every step that was taken is decided.
     pub fn checkpoint(&self, step_state: Option<DeciderState>) -> DeciderCheckpoint {
         let (mut fused, mut conditional) = (None, None);
@@ -92,7 +92,7 @@ impl Decider {
     pub fn in_episode(&self) -> bool {
         match &self.state {
             State::LstmAutoencoder => false,
-            State::Fused(Fused { phase, .. }) => matches!(phase, Phase::Episode(_)),
+            State::Fused(Fused { phase, .. }) => matches!(phase, FusedPhase::Episode(_)),
             State::Conditional(decider) => decider.in_episode(),
         }
     }
@@ -106,14 +106,14 @@ impl FusedCheckpoint {
             return Err(UnfitCheckpoint::Shape("the levels are not one finite number per channel"));
         }
         match &phase {
-            Phase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
+            FusedPhase::Episode(episode) if !fits(&episode.change) || !episode.peak.is_finite() => {
                 return Err(UnfitCheckpoint::Shape("the episode is not one finite number per channel"));
             }
-            // Relearning ends when `done` becomes equal to `settle_steps`: from a number that is not smaller it would never end.
-            Phase::Relearning { done, .. } if *done >= baseline.tuning.settle_steps => {
+            // Relearning ends when `done` becomes equal to `relearn_steps`: from a number that is not smaller it would never end.
+            FusedPhase::Relearning { done, .. } if *done >= baseline.tuning.relearn_steps => {
                 return Err(UnfitCheckpoint::Shape("the levels are relearned already"));
             }
-            Phase::Relearning { paused: Some(paused), .. }
+            FusedPhase::Relearning { paused: Some(paused), .. }
                 if ![&paused.episode.change, &paused.levels, &paused.anchors]
                     .into_iter()
                     .all(|numbers| fits(numbers))

@@ -1,15 +1,15 @@
-//! The conditional detector's part of the decider. Each step is judged when it arrives. The detection is made later: when the score
-//! of the window that ends with the step has arrived, or when it is certain that there will be none.
+//! The conditional detector's part of the decider. Each step has a result when it arrives. The detection is made later: when the
+//! score of the window that ends with the step has arrived, or when it is certain that there will be none.
 //!
-//! A detection combines three anomaly scores: of the step's judgement (levels given the operating point, `conditional.rs` of the
+//! A detection combines three anomaly scores: of the step's result (levels given the operating point, `conditional.rs` of the
 //! crate), of the window's *stuck* channels (those that do not change), and of the window's *dynamics* (how residuals move,
 //! `dynamics.rs`). The largest is the step's.
 //!
 //! An example: a pump at one reading per second, whose vibration sensor freezes while the pump runs at constant speed.
 //!
-//! 1. [`ConditionalDecider::follow`] takes each step in order. The frozen vibration is at a usual level, so its anomaly score
+//! 1. [`ConditionalDecider::push_step`] takes each step in order. The frozen vibration is at a usual level, so its anomaly score
 //!    stays below 1.
-//! 2. [`ConditionalDecider::decide`] takes the step's judgement and the score of its window. In the 30 steps of the window the
+//! 2. [`ConditionalDecider::decide`] takes the step's result and the score of its window. In the 30 steps of the window the
 //!    vibration has not changed at all. Its `stuck_score` is 4: the window is anomalous, and the vibration has the whole
 //!    contribution.
 //! 3. When the sensor changes again the stuck score falls below `quiet` (0.35 with the default tuning), and after
@@ -18,9 +18,9 @@
 //! The score also has the measures of the window's *residuals* (values less their predictions), which the network of residuals
 //! reconstructs ([`crate::DynamicsState`]). They show a flow that hunts around its usual level.
 //!
-//! A step may have no score, because a channel is missing or the workers are overloaded. Its judgement alone decides then.
+//! A step may have no score, because a channel is missing or the workers are overloaded. Then its result alone decides.
 //!
-//! While windows wait for their scores, later steps are already judged: the state of the judgements is ahead of the decisions. A
+//! While windows wait for their scores, later steps have been taken already: the state of the steps is ahead of the decisions. A
 //! checkpoint needs the state after the step that was decided on last. [`ConditionalDecider::state`] returns it when that step is
 //! taken, and the caller keeps it until then.
 
@@ -38,20 +38,20 @@ use crate::{
     ResidualWindow, Score, TimedSamples,
 };
 
-/// The judgement of one step by the operating point and the other channels.
+/// How far one step is from normal, given the operating point and the other channels.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StepJudgement {
+pub struct StepResult {
     result: ConditionalResult,
     residuals: Option<ResidualWindow>,
 }
 
-impl StepJudgement {
+impl StepResult {
     /// Whether an episode is open after the step.
     pub fn in_episode(&self) -> bool {
         self.result.in_episode
     }
 
-    /// Whether the pump runs at a speed outside of those of commissioning, or did so minutes ago. It is then judged less strictly.
+    /// Whether the pump runs at a speed outside of those of commissioning, or did so minutes ago. It is then tested less strictly.
     pub fn outside_known_range(&self) -> bool {
         self.result.outside_known_range
     }
@@ -70,7 +70,7 @@ pub(super) struct ConditionalDecider {
     dynamics: Option<DynamicsState>,
 }
 
-/// The state of the judgements, which is ahead of the decisions. Stored in this form.
+/// The state after the last step that was taken, which is ahead of the decisions. Stored in this form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeciderState {
@@ -116,9 +116,9 @@ impl ConditionalDecider {
         ConditionalDecider { steps: DeciderState { conditional, residuals }, stuck: StuckPhase::default(), dynamics }
     }
 
-    /// Takes a step. Returns its judgement; `None` if the pump does not run or has not settled, if no channel can be judged
+    /// Takes a step. Returns its result; `None` if the pump does not run or has not settled, if no channel can be tested
     /// yet, or if the step is not later than the one before.
-    pub(super) fn follow(&mut self, conditional: &ConditionalBaseline, step: &StepInput) -> Option<StepJudgement> {
+    pub(super) fn push_step(&mut self, conditional: &ConditionalBaseline, step: &StepInput) -> Option<StepResult> {
         let samples = step.samples();
         let DeciderState { conditional: state, residuals } = &mut self.steps;
         if !step.is_settled {
@@ -136,12 +136,12 @@ impl ConditionalDecider {
         } else if self.dynamics.is_some() {
             window = residuals.push(&result.residuals);
         }
-        // The first steps after a start or a gap are too few to judge any channel.
-        let is_judged = result.channels.iter().any(Option::is_some);
-        is_judged.then_some(StepJudgement { result, residuals: window })
+        // The first steps after a start or a gap are too few to test any channel.
+        let has_levels = result.channels.iter().any(Option::is_some);
+        has_levels.then_some(StepResult { result, residuals: window })
     }
 
-    /// Returns the state after the last step that [`Self::follow`] took.
+    /// Returns the state after the last step that [`Self::push_step`] took.
     pub(super) fn state(&self) -> &DeciderState {
         &self.steps
     }
@@ -156,7 +156,7 @@ impl ConditionalDecider {
     pub(super) fn decide(
         &mut self,
         baseline: &Baseline,
-        StepJudgement { result, .. }: &StepJudgement,
+        StepResult { result, .. }: &StepResult,
         score: Option<&Score>,
     ) -> (f64, Vec<f64>) {
         let stuck = score.map_or_else(Vec::new, |score| stuck_scores(baseline, score));
@@ -178,7 +178,7 @@ impl ConditionalDecider {
             let of_stuck = with_deadband(most_stuck, baseline.tuning.quiet).max(above);
             let is_input = |(channel, stuck): (usize, &f64)| {
                 *stuck == most_stuck
-                    && baseline.conditional.as_ref().is_some_and(|conditional| !conditional.judges(channel))
+                    && baseline.conditional.as_ref().is_some_and(|conditional| !conditional.is_output(channel))
             };
             if !result.in_episode || of_stuck > loss || stuck.iter().enumerate().any(is_input) {
                 parts = stuck;

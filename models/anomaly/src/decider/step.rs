@@ -9,12 +9,12 @@ pub struct StepInput<'a> {
     pub at: Timestamp,
     /// One value per channel of the profile, in its unit; NaN if missing.
     pub values: &'a [f64],
-    /// Whether the pump runs and has settled. Otherwise the step is not judged; only the averages of the inputs are updated.
+    /// Whether the pump runs and has settled. Otherwise the step is not tested; only the averages of the inputs are updated.
     pub is_settled: bool,
 }
 
 impl<'a> StepInput<'a> {
-    /// Returns a step as the windower placed it.
+    /// Returns the input for a step of the windower.
     pub fn of(at: Timestamp, row: &'a StepRow) -> StepInput<'a> {
         StepInput { at, values: &row.values, is_settled: row.state.has_settled() }
     }

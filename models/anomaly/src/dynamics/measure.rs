@@ -34,7 +34,7 @@ impl Measure {
 /// The measures of one channel in one window, in spreads of the channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChannelDynamics {
-    /// Mean absolute error of the reconstruction, after the mean error is subtracted: the conditional detector judges the mean.
+    /// Mean absolute error of the reconstruction, after the mean error is subtracted: the conditional detector tests the mean.
     pub error: f64,
     /// Mean absolute change from one reading to the next.
     pub change: f64,

@@ -1,4 +1,4 @@
-//! The live dynamics of one pump: takes the *measures* of its windows (`measure.rs`) in order and judges each.
+//! The live dynamics of one pump: takes the *measures* of its windows (`measure.rs`) in order and tests each.
 //!
 //! The score of a window is the largest distance of an averaged measure from its usual value, over its limit (`baseline.rs`). An
 //! episode begins with a score above 1. It ends when the score has been below 0.85 for 30 windows: the last window then has no
@@ -39,9 +39,9 @@ struct ChannelState {
 /// The result for one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DynamicsResult {
-    /// The largest distance of a measure from what is usual, over its limit: above 1 is anomalous. 0 while nothing can be judged.
+    /// The largest distance of a measure from what is usual, over its limit: above 1 is anomalous. 0 while nothing can be tested.
     pub score: f64,
-    /// The channel and the measure with that distance; `None` while nothing can be judged.
+    /// The channel and the measure with that distance; `None` while nothing can be tested.
     pub suspect: Option<Suspect>,
     /// Whether an episode is open.
     pub in_episode: bool,
@@ -93,8 +93,8 @@ impl DynamicsState {
         self.episode.is_some()
     }
 
-    /// Judges a window, by its measures of each channel of the profile. A channel without measures keeps its averages and is not
-    /// judged.
+    /// Tests a window, by its measures of each channel of the profile. A channel without measures keeps its averages and is not
+    /// tested.
     pub fn step(&mut self, baseline: &DynamicsBaseline, window: &WindowDynamics) -> DynamicsResult {
         let (mut score, mut suspect) = (0.0, None);
         for (channel, (state, measured)) in self.channels.iter_mut().zip(window).enumerate() {

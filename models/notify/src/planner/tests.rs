@@ -225,7 +225,7 @@ fn store(planner: &mut Planner, threads: &mut BTreeMap<Subject, String>, shared:
 
 proptest! {
     /// Whatever happens and whenever the node is killed: no message is made twice, at most N per pump, medium and hour are,
-    /// and every occurrence is told at once, in a digest, or counted in a summary.
+    /// and every occurrence has a message at once, a line in a digest, or is counted in a summary.
     #[test]
     fn messages_are_made_once_and_are_bounded(steps in prop::collection::vec(step(), 1..120)) {
         let policy = policy();

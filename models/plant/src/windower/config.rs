@@ -27,7 +27,7 @@ pub struct WindowConfig {
 }
 
 /// The number of last readings that determine the rhythm of a device. If a device's interval is 2 % longer than the
-/// profile's, its times move by 64 % of an interval over so many readings, and the pause between them can still be
+/// profile's, its times move by 64 % of an interval over 32 readings, and the pause between them can still be
 /// found.
 pub(super) const RHYTHM_READINGS: usize = 32;
 
@@ -68,12 +68,12 @@ impl WindowConfig {
 
     /// Whether a time is so far behind the newest that a reading of it is too late for its window: by at least
     /// `slack_steps` less half a step, so that jitter of the times does not matter.
-    pub(crate) fn is_past(&self, at: Timestamp, newest: Timestamp) -> bool {
+    pub(crate) fn is_too_late(&self, at: Timestamp, newest: Timestamp) -> bool {
         2 * newest.since_ms(at) >= (2 * self.slack_steps - 1) * self.interval_ms
     }
 
     /// Whether neither of the two times is too late if the other is the newest.
     pub fn is_near(&self, at: Timestamp, other: Timestamp) -> bool {
-        !self.is_past(at, other) && !self.is_past(other, at)
+        !self.is_too_late(at, other) && !self.is_too_late(other, at)
     }
 }

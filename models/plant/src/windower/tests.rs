@@ -545,10 +545,10 @@ fn parts_with_the_same_time_are_merged() {
         let mut windower = Windower::new(&small());
         run(&mut windower, 0..29);
         let ms = second * 1000;
-        assert!(!windower.is_placed(temperature(ms).at));
+        assert!(!windower.step_has_begun(temperature(ms).at));
         windower.push(temperature(ms));
         assert_eq!(
-            windower.is_placed(flow(ms).at),
+            windower.step_has_begun(flow(ms).at),
             second == 29,
             "the reading is placed, or pending and takes the part"
         );
@@ -579,11 +579,11 @@ fn of_two_readings_in_a_step_one_has_the_window() {
     ] {
         let mut windower = Windower::new(&small());
         pushed.iter().for_each(|&ms| drop(windower.push(at(ms))));
-        let is_placed = windower.is_placed(at(comes).at);
+        let has_begun = windower.step_has_begun(at(comes).at);
         let mut placed = windower.push(at(comes));
         placed.extend(windower.flush());
         let mut found: Vec<Timestamp> = placed.iter().flat_map(|placed| &placed.displaced).map(|r| r.at).collect();
-        found.extend(is_placed.then_some(at(comes).at));
+        found.extend(has_begun.then_some(at(comes).at));
         assert_eq!(
             found,
             displaced.map(|ms: i64| at(ms).at).into_iter().collect::<Vec<_>>(),
@@ -597,11 +597,11 @@ fn of_two_readings_in_a_step_one_has_the_window() {
 #[test]
 fn a_windower_restarts_where_times_go_back() {
     let mut windower = Windower::new(&small());
-    assert!(!windower.is_past(reading(0, Sample::Good(1.0)).at), "nothing was pushed");
+    assert!(!windower.is_too_late(reading(0, Sample::Good(1.0)).at), "nothing was pushed");
     run(&mut windower, 0..40);
     windower.push(reading(60_000, Sample::Good(1.0)));
     for (ms, passed) in [(12_000, true), (57_500, true), (57_501, false), (60_000, false), (61_000, false)] {
-        assert_eq!(windower.is_past(reading(ms, Sample::Good(1.0)).at), passed, "{ms} ms");
+        assert_eq!(windower.is_too_late(reading(ms, Sample::Good(1.0)).at), passed, "{ms} ms");
     }
     let waited = windower.restart();
     assert_eq!(waited.len(), 1, "the pending reading is placed");
@@ -817,7 +817,7 @@ fn an_hourly_log() {
         let values = [power, 1_900.0, 52.0, 88.0, 4.1, 70.0];
         let samples = profile.channels().iter().zip(values).map(|(channel, value)| channel.sample(value)).collect();
         let reading = Reading { samples, ..reading((60 * hour + minute) * 60_000, Sample::Missing) };
-        assert!(!windower.is_placed(reading.at));
+        assert!(!windower.step_has_begun(reading.at));
         let step = windower.push(reading).pop().expect("no reading waits");
         placed.insert(hour, step);
     }

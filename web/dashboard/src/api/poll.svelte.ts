@@ -54,6 +54,16 @@ export class Poll<T> {
     this.#scheduleNext();
   };
 
+  /** Shows a newer result, which came with another request. A response that is still under way is older, and ignored. */
+  replace(data: T): void {
+    this.#cancelTimer();
+    this.#newest++;
+    this.data = data;
+    this.problem = null;
+    this.at = Date.now();
+    this.#scheduleNext();
+  }
+
   #scheduleNext(): void {
     const pause = this.problem ? Math.min(RETRY_MS, this.#intervalMs ?? RETRY_MS) : this.#intervalMs;
     if (!this.#running || pause === null) return;

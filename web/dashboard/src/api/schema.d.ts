@@ -1533,7 +1533,7 @@ export interface components {
             processed: number;
             /** @description The messages that wait for it. */
             queue_depth: number;
-            /** @description The most messages that may wait, over all its mailboxes. */
+            /** @description The most messages that may wait in its inbox. */
             queue_limit: number;
             /**
              * Format: int64
@@ -2566,9 +2566,9 @@ export interface components {
              * @example user asha
              */
             by: string | null;
-            /** @description The alarm's or event's id, or the work's; null for commands. */
+            /** @description The alarm's or event's id, or the work's; null for commands to pumps or several alarms. */
             id: string | null;
-            /** @description The pump that it is about; null if it is about none, or several. */
+            /** @description The pump that it is about; null if it is about the node itself, or several pumps. */
             pump_id: string | null;
             /**
              * @description What happened, as a text for people.

@@ -4,12 +4,15 @@ import type { Session } from '../api/types';
 import type { AdminSection } from '../shell/route';
 
 /** The permissions that this dashboard's actions and pages need; docs/security.md has all of them. */
-export type Permission = 'acknowledge' | 'shelve' | 'edit-rules' | 'configure-pumps' | 'simulate' | 'view-audit' | 'manage-users' | 'manage-tokens';
+export type Permission = 'acknowledge' | 'shelve' | 'plan' | 'submit' | 'approve' | 'edit-rules' | 'configure-pumps' | 'simulate' | 'view-audit' | 'manage-users' | 'manage-tokens';
 
 /** What each permission allows, as the end of 'may not …'. */
 const ACTIONS: Record<Permission, string> = {
-  acknowledge: 'acknowledge alarms',
+  acknowledge: 'acknowledge alarms or events',
   shelve: 'shelve alarms',
+  plan: 'plan maintenance',
+  submit: 'submit maintenance for approval',
+  approve: 'approve or reject maintenance',
   'edit-rules': 'change the rules of alarms',
   'configure-pumps': 'configure pumps',
   simulate: 'start simulations',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asSentence, capitalized, decimals, formatAge, formatBytes, formatDay, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, plural } from './format';
+import { asSentence, capitalized, decimals, formatAge, formatAppointment, formatBytes, formatDay, formatDuration, formatLoss, formatMoment, formatNumber, formatPercent, formatRatio, inputTime, plural } from './format';
 
 describe('numbers', () => {
   it.each([
@@ -75,10 +75,18 @@ describe('moments', () => {
   it.each([
     ['2026-03-09T10:14:33', '2026-03-09T10:20:00', '10:14:33'],
     ['2026-03-08T23:50:00', '2026-03-09T00:10:00', '23:50:00'],
+    ['2026-03-08T22:19:13', '2026-03-09T10:14:33', '8 Mar, 22:19'],
+    ['2026-03-09T00:10:00', '2026-03-09T23:50:00', '00:10:00'],
+    ['2026-03-10T06:00:00', '2026-03-09T22:00:00', '10 Mar, 06:00'],
     ['2026-03-07T10:14:33', '2026-03-09T10:14:33', '7 Mar, 10:14'],
     ['2020-03-07T10:14:33', '2026-03-09T10:14:33', '7 Mar 2020, 10:14'],
   ])('%s seen from %s is %s', (moment, now, text) => {
     expect(formatMoment(at(moment), at(now), 'en-GB')).toBe(text);
+  });
+
+  it('have a weekday if people plan by them, and a form for fields', () => {
+    expect(formatAppointment(at('2026-03-13T08:00:00'), at('2026-03-09T10:00:00'), 'en-GB')).toBe('Fri 13 Mar, 08:00');
+    expect(inputTime(at('2026-07-13T08:05:59'))).toBe('2026-07-13T08:05');
   });
 });
 

@@ -84,11 +84,30 @@ export function formatTime(at: Millis, locale?: string): string {
   return timeFormat(locale).format(at);
 }
 
-/** The time of day; with the date if it is 12 h or more from `now`. */
+/** The time of day; with the date if it is another day than that of `now`, unless both are within an hour. */
 export function formatMoment(at: Millis, now: Millis, locale?: string): string {
-  if (Math.abs(now - at) < 12 * HOUR) return formatTime(at, locale);
+  const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
+  return sameDay || Math.abs(now - at) < HOUR ? formatTime(at, locale) : formatDate(at, now, locale);
+}
+
+/** The date and the time of day: 9 Mar, 10:14; with the year if it is another than that of `now`. */
+export function formatDate(at: Millis, now: Millis, locale?: string): string {
   const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
   return `${dateFormat(sameYear, locale).format(at)}, ${formatTime(at, locale).slice(0, 5)}`;
+}
+
+/** A date that people plan by: Fri 13 Mar, 08:00. */
+export function formatAppointment(at: Millis, now: Millis, locale?: string): string {
+  return `${dateTimeFormat('weekday', locale, { weekday: 'short' }).format(at)} ${formatDate(at, now, locale)}`;
+}
+
+/** A text of the node with its times (2026-03-13T08:00:00.000Z) in words. */
+export const withTimes = (text: string, inWords: (at: Millis) => string): string =>
+  text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:[\d.]+Z/g, (at) => inWords(Date.parse(at)));
+
+/** A time as a field for date and time holds it, in the browser's zone: 2026-03-13T08:00. */
+export function inputTime(at: Millis): string {
+  return new Date(at - new Date(at).getTimezoneOffset() * MINUTE).toISOString().slice(0, 16);
 }
 
 /** The day: 9 Mar; with `month` its month and year: Mar 2026. */

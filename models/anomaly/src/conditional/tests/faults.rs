@@ -55,7 +55,7 @@ fn a_flow_fault_is_found_with_any_other_channel_absent() {
         let mut episodes = Episodes::after(&baseline, &learned);
         episodes.watch(&mask(&healthy));
         assert_eq!(episodes.began, [], "without channel {absent}");
-        assert_eq!(episodes.judged, 1_440, "without channel {absent}");
+        assert_eq!(episodes.tested, 1_440, "without channel {absent}");
         episodes.watch(&mask(&faulty));
         assert_eq!(episodes.began.first().map(|(_, blamed)| *blamed), Some(FLOW), "without channel {absent}");
     }
@@ -136,7 +136,7 @@ fn a_standing_fault_is_one_episode() {
 }
 
 #[test]
-fn a_pump_without_speed_and_ambient_is_judged_by_its_levels() {
+fn a_pump_without_speed_and_ambient_is_tested_by_its_levels() {
     let channels = [2, 3, 4, 5, 6];
     let mut pump = Pump::new(3, 1.0);
     pump.demand_range = [0.8, 0.8];

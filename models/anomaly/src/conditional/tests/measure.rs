@@ -142,12 +142,12 @@ fn measure(name: &str, lost: Lost) {
     }
 }
 
-/// Returns the number of readings that are judged and of those in an episode, in two days after a commissioning of some hours.
+/// Returns the number of readings that are tested and of those in an episode, in two days after a commissioning of some hours.
 fn short(seed: u64, interval_s: f64, hours: f64, refits: bool) -> (usize, usize) {
     let mut pump = Pump::new(seed, interval_s);
     let mut healthy = pump.run(hours * HOUR_S);
     let mut baseline = learn(&healthy);
-    let (mut judged, mut anomalous) = (0, 0);
+    let (mut tested, mut anomalous) = (0, 0);
     let mut passed_s = 0.0;
     while passed_s < 2.0 * DAY_S {
         let next_s = RefinementSchedule::next_s(baseline.learned().running_s).filter(|_| refits);
@@ -165,12 +165,12 @@ fn short(seed: u64, interval_s: f64, hours: f64, refits: bool) -> (usize, usize)
                 rows.push(row);
             }
         }
-        judged += episodes.judged;
+        tested += episodes.tested;
         anomalous += episodes.anomalous;
         healthy.extend(rows);
         baseline = learn(&healthy);
     }
-    (judged, anomalous)
+    (tested, anomalous)
 }
 
 #[test]
@@ -181,11 +181,11 @@ fn a_short_commissioning() {
     {
         for refits in [true, false] {
             let results = each(|seed| short(seed, interval_s, hours, refits));
-            let (judged, anomalous) = results.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-            let worst = results.iter().map(|(judged, anomalous)| 100.0 * *anomalous as f64 / *judged as f64);
+            let (tested, anomalous) = results.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            let worst = results.iter().map(|(tested, anomalous)| 100.0 * *anomalous as f64 / *tested as f64);
             println!(
                 "{interval_s} s, {hours} h, refits {refits}: {:.2} % of readings in an episode, worst pump {:.1} %",
-                100.0 * anomalous as f64 / judged as f64,
+                100.0 * anomalous as f64 / tested as f64,
                 worst.fold(0.0, f64::max)
             );
         }

@@ -13,7 +13,7 @@ const NORMAL: f64 = 0.5;
 const SPREAD: f64 = 0.1;
 
 /// Two channels; an episode begins at five spreads of one of them.
-fn baseline(detector: Detector, raise_after: usize, settle_steps: u32) -> Arc<Baseline> {
+fn baseline(detector: Detector, raise_after: usize, relearn_steps: u32) -> Arc<Baseline> {
     let channel = ChannelBaseline {
         level: NORMAL,
         reach: 0.3,
@@ -30,7 +30,7 @@ fn baseline(detector: Detector, raise_after: usize, settle_steps: u32) -> Arc<Ba
     baseline.channels = vec![channel; 2];
     baseline.thresholds = Thresholds { short: 5.0, long: 5.0, error: 5.0 };
     baseline.tuning.raise_after = raise_after;
-    baseline.tuning.settle_steps = settle_steps;
+    baseline.tuning.relearn_steps = relearn_steps;
     baseline.id = baseline.expected_id();
     Arc::new(baseline)
 }
@@ -107,12 +107,12 @@ proptest! {
         scores in stretches(),
         fused in prop::bool::weighted(0.9),
         raise_after in 1_usize..4,
-        settle_steps in prop_oneof![Just(0_u32), Just(1), Just(45)],
+        relearn_steps in prop_oneof![Just(0_u32), Just(1), Just(45)],
         restarts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         gaps in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
     ) {
         let detector = if fused { Detector::Fused } else { Detector::LstmAutoencoder };
-        let baseline = baseline(detector, raise_after, settle_steps);
+        let baseline = baseline(detector, raise_after, relearn_steps);
         let (mut uninterrupted, mut interrupted) = (Decider::new(baseline.clone()), Decider::new(baseline));
         let restarts: Vec<usize> = restarts.iter().map(|at| at.index(scores.len())).collect();
         let gaps: Vec<usize> = gaps.iter().map(|at| at.index(scores.len())).collect();
@@ -139,11 +139,11 @@ proptest! {
         fused in prop::bool::weighted(0.9),
         raise_after in 1_usize..4,
         clear_after in 1_usize..4,
-        settle_steps in prop_oneof![Just(0_u32), Just(1), Just(45)],
+        relearn_steps in prop_oneof![Just(0_u32), Just(1), Just(45)],
         upgrades in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let detector = if fused { Detector::Fused } else { Detector::LstmAutoencoder };
-        let mut baseline = Baseline::clone(&baseline(detector, raise_after, settle_steps));
+        let mut baseline = Baseline::clone(&baseline(detector, raise_after, relearn_steps));
         baseline.tuning.clear_after = clear_after;
         baseline.id = baseline.expected_id();
         let mut decider = Decider::new(Arc::new(baseline));
@@ -223,14 +223,14 @@ fn a_state_that_does_not_fit_is_refused() {
         |fused| fused.levels.truncate(1),
         |fused| fused.anchors.push(0.0),
         |fused| fused.levels[1] = f64::NAN,
-        |fused| fused.phase = Phase::Relearning { done: 45, paused: None },
-        |fused| fused.phase = Phase::Relearning { done: 1, paused: Some(Box::default()) },
+        |fused| fused.phase = FusedPhase::Relearning { done: 45, paused: None },
+        |fused| fused.phase = FusedPhase::Relearning { done: 1, paused: Some(Box::default()) },
         |fused| match &mut fused.phase {
-            Phase::Episode(episode) => episode.change.clear(),
+            FusedPhase::Episode(episode) => episode.change.clear(),
             phase => panic!("{phase:?}"),
         },
         |fused| match &mut fused.phase {
-            Phase::Episode(episode) => episode.peak = f64::INFINITY,
+            FusedPhase::Episode(episode) => episode.peak = f64::INFINITY,
             phase => panic!("{phase:?}"),
         },
     ];

@@ -53,12 +53,12 @@ fn values(row: &TimedSamples) -> Vec<f64> {
 
 fn decide(decider: &mut Decider, row: &TimedSamples, values: &[f64], score: Option<&Score>) -> Option<Detection> {
     let pump = "P-1".parse().expect("a name");
-    let step = decider.follow(&StepInput { at: row.at, values, is_settled: true });
+    let step = decider.push_step(&StepInput { at: row.at, values, is_settled: true });
     decider.decide(&pump, row.at, step.as_ref(), score)
 }
 
 #[test]
-fn a_step_without_a_window_is_judged_and_a_fault_is_named() {
+fn a_step_without_a_window_is_tested_and_a_fault_is_named() {
     let (baseline, rows, mut pump) = commissioned();
     let mut decider = Decider::after(baseline.clone(), &rows);
     for row in pump.run(3_600.0) {
@@ -84,8 +84,8 @@ fn a_pump_that_has_not_settled_and_a_time_that_goes_back_have_no_detection() {
     let (baseline, rows, mut pump) = commissioned();
     let mut decider = Decider::after(baseline, &rows);
     let row = pump.next();
-    assert!(decider.follow(&StepInput { at: row.at, values: &values(&row), is_settled: false }).is_none());
-    assert!(decider.follow(&StepInput { at: row.at, values: &values(&row), is_settled: true }).is_none());
+    assert!(decider.push_step(&StepInput { at: row.at, values: &values(&row), is_settled: false }).is_none());
+    assert!(decider.push_step(&StepInput { at: row.at, values: &values(&row), is_settled: true }).is_none());
     let pump = "P-1".parse().expect("a name");
     assert_eq!(decider.decide(&pump, row.at, None, Some(&score(None))), None, "a score alone is no evidence");
 }
@@ -130,7 +130,7 @@ fn a_restart_changes_no_detection() {
         let id = "P-1".parse().expect("a name");
         let mut steps = Vec::new();
         for row in &later[..20] {
-            let step = ahead.follow(&StepInput { at: row.at, values: &values(row), is_settled: true });
+            let step = ahead.push_step(&StepInput { at: row.at, values: &values(row), is_settled: true });
             steps.push((step, ahead.step_state()));
         }
         for (row, (step, _)) in later[..10].iter().zip(&steps) {

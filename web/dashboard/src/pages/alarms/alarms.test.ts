@@ -91,6 +91,7 @@ describe('the life of an alarm', () => {
   it('keeps what people wrote', () => {
     expect(transitionInWords(row({ cause: 'acknowledged', by: 'user ada', comment: 'on my way' }), KNOWN, channels, NOW).comment).toBe('on my way');
     expect([personInWords('user ada.l'), personInWords('[::1]:80'), personInWords('uid 0'), personInWords(null)]).toEqual(['Ada.l', 'somebody at ::1', 'Uid 0', 'somebody']);
+    expect([personInWords('127.0.0.1'), personInWords('::1'), personInWords('127.0.0.1:80')]).toEqual(['somebody at 127.0.0.1', 'somebody at ::1', 'somebody at 127.0.0.1']);
   });
 });
 

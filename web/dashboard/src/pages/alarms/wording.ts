@@ -37,8 +37,8 @@ export function againstLimit({ value, limit }: Evidence, condition: Condition | 
 /** Who gave a command, from what the node notes: 'user ada' is Ada, '127.0.0.1:5000' is somebody at 127.0.0.1. */
 export function personInWords(by: string | null): string {
   if (by === null || by === 'unknown') return 'somebody';
-  const address = /^\[?([\da-f.:]+?)\]?:\d+$/.exec(by);
-  if (address) return `somebody at ${address[1]}`;
+  const address = /^(?:\[([\da-f:.]+)\]:\d+|(\d+(?:\.\d+){3})(?::\d+)?|([\da-f]*:[\da-f:.]+))$/.exec(by);
+  if (address) return `somebody at ${address[1] ?? address[2] ?? address[3]}`;
   const name = by.replace(/^user /, '');
   return name.charAt(0).toUpperCase() + name.slice(1);
 }

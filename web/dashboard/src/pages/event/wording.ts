@@ -1,8 +1,9 @@
 // A maintenance event in words. Pure. Channels have their display names where the profile is known.
 
 import type { EventEvidence, MaintenanceEvent } from '../../api/types';
-import { decimals, formatLoss, formatNumber, formatPercent } from '../../lib/format';
+import { capitalized, decimals, formatAppointment, formatLoss, formatMoment, formatNumber, formatPercent } from '../../lib/format';
 import type { NamedChannel } from '../../lib/names';
+import { personInWords } from '../alarms/wording';
 
 /** The decimals of a value of a channel that the profile no longer has. */
 const UNKNOWN_DECIMALS = 2;
@@ -42,3 +43,53 @@ export const partInWords = ({ name, number, quantity }: { name: string; number: 
 
 /** `bearing_wear` as bearing wear. */
 export const modeInWords = (mode: string): string => mode.replaceAll('_', ' ');
+
+type Work = MaintenanceEvent['work'];
+type Change = Work['history'][number];
+
+/** What was found: bearing wear; another cause; nothing. */
+export function findingInWords({ kind, mode }: NonNullable<Work['finding']>): string {
+  if (mode !== null) return modeInWords(mode);
+  return kind === 'other' ? 'another cause' : kind === 'nothing' ? 'nothing was wrong' : modeInWords(kind);
+}
+
+const planInWords = (plan: NonNullable<Work['plan']>, now: number): string => `${formatAppointment(Date.parse(plan.on), now)}, ${plan.owner}`;
+
+/** One change of the status: 'Asha planned it for Fri 13 Mar, 08:00, ravi'. Without its time and its comment. */
+export function changeInWords({ status, by, plan, finding }: Pick<Change, 'status' | 'by' | 'plan' | 'finding'>, now: number): string {
+  const verbs: Record<string, string> = {
+    acknowledged: 'has seen it', submitted: 'submitted the plan', approved: 'approved the plan', rejected: 'rejected the plan', reopened: 'reopened it',
+    planned: `planned it${plan ? ` for ${planInWords(plan, now)}` : ''}`,
+    done: `finished it${finding ? `, found: ${findingInWords(finding)}` : ''}`,
+  };
+  return `${capitalized(personInWords(by))} ${verbs[status] ?? `set it to ${status.replaceAll('_', ' ')}`}`;
+}
+
+const quoted = (comment: string | null | undefined): string => (comment ? `: “${comment}”` : '');
+
+/** What is being done about an event, as a sentence. */
+export function workInWords({ status, plan, history }: Pick<Work, 'status' | 'plan' | 'history'>, now: number): string {
+  const last = history.at(-1);
+  if (last === undefined) return 'Nobody has reacted yet.';
+  const who = capitalized(personInWords(last.by));
+  const when = `(${formatMoment(Date.parse(last.at), now)})`;
+  const planned = plan ? planInWords(plan, now) : '';
+  switch (status) {
+    case 'acknowledged':
+      return `${who} has seen it ${when}${quoted(last.comment)}.`;
+    case 'planned':
+      return `Planned for ${planned}. Not submitted for approval yet.`;
+    case 'submitted':
+      return `The plan (${planned}) waits for approval. ${who} submitted it ${when}${quoted(last.comment)}.`;
+    case 'approved':
+      return `${who} approved the plan (${planned})${quoted(last.comment)}.`;
+    case 'rejected':
+      return `${who} rejected the plan (${planned})${quoted(last.comment)}.`;
+    case 'done':
+      return `Done. ${changeInWords(last, now)} ${when}${quoted(last.comment)}.`;
+    case 'reopened':
+      return `${who} reopened it ${when}${quoted(last.comment)}. Nobody has reacted since.`;
+    default:
+      return `${changeInWords(last, now)} ${when}${quoted(last.comment)}.`;
+  }
+}

@@ -1,7 +1,9 @@
 // The parts of a shift handover with their titles, and where an item leads. Pure.
 
 import type { Handover, HandoverItem } from '../../api/types';
-import { formatMoment, plural } from '../../lib/format';
+import { NODE_LABEL } from '../../lib/alarms';
+import { capitalized, formatAppointment, formatDate, plural, withTimes } from '../../lib/format';
+import type { NamedChannel } from '../../lib/names';
 import { alarmPath, eventPath, pumpPath } from '../../shell/route';
 
 export type PartName = keyof Handover;
@@ -35,10 +37,22 @@ export const countOf = ({ items, more }: Pick<Part, 'items' | 'more'>): number =
 
 /** The page of what an item is about; null if there is none. */
 export function pathOf(part: PartName, { pump_id, id }: HandoverItem): string | null {
-  if (pump_id === null) return null;
-  if (id !== null && part.startsWith('alarms_')) return alarmPath(pump_id, id);
-  if (id !== null && part.startsWith('events_')) return eventPath(id);
-  return pumpPath(pump_id);
+  if (pump_id === null) return id === null ? null : '/alarms';
+  if (id === null || part === 'planned_work') return pumpPath(pump_id);
+  // Commands are about alarms, events or pumps. Only an event's id has a slash.
+  return part.startsWith('events_') || id.includes('/') ? eventPath(id) : alarmPath(pump_id, id);
+}
+
+/** What an item is about: a pump's id; the node; empty if it is about several pumps. */
+export const ownerOf = ({ pump_id, id }: Pick<HandoverItem, 'pump_id' | 'id'>): string => pump_id ?? (id === null ? '' : NODE_LABEL);
+
+/** A text of the node with a capital, channels by their display names, and times in words. */
+export function textInWords(text: string, channels: readonly NamedChannel[], now: number): string {
+  const dated = withTimes(text, (at) => formatAppointment(at, now));
+  const named = channels.find(({ name }) => name !== '' && dated.includes(name));
+  if (named === undefined) return capitalized(dated);
+  const small = named.label.charAt(0).toLowerCase() + named.label.slice(1);
+  return capitalized(dated.replaceAll(named.name, (_, at: number) => (dated[at - 1] === '"' ? named.label : small)));
 }
 
 /** The page's heading: how much there is to hand over. */
@@ -51,7 +65,8 @@ export function headline(parts: readonly Part[]): string {
 
 /** Which time the handover is of, in words. */
 export function spanInWords(since: string, until: string, lastSeen: string | null, now: number): string {
-  const [from, to] = [since, until].map((at) => formatMoment(Date.parse(at), now));
+  // With the day: it is printed, and read another day.
+  const [from, to] = [since, until].map((at) => formatDate(Date.parse(at), now));
   const why = lastSeen === null ? 'you have not looked before' : lastSeen === since ? 'since you last looked' : 'the chosen time';
   return `From ${from} to ${to} (${why})`;
 }

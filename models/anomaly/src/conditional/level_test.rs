@@ -1,6 +1,6 @@
-//! Judges the averages of the residuals at all scales. The anomaly score is the largest |z| over its threshold.
+//! Tests the averages of the residuals at all scales. The anomaly score is the largest |z| over its threshold.
 //!
-//! A *residual* is the value of an *output* (a channel that is judged) less its prediction. A *scale* is a time over which
+//! A *residual* is the value of an *output* (a channel that is tested) less its prediction. A *scale* is a time over which
 //! residuals are averaged. *z* is the distance of an output's average from what the other outputs' averages predict for it, in
 //! standard deviations (`decision.rs`).
 //!
@@ -16,9 +16,9 @@ use super::{
     uncertainty::{Guard, Noise},
 };
 
-/// One reading's judgement.
+/// The result of the test of one reading.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Judgement {
+pub(super) struct LevelTestResult {
     /// The largest |z| over its threshold: the anomaly score.
     pub score: f64,
     /// The output and the scale of the score.
@@ -26,13 +26,13 @@ pub(super) struct Judgement {
     pub scale: usize,
     /// The shortest scale at which this output is anomalous, or else the scale of the score.
     pub shortest: usize,
-    /// Per output: z and threshold at the scale at which their ratio is largest; `None` if it cannot be judged.
-    pub outputs: Vec<Option<OutputJudgement>>,
+    /// Per output: z and threshold at the scale at which their ratio is largest; `None` if it cannot be tested.
+    pub outputs: Vec<Option<OutputTestResult>>,
 }
 
-/// One output's judgement, at the scale at which it is the most anomalous.
+/// The result for one output, at the scale at which it is the most anomalous.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct OutputJudgement {
+pub(super) struct OutputTestResult {
     /// Negative if the output is too low.
     pub z: f64,
     pub threshold: f64,
@@ -45,68 +45,68 @@ pub(super) struct OutputJudgement {
     pub explains: f64,
 }
 
-impl Judgement {
+impl LevelTestResult {
     /// `z_by_scale`: every z, scale by scale.
-    fn of(mut outputs: Vec<Option<OutputJudgement>>, z_by_scale: &[Option<f64>]) -> Option<Judgement> {
-        let judged = outputs.iter().enumerate().filter_map(|(index, output)| Some((index, (*output)?)));
-        let (output, worst) = judged.max_by(|(_, a), (_, b)| a.score().total_cmp(&b.score()))?;
+    fn of(mut outputs: Vec<Option<OutputTestResult>>, z_by_scale: &[Option<f64>]) -> Option<LevelTestResult> {
+        let tested = outputs.iter().enumerate().filter_map(|(index, output)| Some((index, (*output)?)));
+        let (output, worst) = tested.max_by(|(_, a), (_, b)| a.score().total_cmp(&b.score()))?;
         let at_scale = &z_by_scale[worst.scale * outputs.len()..];
-        for (judged, z) in outputs.iter_mut().zip(at_scale) {
-            if let Some(judged) = judged {
-                judged.explains = z.unwrap_or(0.0).powi(2);
+        for (result, z) in outputs.iter_mut().zip(at_scale) {
+            if let Some(result) = result {
+                result.explains = z.unwrap_or(0.0).powi(2);
             }
         }
         let shortest = worst.shortest.unwrap_or(worst.scale);
-        Some(Judgement { score: worst.score(), output, scale: worst.scale, shortest, outputs })
+        Some(LevelTestResult { score: worst.score(), output, scale: worst.scale, shortest, outputs })
     }
 }
 
-impl OutputJudgement {
+impl OutputTestResult {
     fn score(&self) -> f64 {
         self.z.abs() / self.threshold
     }
 }
 
-/// Everything that the judgement of one reading depends on.
+/// The inputs of the test of one reading.
 #[derive(Clone, Copy)]
-pub(super) struct Judge<'a> {
+pub(super) struct LevelTest<'a> {
     pub baseline: &'a ConditionalBaseline,
     pub averages: &'a Averages,
     /// The variance of each output's prediction, without excess noise, speed changes and guard, which are added here.
     pub variances: &'a [f64],
     pub noises: &'a [Noise],
-    /// The allowance for speeds outside of those of commissioning; `None` to judge without it.
+    /// The allowance for speeds outside of those of commissioning; `None` to test without it.
     pub guard: Option<Guard>,
 }
 
-impl Judge<'_> {
-    /// Judges the averages of all scales. `None` if no output can be judged.
-    pub(super) fn judge(&self) -> Option<Judgement> {
+impl LevelTest<'_> {
+    /// Tests the averages of all scales. `None` if no output can be tested.
+    pub(super) fn run(&self) -> Option<LevelTestResult> {
         let by_scale = &self.baseline.by_scale;
         let count = self.baseline.outputs.len();
-        let mut outputs: Vec<Option<OutputJudgement>> = vec![None; count];
+        let mut outputs: Vec<Option<OutputTestResult>> = vec![None; count];
         let mut all_z = vec![None; count];
         let mut z_by_scale = Vec::with_capacity(by_scale.len() * count);
         let mut leave_one_out = LeaveOneOut::new();
         for (scale, of_scale) in by_scale.iter().enumerate() {
-            let is_judged = self.judge_scale(scale, &mut leave_one_out, &mut all_z);
+            let is_tested = self.test_scale(scale, &mut leave_one_out, &mut all_z);
             z_by_scale.extend_from_slice(&all_z);
-            if !is_judged {
+            if !is_tested {
                 continue;
             }
             for (output, z) in all_z.iter().enumerate() {
                 let Some(z) = *z else { continue };
                 let threshold = of_scale.thresholds[output];
-                let mut judged = OutputJudgement { z, threshold, scale, shortest: None, explains: 0.0 };
-                let is_above = judged.score() > 1.0;
-                judged.shortest = outputs[output].and_then(|best| best.shortest).or(is_above.then_some(scale));
+                let mut result = OutputTestResult { z, threshold, scale, shortest: None, explains: 0.0 };
+                let is_above = result.score() > 1.0;
+                result.shortest = outputs[output].and_then(|best| best.shortest).or(is_above.then_some(scale));
                 match &mut outputs[output] {
-                    Some(best) if best.score() >= judged.score() => best.shortest = judged.shortest,
-                    best => *best = Some(judged),
+                    Some(best) if best.score() >= result.score() => best.shortest = result.shortest,
+                    best => *best = Some(result),
                 }
             }
         }
-        Judgement::of(outputs, &z_by_scale)
+        LevelTestResult::of(outputs, &z_by_scale)
     }
 
     /// Returns what a wrong value of an input would explain at a scale. `direction` is how the outputs move with the input. The
@@ -116,16 +116,16 @@ impl Judge<'_> {
     pub(super) fn explained_by_input(&self, scale: usize, direction: &[f64]) -> f64 {
         let mut all_z = vec![None; direction.len()];
         let mut leave_one_out = LeaveOneOut::new();
-        if !self.judge_scale(scale, &mut leave_one_out, &mut all_z) {
+        if !self.test_scale(scale, &mut leave_one_out, &mut all_z) {
             return 0.0;
         }
         let explained = leave_one_out.explained_along(direction);
         if explained > TUNING.explained_by_input * leave_one_out.squared_distance() { explained } else { 0.0 }
     }
 
-    /// Judges one scale. Returns whether it could be judged.
-    fn judge_scale(&self, scale: usize, leave_one_out: &mut LeaveOneOut, all_z: &mut [Option<f64>]) -> bool {
-        let Judge { baseline, averages, variances, noises, guard } = *self;
+    /// Tests one scale. Returns whether it could be tested.
+    fn test_scale(&self, scale: usize, leave_one_out: &mut LeaveOneOut, all_z: &mut [Option<f64>]) -> bool {
+        let LevelTest { baseline, averages, variances, noises, guard } = *self;
         let of_scale = &baseline.by_scale[scale];
         let means: Vec<Option<f64>> = (0..all_z.len()).map(|output| averages.mean(scale, output)).collect();
         let share = baseline.scales.share(scale);
@@ -139,6 +139,6 @@ impl Judge<'_> {
                 + noises[output].excess(baseline.outputs[output].noise, share)
         };
         let extra: Vec<f64> = means.iter().enumerate().map(extra).collect();
-        leave_one_out.judge(&of_scale.covariance, &means, &extra, all_z)
+        leave_one_out.compute(&of_scale.covariance, &means, &extra, all_z)
     }
 }

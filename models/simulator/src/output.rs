@@ -9,7 +9,7 @@ use crate::{
 
 /// A simulated pump at one time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct SimulatorOutput {
     /// The time.
     pub at: Timestamp,
     /// The status of the machine.
@@ -22,7 +22,7 @@ pub struct Step {
     pub(crate) truth: Truth,
 }
 
-impl Step {
+impl SimulatorOutput {
     /// Returns the sensor's value in the default profile's unit and resolution ([`crate::unit_of`]). None if the value
     /// is missing or there is no such sensor.
     pub fn value(&self, quantity: Quantity) -> Option<f64> {

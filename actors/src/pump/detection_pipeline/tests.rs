@@ -1,4 +1,4 @@
-//! Tests of the judge: the effects of readings and scores, in order.
+//! Tests of the detection pipeline: the effects of readings and scores, in order.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::{
     testing::{TIMES, at, baseline, profile, pump, reading, score},
 };
 
-/// A judge with its inputs.
+/// A pipeline with its inputs.
 struct Bench {
-    judge: Judge,
-    feed: Feed,
+    pipeline: DetectionPipeline,
+    cadence: DeviceCadence,
     now: Instant,
     has_workers: bool,
     work: Vec<PlannedWork>,
@@ -25,28 +25,29 @@ struct Bench {
 
 impl Bench {
     fn new(mode: PumpMode) -> Self {
-        let mut judge = Judge::new(pump(), profile(), TIMES, 0);
-        judge.set_initial_mode(mode);
-        Self { judge, feed: Feed::new(), now: Instant::now(), has_workers: true, work: Vec::new() }
+        let mut pipeline = DetectionPipeline::new(pump(), profile(), TIMES, 0);
+        pipeline.set_initial_mode(mode);
+        Self { pipeline, cadence: DeviceCadence::new(), now: Instant::now(), has_workers: true, work: Vec::new() }
     }
 
     /// Returns a bench of a pump with a baseline whose next reading completes a window.
-    fn judged() -> Self {
-        let mut bench = Self::new(PumpMode::judged(Decider::new(baseline())));
-        bench.judge.replay((-29..0).map(reading).collect(), None);
+    fn detecting() -> Self {
+        let mut bench = Self::new(PumpMode::detecting(Decider::new(baseline())));
+        bench.pipeline.replay((-29..0).map(reading).collect(), None);
         bench
     }
 
     fn take(&mut self, reading: Reading) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let context = JudgeContext { now: self.now, has_workers: self.has_workers, feed: &self.feed, work: &self.work };
-        self.judge.take(AdmittedReading { reading, whole: None }, context, &mut effects);
+        let context =
+            PipelineContext { now: self.now, has_workers: self.has_workers, cadence: &self.cadence, work: &self.work };
+        self.pipeline.push_reading(AdmittedReading { reading, whole: None }, context, &mut effects);
         effects
     }
 
     fn score(&mut self, seq: u64, score: Result<Score, ScoreFailure>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.judge.score(seq, score, self.now, &mut effects);
+        self.pipeline.push_score(seq, score, self.now, &mut effects);
         effects
     }
 }
@@ -58,7 +59,7 @@ fn summarize(effects: &[Effect]) -> Vec<String> {
         .map(|effect| match effect {
             Effect::Show(shown) => format!("show{}", if shown.is_current { "" } else { " past" }),
             Effect::Score { seq, .. } => format!("score {seq}"),
-            Effect::NotScored(why) => format!("not scored: {why:?}"),
+            Effect::NoDetection(why) => format!("not scored: {why:?}"),
             Effect::Detected { detection, .. } => format!("detected {}", detection.is_anomaly),
             Effect::Evaluate(request) => format!("evaluate, {:?}", request.detection.as_ref().map(|d| d.is_anomaly)),
             Effect::Checkpoint(_) => "checkpoint".into(),
@@ -69,19 +70,19 @@ fn summarize(effects: &[Effect]) -> Vec<String> {
 
 #[test]
 fn one_window_is_scored_decided_and_evaluated() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     assert_eq!(summarize(&bench.take(reading(0))), ["show", "score 0"]);
-    assert_eq!(bench.judge.pending(), 1);
+    assert_eq!(bench.pipeline.pending(), 1);
     let first = bench.score(0, Ok(score(0.5)));
     assert_eq!(summarize(&first), ["detected false", "evaluate, Some(false)", "checkpoint"]);
     bench.take(reading(1));
     assert_eq!(summarize(&bench.score(1, Ok(score(2.0)))), ["detected true", "evaluate, Some(true)"]);
-    assert_eq!(bench.judge.pending(), 0);
+    assert_eq!(bench.pipeline.pending(), 0);
 }
 
 #[test]
 fn decisions_follow_the_order_of_the_windows() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     (0..4).for_each(|s| drop(bench.take(reading(s))));
     assert_eq!(summarize(&bench.score(2, Ok(score(0.5)))), [""; 0]);
     assert_eq!(summarize(&bench.score(1, Err(ScoreFailure::Skipped))), [""; 0]);
@@ -102,12 +103,12 @@ fn decisions_follow_the_order_of_the_windows() {
 
 #[test]
 fn without_workers_nothing_waits_and_limits_are_evaluated() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     bench.take(reading(0));
     bench.has_workers = false;
     let both = ["not scored: ScoringFailed", "evaluate, None"];
     assert_eq!(summarize(&bench.take(reading(1))), [&["show"], &both[..], &both[..]].concat());
-    assert_eq!(bench.judge.pending(), 0);
+    assert_eq!(bench.pipeline.pending(), 0);
 }
 
 #[test]
@@ -148,7 +149,7 @@ fn nothing_is_learned_while_planned_work_lasts() {
     let mut counted = Vec::new();
     for second in -29..30 {
         bench.take(reading(second));
-        counted.push(bench.judge.mode().collection().expect("learning").progress().running_ms / 1_000);
+        counted.push(bench.pipeline.mode().collection().expect("learning").progress().running_ms / 1_000);
     }
     let at_second = |second: usize| counted[second + 29];
     assert_eq!((at_second(0), at_second(9), at_second(19), at_second(29)), (1, 10, 10, 20));
@@ -156,22 +157,22 @@ fn nothing_is_learned_while_planned_work_lasts() {
 
 #[test]
 fn a_past_reading_is_recorded_and_raises_no_alarm() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     let past = Reading { received: at(3600), ..reading(0) };
     assert_eq!(summarize(&bench.take(past.clone())), ["show past", "score 0"]);
     assert_eq!(summarize(&bench.score(0, Ok(score(2.0)))), ["detected true", "checkpoint"]);
     let late = Reading { late: true, ..past };
     assert_eq!(summarize(&bench.take(late)), ["show past"]);
 
-    let mut bench = Bench::judged();
-    bench.judge.set_played();
+    let mut bench = Bench::detecting();
+    bench.pipeline.set_played();
     let played = Reading { received: at(3600), ..reading(0) };
     assert_eq!(summarize(&bench.take(played)), ["show", "score 0"], "a recording that is played is current");
 }
 
 #[test]
 fn limits_of_a_current_late_reading_are_evaluated_in_order() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     bench.take(reading(0));
     let late = Reading { received: at(1), late: true, samples: [Sample::Good(99.0)].into(), ..reading(-2) };
     assert_eq!(summarize(&bench.take(late)), ["show"], "after the window before it");
@@ -181,10 +182,10 @@ fn limits_of_a_current_late_reading_are_evaluated_in_order() {
 
 #[test]
 fn scores_in_flight_are_ignored_after_a_change_of_baseline() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     bench.take(reading(0));
     let mut effects = Vec::new();
-    bench.judge.set_mode(PumpMode::judged(Decider::new(baseline())), bench.now, &mut effects);
+    bench.pipeline.set_mode(PumpMode::detecting(Decider::new(baseline())), bench.now, &mut effects);
     assert_eq!(summarize(&effects), ["evaluate, None"]);
     assert_eq!(summarize(&bench.score(0, Ok(score(2.0)))), [""; 0]);
     assert_eq!(summarize(&bench.take(reading(1))), ["show", "score 1"]);
@@ -197,7 +198,7 @@ fn scores_in_flight_are_ignored_after_a_change_of_baseline() {
 
 #[test]
 fn a_checkpoint_is_stored_once_a_minute_and_restored() {
-    let mut bench = Bench::judged();
+    let mut bench = Bench::detecting();
     let mut stored = Vec::new();
     for s in 0..150 {
         bench.take(reading(s));
@@ -208,17 +209,17 @@ fn a_checkpoint_is_stored_once_a_minute_and_restored() {
     let last = stored.pop().expect("some");
 
     // After a restart, the readings up to 160 s and the detections up to 155 s are stored.
-    let mut again = Bench::new(PumpMode::judged(Decider::new(baseline())));
+    let mut again = Bench::new(PumpMode::detecting(Decider::new(baseline())));
     let decided = (last.at.since_ms(at(0)) / 1000 + 1..=155).map(at).collect();
     let since = last.at;
     let stored = StoredCheckpoint { state: last, decided: Some(decided) };
-    again.judge.replay((100..=160).map(reading).collect(), Some(stored));
+    again.pipeline.replay((100..=160).map(reading).collect(), Some(stored));
     let mut effects = Vec::new();
     let score_one = |_: &Baseline, window: &Window, _: Option<&ResidualWindow>| {
         assert!(window.at > since, "windows in the checkpoint are not scored again");
         Some(score(0.5))
     };
-    again.judge.restore(score_one, 32, &mut effects);
+    again.pipeline.restore(score_one, 32, &mut effects);
     let published = summarize(&effects).iter().filter(|summary| *summary == "detected false").count();
     assert_eq!(published, 5, "156 to 160 were in flight: {:?}", summarize(&effects));
     assert_eq!(summarize(&again.take(reading(161))), ["show", "score 0"]);
@@ -232,7 +233,7 @@ proptest! {
         outcomes in prop::collection::vec(0..4_u8, 1..40),
         order in any::<prop::sample::Index>(),
     ) {
-        let mut bench = Bench::judged();
+        let mut bench = Bench::detecting();
         let mut effects = Vec::new();
         for s in 0..outcomes.len() {
             effects.extend(bench.take(reading(s as i64)));

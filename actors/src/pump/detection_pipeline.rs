@@ -1,20 +1,20 @@
-//! Turns durable readings into decisions: the second of a pump's three state machines. Does no I/O: the caller passes
+//! Turns durable readings into detections: the second of a pump's four state machines. Does no I/O: the caller passes
 //! the time, and carries out the returned [`Effect`]s in order.
 //!
 //! An example of one window, for a pump with a baseline and one reading per second:
 //!
-//! 1. [`Judge::take`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
+//! 1. [`DetectionPipeline::push_reading`] receives the reading of 10:00:29. The reading is shown ([`Effect::Show`]). It completes the
 //!    window from 10:00:00, which gets a number and is sent to be scored ([`Effect::Score`]).
-//! 2. [`Judge::score`] receives the score of that number. The decider turns it into a detection, which is published
+//! 2. [`DetectionPipeline::push_score`] receives the score of that number. The decider turns it into a detection, which is published
 //!    ([`Effect::Detected`]). The reading is evaluated against its limits, together with the detection
 //!    ([`Effect::Evaluate`]). Once a minute the decider's state is stored ([`Effect::Checkpoint`]).
 //! 3. If a window gets no score, the reading is still evaluated against its limits, and the reason is shown
-//!    ([`Effect::NotScored`]), except for a skipped window. A reading without a window is evaluated with the last
+//!    ([`Effect::NoDetection`]), except for a skipped window. A reading without a window is evaluated with the last
 //!    detection if their times are near (`detection_near`).
 //!
-//! A detector that judges steps ([`volute_anomaly::Decider::follow`]) does so in item 1, when the reading is placed in
-//! its step. If the step has no whole window, because a channel is missing, or if the score of its window does not
-//! arrive, the judgement of the step alone becomes the detection.
+//! A step-based detector ([`volute_anomaly::Decider::push_step`]) has a result for the step in item 1 already, when the
+//! reading is assigned to its step. If the step has no whole window, because a channel is missing, or if the score of
+//! its window does not arrive, the step's result alone becomes the detection.
 //!
 //! Decisions are made in the order of the windows, even if the scores arrive in another order ([`super::pending`]).
 //! Only current readings ([`volute_plant::TimestampLimits`]) are shown and raise alarms. Older readings get windows
@@ -34,14 +34,14 @@ use volute_plant::{
 
 use super::{
     checkpoint::{Checkpoints, RecoveredCheckpoint, StoredCheckpoint, restore_decider},
-    feed::Feed,
+    device_cadence::DeviceCadence,
     note::note,
-    pending::{JudgedStep, PendingWindow, PendingWindows, ReadyReading},
+    pending::{PendingWindow, PendingWindows, ReadyReading, StepWithResult},
 };
 use crate::{
     commissioning::mode::PumpMode,
     protocol::{
-        live::{LiveReading, NotScoredReason},
+        live::{LiveReading, NoDetectionReason},
         pump::ScoreFailure,
         rules::EvaluateLimits,
     },
@@ -55,7 +55,7 @@ pub(super) enum Effect {
     /// Have a window scored. The score is returned with this number.
     Score { seq: u64, window: Window, residuals: Option<ResidualWindow>, baseline: Arc<Baseline> },
     /// Show that there is no detection for a current reading, and why.
-    NotScored(NotScoredReason),
+    NoDetection(NoDetectionReason),
     /// Record a detection, and show it if its reading is current.
     Detected { detection: Detection, note: Option<Arc<str>>, received_at: Timestamp, is_current: bool },
     /// Evaluate a current reading against its limits.
@@ -66,20 +66,20 @@ pub(super) enum Effect {
     ScoreLost,
 }
 
-/// The judge's inputs other than the reading.
+/// The pipeline's inputs other than the reading.
 #[derive(Clone, Copy)]
-pub(super) struct JudgeContext<'a> {
+pub(super) struct PipelineContext<'a> {
     pub now: Instant,
     /// Whether any inference worker is running.
     pub has_workers: bool,
     /// How often the pump's readings and posts arrive.
-    pub feed: &'a Feed,
+    pub cadence: &'a DeviceCadence,
     /// Planned work on the pump. What the pump does meanwhile is not learned.
     pub work: &'a [PlannedWork],
 }
 
-/// Builds windows of the durable readings of one pump, and judges them.
-pub(super) struct Judge {
+/// Builds windows of the durable readings of one pump, has them scored, and makes detections of the scores.
+pub(super) struct DetectionPipeline {
     pump: PumpId,
     profile: Profile,
     timestamp_limits: TimestampLimits,
@@ -96,7 +96,7 @@ pub(super) struct Judge {
     first_seq: u64,
 }
 
-impl Judge {
+impl DetectionPipeline {
     /// Starts without any stored state. Windows are numbered from `first_seq`.
     pub(super) fn new(pump: PumpId, profile: Profile, timestamp_limits: TimestampLimits, first_seq: u64) -> Self {
         Self {
@@ -167,7 +167,12 @@ impl Judge {
 
     /// Takes a durable reading. If it is a later part of a reading ([`AdmittedReading::whole`]), the merged reading is
     /// shown.
-    pub(super) fn take(&mut self, admitted: AdmittedReading, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
+    pub(super) fn push_reading(
+        &mut self,
+        admitted: AdmittedReading,
+        context: PipelineContext<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         let AdmittedReading { reading, whole } = admitted;
         let (received_at, is_late, is_part) = (reading.received, reading.late, whole.is_some());
         let is_current = self.is_current(&reading);
@@ -178,14 +183,14 @@ impl Judge {
             self.decide(context.now, effects);
             return;
         }
-        if self.windower.is_past(reading.at) {
+        if self.windower.is_too_late(reading.at) {
             // The timestamps went back far, so windows start anew with this reading.
             let windowed = self.windower.restart();
             self.queue_windowed(windowed, context, effects);
             self.checkpoints.reset_decided();
         }
         // Of two readings in one step only one gets a window. The other is evaluated against its limits only.
-        if self.windower.is_placed(reading.at) {
+        if self.windower.step_has_begun(reading.at) {
             self.queue_not_windowed(reading.clone());
         }
         let windowed = self.windower.push(reading);
@@ -193,20 +198,20 @@ impl Judge {
     }
 
     /// Stops waiting for missing readings.
-    pub(super) fn flush(&mut self, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
+    pub(super) fn flush(&mut self, context: PipelineContext<'_>, effects: &mut Vec<Effect>) {
         let windowed = self.windower.flush();
         self.queue_windowed(windowed, context, effects);
     }
 
     /// Takes a window's score.
-    pub(super) fn score(
+    pub(super) fn push_score(
         &mut self,
         seq: u64,
         score: Result<Score, ScoreFailure>,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        self.pending.score(seq, score);
+        self.pending.set_score(seq, score);
         self.decide(now, effects);
     }
 
@@ -244,7 +249,7 @@ impl Judge {
     }
 
     /// Continues from the stored checkpoint if it belongs to the baseline in use. `score` scores a window since the
-    /// checkpoint; steps with neither a score nor a judgement are skipped. `max_in_flight`: how many windows can have
+    /// checkpoint; steps with neither a score nor a result of their own are skipped. `max_in_flight`: how many windows can have
     /// waited for their scores when the node ended.
     pub(super) fn restore(
         &mut self,
@@ -258,7 +263,7 @@ impl Judge {
         else {
             return;
         };
-        let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
+        let PumpMode::Detecting { decider, .. } = &mut self.mode else { return };
         match restore_decider(decider.baseline(), &state) {
             Ok(restored) => **decider = restored,
             Err(error) => return tracing::warn!(pump = self.pump.as_str(), %error, "checkpoint not used"),
@@ -267,9 +272,9 @@ impl Judge {
         self.checkpoints.mark_stored(state.at);
         let decided = decided.unwrap_or_default();
         let newest = decided.last().copied().unwrap_or(state.at);
-        let judges_steps = decider.judges_steps();
+        let is_step_based = decider.is_step_based();
         let is_decidable = |step: &&WindowedReading| {
-            step.window.is_ok() || judges_steps && StepInput::of(step.reading.at, &step.step).is_settled
+            step.window.is_ok() || is_step_based && StepInput::of(step.reading.at, &step.step).is_settled
         };
         let in_flight = steps.iter().filter(|step| step.reading.at > newest).filter(is_decidable).count();
         // Windows after the newest stored detection were usually in flight when the node ended, so they are published.
@@ -278,10 +283,10 @@ impl Judge {
         let publish =
             in_flight <= max_in_flight && self.pending.is_empty() && self.pending.next_seq() == self.first_seq;
         for WindowedReading { reading, step: row, window, .. } in steps {
-            let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
+            let PumpMode::Detecting { decider, .. } = &mut self.mode else { return };
             let at = reading.at;
-            let mut step = follow(decider, &self.profile, &self.checkpoints, at, &row);
-            let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
+            let mut step = push_step(decider, &self.profile, &self.checkpoints, at, &row);
+            let residuals = step.as_mut().and_then(|step| step.result.take_residuals());
             let score = window.ok().and_then(|window| score(decider.baseline(), &window, residuals.as_ref()));
             if decided.contains(&at) {
                 self.decide_silently(at, step.as_deref(), score.as_ref());
@@ -301,19 +306,19 @@ impl Judge {
         tracing::info!(pump = self.pump.as_str(), until = %state.at, decided_again = decided.len(), in_flight, "checkpoint restored");
     }
 
-    /// Stores the decider's state when the node stops, after the detections that it includes. A decider that judges
+    /// Stores the decider's state when the node stops, after the detections that it includes. A step-based decider
     /// steps may be ahead of its detections. Then nothing is stored, and the last stored state stays.
     pub(super) fn store_last_checkpoint(&mut self, effects: &mut Vec<Effect>) {
-        let PumpMode::Judged { decider, .. } = &self.mode else { return };
-        if !decider.judges_steps() || self.pending.is_empty() {
+        let PumpMode::Detecting { decider, .. } = &self.mode else { return };
+        if !decider.is_step_based() || self.pending.is_empty() {
             self.store_checkpoint(None, effects);
         }
     }
 
-    /// Stores the decider's state, after the detections that it includes. For a decider that judges steps, `step_state`
+    /// Stores the decider's state, after the detections that it includes. For a step-based decider steps, `step_state`
     /// is its state after the step that was decided on last.
     fn store_checkpoint(&mut self, step_state: Option<DeciderState>, effects: &mut Vec<Effect>) {
-        let (PumpMode::Judged { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
+        let (PumpMode::Detecting { decider, .. }, Some(at)) = (&self.mode, self.checkpoints.decided_until()) else {
             return;
         };
         let document = match serde_json::to_string(&decider.checkpoint(step_state)) {
@@ -336,7 +341,12 @@ impl Judge {
         }
     }
 
-    fn queue_windowed(&mut self, windowed: Vec<WindowedReading>, context: JudgeContext<'_>, effects: &mut Vec<Effect>) {
+    fn queue_windowed(
+        &mut self,
+        windowed: Vec<WindowedReading>,
+        context: PipelineContext<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
         if !context.has_workers {
             self.pending.fail_unscored();
         }
@@ -344,54 +354,54 @@ impl Judge {
             // Earlier readings of the same step, which have no window of their own.
             displaced.into_iter().for_each(|displaced| self.queue_not_windowed(displaced));
             let is_at_work = context.work.iter().any(|work| work.covers(reading.at));
-            let why = match (window, &mut self.mode) {
-                (_, PumpMode::NoModel) => NotScoredReason::NoModel,
-                (_, PumpMode::BaselineNotLoaded) => NotScoredReason::BaselineUnavailable,
-                (Ok(_), PumpMode::Judged { .. }) if self.checkpoints.is_decided(reading.at) => continue,
-                (window, PumpMode::Judged { decider, refinement }) => {
+            let reason = match (window, &mut self.mode) {
+                (_, PumpMode::NoModel) => NoDetectionReason::NoModel,
+                (_, PumpMode::BaselineNotLoaded) => NoDetectionReason::BaselineUnavailable,
+                (Ok(_), PumpMode::Detecting { .. }) if self.checkpoints.is_decided(reading.at) => continue,
+                (window, PumpMode::Detecting { decider, refinement }) => {
                     let at = reading.at;
                     if let Some(refinement) = refinement.as_mut().filter(|_| !decider.in_episode() && !is_at_work) {
                         refinement.take(&self.profile, at, &step, window.as_ref().ok());
                     }
-                    let mut step = follow(decider, &self.profile, &self.checkpoints, at, &step);
+                    let mut step = push_step(decider, &self.profile, &self.checkpoints, at, &step);
                     match window {
-                        Ok(window) if context.has_workers && (step.is_some() || !decider.judges_steps()) => {
+                        Ok(window) if context.has_workers && (step.is_some() || !decider.is_step_based()) => {
                             let (seq, baseline) = (self.pending.next_seq(), decider.baseline().clone());
-                            let residuals = step.as_mut().and_then(|step| step.judgement.take_residuals());
+                            let residuals = step.as_mut().and_then(|step| step.result.take_residuals());
                             effects.push(Effect::Score { seq, window, residuals, baseline });
-                            self.pending.push(PendingWindow::Scoring { reading, at, step, since: context.now });
+                            self.pending.push(PendingWindow::Scoring { reading, at, step, sent_at: context.now });
                             continue;
                         }
                         _ if step.is_some() => {
                             self.pending.push_ready(ReadyReading::Decidable { reading, at, step, score: None });
                             continue;
                         }
-                        Ok(_) if !context.has_workers => NotScoredReason::ScoringFailed,
-                        // The detector judges steps, and has not followed enough of them yet.
+                        Ok(_) if !context.has_workers => NoDetectionReason::ScoringFailed,
+                        // The detector is step-based, and has not taken enough steps yet.
                         Ok(_) => NoWindow::Filling { have: 1, need: WindowConfig::LEN }.into(),
-                        Err(why) => self.no_window_reason(why, context),
+                        Err(reason) => self.no_window_reason(reason, context),
                     }
                 }
                 (window, PumpMode::Learning(collection)) => {
                     let is_counted =
                         !is_at_work && collection.take(&self.profile, reading.at, &step, window.as_ref().ok());
                     match window {
-                        Err(why) if !is_counted => self.no_window_reason(why, context),
-                        _ => NotScoredReason::Learning(collection.progress().into()),
+                        Err(reason) if !is_counted => self.no_window_reason(reason, context),
+                        _ => NoDetectionReason::Learning(collection.progress().into()),
                     }
                 }
             };
-            self.pending.push_ready(ReadyReading::NotScored { reading, why });
+            self.pending.push_ready(ReadyReading::NoDetection { reading, reason });
         }
         self.decide(context.now, effects);
     }
 
-    fn no_window_reason(&self, why: NoWindow, context: JudgeContext<'_>) -> NotScoredReason {
-        let too_sparse = match why {
-            NoWindow::Filling { .. } | NoWindow::Missing { .. } => context.feed.too_sparse_reason(&self.profile),
+    fn no_window_reason(&self, reason: NoWindow, context: PipelineContext<'_>) -> NoDetectionReason {
+        let too_sparse = match reason {
+            NoWindow::Filling { .. } | NoWindow::Missing { .. } => context.cadence.too_sparse_reason(&self.profile),
             NoWindow::NotRunning { .. } => None,
         };
-        too_sparse.map_or_else(|| why.into(), |why| NotScoredReason::TooSparse { why })
+        too_sparse.map_or_else(|| reason.into(), |reason| NoDetectionReason::TooSparse { reason })
     }
 
     /// Decides on all windows that are ready.
@@ -401,14 +411,16 @@ impl Judge {
                 ReadyReading::Decidable { reading, at, step, score } => {
                     self.decide_on(reading, at, step.as_deref(), score.as_ref(), effects);
                 }
-                ReadyReading::NotScored { reading, why } => self.continue_without_score(reading, why, effects),
+                ReadyReading::NoDetection { reading, reason } => {
+                    self.continue_without_detection(reading, reason, effects)
+                }
                 ReadyReading::Lost { reading, at, step: Some(step) } => {
                     effects.push(Effect::ScoreLost);
                     self.decide_on(reading, at, Some(&step), None, effects);
                 }
                 ReadyReading::Lost { reading, step: None, .. } => {
                     effects.push(Effect::ScoreLost);
-                    self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
+                    self.continue_without_detection(reading, NoDetectionReason::ScoringFailed, effects);
                 }
                 ReadyReading::Skipped { reading } => self.evaluate(reading, None, effects),
                 ReadyReading::NotWindowed { reading } => {
@@ -424,15 +436,15 @@ impl Judge {
         &mut self,
         reading: Reading,
         at: Timestamp,
-        step: Option<&JudgedStep>,
+        step: Option<&StepWithResult>,
         score: Option<&Score>,
         effects: &mut Vec<Effect>,
     ) {
-        let PumpMode::Judged { decider, .. } = &mut self.mode else { return };
+        let PumpMode::Detecting { decider, .. } = &mut self.mode else { return };
         let was_in_episode = decider.in_episode();
-        let judgement = step.map(|step| &step.judgement);
-        let Some(detection) = decider.decide(&self.pump, at, judgement, score) else {
-            return self.continue_without_score(reading, NotScoredReason::ScoringFailed, effects);
+        let result = step.map(|step| &step.result);
+        let Some(detection) = decider.decide(&self.pump, at, result, score) else {
+            return self.continue_without_detection(reading, NoDetectionReason::ScoringFailed, effects);
         };
         let episode_changed = match step {
             Some(step) => step.episode_changed,
@@ -450,17 +462,17 @@ impl Judge {
         }
     }
 
-    fn decide_silently(&mut self, at: Timestamp, step: Option<&JudgedStep>, score: Option<&Score>) {
-        if let PumpMode::Judged { decider, .. } = &mut self.mode
-            && decider.decide(&self.pump, at, step.map(|step| &step.judgement), score).is_some()
+    fn decide_silently(&mut self, at: Timestamp, step: Option<&StepWithResult>, score: Option<&Score>) {
+        if let PumpMode::Detecting { decider, .. } = &mut self.mode
+            && decider.decide(&self.pump, at, step.map(|step| &step.result), score).is_some()
         {
             self.checkpoints.mark_decided(at);
         }
     }
 
-    fn continue_without_score(&self, reading: Reading, why: NotScoredReason, effects: &mut Vec<Effect>) {
+    fn continue_without_detection(&self, reading: Reading, reason: NoDetectionReason, effects: &mut Vec<Effect>) {
         if self.is_current(&reading) {
-            effects.push(Effect::NotScored(why));
+            effects.push(Effect::NoDetection(reason));
         }
         self.evaluate(reading, None, effects);
     }
@@ -482,23 +494,23 @@ impl Judge {
     }
 }
 
-/// Passes a step to the decider. Returns the decider's judgement, if it judges steps and the pump runs.
-fn follow(
+/// Passes a step to the decider. Returns its result, if the detector is step-based and the pump runs.
+fn push_step(
     decider: &mut Decider,
     profile: &Profile,
     checkpoints: &Checkpoints,
     at: Timestamp,
     row: &StepRow,
-) -> Option<Box<JudgedStep>> {
+) -> Option<Box<StepWithResult>> {
     let was_in_episode = decider.in_episode();
-    let judgement = decider.follow(&StepInput::of(at, row))?;
-    let episode_changed = judgement.in_episode() != was_in_episode;
+    let result = decider.push_step(&StepInput::of(at, row))?;
+    let episode_changed = result.in_episode() != was_in_episode;
     let state = if episode_changed || checkpoints.is_due(at) { decider.step_state() } else { None };
     let conditional = decider.baseline().conditional.as_ref();
-    let note = conditional.and_then(|conditional| note(profile, conditional, row, &judgement));
-    Some(Box::new(JudgedStep { judgement, note, episode_changed, state }))
+    let note = conditional.and_then(|conditional| note(profile, conditional, row, &result));
+    Some(Box::new(StepWithResult { result, note, episode_changed, state }))
 }
 
 #[cfg(test)]
-#[path = "judge/tests.rs"]
+#[path = "detection_pipeline/tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
-//! A pump's *feed*: how often its readings and posts arrive, and what follows from that for display and advice. (The
-//! *live feed* is something else: it sends the state of all pumps to subscribers.) Does no I/O.
+//! A device's cadence: how often a pump's readings and posts arrive, and what follows from that for display and advice. (In the
+//! API it is the pump's *feed*. The *live feed* is something else: it sends the state of all pumps.) Does no I/O.
 //!
 //! Two cadences (usual times between two events) are measured. The cadence of the readings' timestamps decides whether
 //! windows can be built: a pump with an interval of 1 s that sends a reading every 10 s never completes a window. The
@@ -14,7 +14,7 @@
 //! | every 2 h | any | any | advice that no interval may be that long |
 //! | irregular, half within 40 s | 1 s | any | advice to set an interval, or how long values hold |
 //!
-//! Does not set the interval; see the pump actor's `update_feed`.
+//! Does not set the interval; see the pump actor's `update_cadence`.
 
 use volute_plant::{
     Cadence, CadenceMeter, INTERVAL_RANGE_MS, Profile, Reading, WindowConfig,
@@ -23,28 +23,28 @@ use volute_plant::{
 
 use crate::live::{
     last_shown::STALE_AFTER_PAUSES,
-    snapshot::{LiveAdvice, LiveFeedState},
+    snapshot::{LiveAdvice, LiveCadence},
 };
 
 /// A pump is advised about short runs after this many in a row: it was switched off before it had run for `settle_s`, so
 /// it had no windows.
 const MIN_SHORT_RUNS: u32 = 3;
-/// A feed of more than 64 readings is evaluated with every eighth reading only.
+/// After 64 readings the cadence is evaluated with every eighth reading only.
 const EVALUATE_EVERY_READINGS: u64 = 8;
 /// A pump with at least this interval is evaluated with every reading.
 const SPARSE_INTERVAL_MS: i64 = 10_000;
 
-/// One pump's feed.
-pub(super) struct Feed {
+/// The cadences of one pump's device.
+pub(super) struct DeviceCadence {
     readings: CadenceMeter,
     posts: CadenceMeter,
     /// Readings so far.
     count: u64,
     /// The state that was last sent to the live feed.
-    pub(super) published: Option<LiveFeedState>,
+    pub(super) published: Option<LiveCadence>,
 }
 
-impl Feed {
+impl DeviceCadence {
     pub(super) fn new() -> Self {
         Self { readings: CadenceMeter::live(), posts: CadenceMeter::live(), count: 0, published: None }
     }
@@ -58,7 +58,7 @@ impl Feed {
         self.posts.push(reading.received);
     }
 
-    /// Returns whether to evaluate the feed with this reading. It is evaluated with each of the first 64 readings, with
+    /// Returns whether to evaluate the cadence with this reading. It is evaluated with each of the first 64 readings, with
     /// each reading of a pump with a long interval, and while nothing was published since the actor's start. Otherwise
     /// it is evaluated with every eighth reading.
     pub(super) fn is_due(&self, profile: &Profile) -> bool {
@@ -85,9 +85,9 @@ impl Feed {
         (every_ms > held_ms + config.interval_ms).then(|| Some(advice(&cadence, profile)?.text)).flatten()
     }
 
-    /// Returns the state of the feed for the live view. `short_runs` holds the number of consecutive runs that were too
+    /// Returns the cadence for the live view. `short_runs` holds the number of consecutive runs that were too
     /// short to settle, and the length of the longest in steps.
-    pub(super) fn state(&self, profile: &Profile, own_interval: bool, short_runs: (u32, i64)) -> LiveFeedState {
+    pub(super) fn state(&self, profile: &Profile, own_interval: bool, short_runs: (u32, i64)) -> LiveCadence {
         let interval_ms = profile.interval_ms();
         let own_ms = if own_interval { interval_ms } else { 0 };
         // Posts cannot be more frequent than readings. So the cadence of the readings gives a lower bound for the pause
@@ -108,7 +108,7 @@ impl Feed {
                 format_interval_rounded(longest_steps * interval_ms)
             )
         };
-        LiveFeedState {
+        LiveCadence {
             interval_ms,
             own_interval,
             readings_every_ms: readings.interval_ms(),
@@ -166,9 +166,9 @@ mod tests {
         Profile::from_toml(text).expect("the default profile")
     }
 
-    /// A feed of `count` readings whose distances repeat `every_ms`, posted `at_once` at a time.
-    fn feed(every_ms: &[i64], at_once: usize, count: usize) -> Feed {
-        let mut feed = Feed::new();
+    /// The cadence of `count` readings whose distances repeat `every_ms`, posted `at_once` at a time.
+    fn cadence(every_ms: &[i64], at_once: usize, count: usize) -> DeviceCadence {
+        let mut cadence = DeviceCadence::new();
         let mut ms = 1_773_050_400_000;
         let times: Vec<i64> = (0..count)
             .map(|n| {
@@ -180,10 +180,10 @@ mod tests {
             let received = Timestamp::from_millis(post[post.len() - 1]).expect("a time");
             for &at in post {
                 let (pump, at) = ("P-1".parse().expect("a name"), Timestamp::from_millis(at).expect("a time"));
-                feed.observe(&Reading { pump, at, received, samples: [Sample::Missing].into(), late: false });
+                cadence.observe(&Reading { pump, at, received, samples: [Sample::Missing].into(), late: false });
             }
         }
-        feed
+        cadence
     }
 
     #[test]
@@ -192,51 +192,67 @@ mod tests {
         let held = profile().with_hold(600);
         let tags = [[15; 9].as_slice(), &[59_865]].concat();
         let exception = [2_000, 40_000, 90_000, 3_000, 400_000, 50_000, 170_000];
-        for (case, profile, feed, sparse, starved, stale_ms, advice_text) in [
-            ("once a second", profile(), feed(&[1_000], 1, 40), None, false, 3_000, None),
-            ("ten times a second", profile(), feed(&[100], 1, 40), None, false, 300, None),
-            ("every 10 s", profile(), feed(&[10_000], 1, 40), Some(10_000), true, 30_000, Some("every 10 s")),
+        for (case, profile, cadence, sparse, starved, stale_ms, advice_text) in [
+            ("once a second", profile(), cadence(&[1_000], 1, 40), None, false, 3_000, None),
+            ("ten times a second", profile(), cadence(&[100], 1, 40), None, false, 300, None),
+            ("every 10 s", profile(), cadence(&[10_000], 1, 40), Some(10_000), true, 30_000, Some("every 10 s")),
             (
                 "every 3 s, which is filled",
                 profile(),
-                feed(&[3_000], 1, 40),
+                cadence(&[3_000], 1, 40),
                 Some(3_000),
                 false,
                 9_000,
                 Some("every 3 s"),
             ),
-            ("every hour", profile(), feed(&[3_600_000], 1, 40), Some(3_600_000), true, 10_800_000, Some("every 1 h")),
-            ("every 2 h", profile(), feed(&[7_200_000], 1, 40), Some(7_200_000), true, 21_600_000, Some("every 2 h")),
+            (
+                "every hour",
+                profile(),
+                cadence(&[3_600_000], 1, 40),
+                Some(3_600_000),
+                true,
+                10_800_000,
+                Some("every 1 h"),
+            ),
+            (
+                "every 2 h",
+                profile(),
+                cadence(&[7_200_000], 1, 40),
+                Some(7_200_000),
+                true,
+                21_600_000,
+                Some("every 2 h"),
+            ),
             (
                 "every 2 days",
                 profile(),
-                feed(&[172_800_000], 1, 40),
+                cadence(&[172_800_000], 1, 40),
                 Some(172_800_000),
                 true,
                 518_400_000,
                 Some("at most 24 h"),
             ),
-            ("0.9 s", profile(), feed(&[900], 1, 40), None, false, 2_700, None),
-            ("1.1 s", profile(), feed(&[1_100], 1, 40), None, false, 3_300, None),
+            ("0.9 s", profile(), cadence(&[900], 1, 40), None, false, 2_700, None),
+            ("1.1 s", profile(), cadence(&[1_100], 1, 40), None, false, 3_300, None),
             (
                 "59 s and 61 s in turn",
                 profile(),
-                feed(&[59_000, 61_000], 1, 40),
+                cadence(&[59_000, 61_000], 1, 40),
                 Some(60_000),
                 true,
                 180_000,
                 Some("1 min"),
             ),
-            ("ten tags a minute", profile(), feed(&tags, 1, 400), Some(60_000), true, 179_000, Some("every 1 min")),
-            ("60 readings once a minute", profile(), feed(&[1_000], 60, 900), None, false, 180_000, None),
-            ("its own interval", own, feed(&[60_000], 1, 40), None, false, 180_000, None),
-            ("too few to tell", profile(), feed(&[10_000], 1, 5), None, false, 30_000, None),
-            ("by exception", profile(), feed(&exception, 1, 40), None, true, 510_000, Some("irregularly")),
-            ("by exception, and values hold", held, feed(&exception, 1, 40), None, false, 600_000, None),
+            ("ten tags a minute", profile(), cadence(&tags, 1, 400), Some(60_000), true, 179_000, Some("every 1 min")),
+            ("60 readings once a minute", profile(), cadence(&[1_000], 60, 900), None, false, 180_000, None),
+            ("its own interval", own, cadence(&[60_000], 1, 40), None, false, 180_000, None),
+            ("too few to tell", profile(), cadence(&[10_000], 1, 5), None, false, 30_000, None),
+            ("by exception", profile(), cadence(&exception, 1, 40), None, true, 510_000, Some("irregularly")),
+            ("by exception, and values hold", held, cadence(&exception, 1, 40), None, false, 600_000, None),
         ] {
-            let state = feed.state(&profile, profile.interval_ms() > 1_000, (0, 0));
+            let state = cadence.state(&profile, profile.interval_ms() > 1_000, (0, 0));
             assert_eq!(
-                (feed.sparse_ms(&profile), feed.too_sparse_reason(&profile).is_some()),
+                (cadence.sparse_ms(&profile), cadence.too_sparse_reason(&profile).is_some()),
                 (sparse, starved),
                 "{case}"
             );
@@ -254,9 +270,9 @@ mod tests {
 
     #[test]
     fn runs_that_are_too_short_to_settle_give_advice() {
-        let feed = feed(&[1_000], 1, 40);
-        assert_eq!(feed.state(&profile(), false, (2, 240)).advice, None);
-        let advice = feed.state(&profile(), false, (3, 240)).advice.expect("advice").text;
+        let cadence = cadence(&[1_000], 1, 40);
+        assert_eq!(cadence.state(&profile(), false, (2, 240)).advice, None);
+        let advice = cadence.state(&profile(), false, (3, 240)).advice.expect("advice").text;
         assert!(advice.contains("last 3 runs") && advice.contains("10 min; the longest was 4 min"), "{advice}");
     }
 }

@@ -1,12 +1,14 @@
-//! A bounded mailbox that outlives the actor that reads it.
+//! The bounded queue of an actor's messages, which outlives the actor, and the addresses that others send to.
 //!
-//! In actix each clone of an address can add one message beyond the capacity, `do_send` ignores the capacity, and the
-//! mailbox is dropped with the actor. Here messages wait in an [`Inbox`]. Each [`Mailbox`] is a handle to an inbox,
-//! with a semaphore whose permits are its capacity: a message holds a permit until the actor takes it.
+//! In actix each clone of an address can add one message beyond the capacity, `do_send` ignores the capacity, and
+//! waiting messages are dropped with the actor. Here messages wait in an [`Inbox`]. An [`Address`] is a handle to an
+//! inbox. It limits how many of its own messages wait there: it has a semaphore with as many permits as its capacity,
+//! and each message holds a permit until the actor takes it. So an actor can give its commands an address of their own,
+//! which has room while the address for readings is full.
 //!
 //! An example, with an actor that has failed and is restarted after 20 ms:
 //!
-//! 1. `try_send(1)` and `try_send(2)` on a mailbox with capacity 2: both messages wait.
+//! 1. `try_send(1)` and `try_send(2)` on an address with capacity 2: both messages wait.
 //! 2. `try_send(3)` returns [`TrySendError::Full`] with the 3. `send(3)` waits for a permit.
 //! 3. The new incarnation of the actor takes message 1, which frees a permit. Message 3 is queued behind message 2.
 //! 4. The actor exceeds its restart policy and is marked as failed. Waiting messages are dropped, and further messages
@@ -36,7 +38,7 @@ use crate::{
 /// The message was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TrySendError<M> {
-    /// The mailbox is full. Holds the message.
+    /// All permits of the address are in use. Holds the message.
     Full(M),
     /// The actor is stopped or failed, or the sending actor was superseded: replaced by a later incarnation
     /// while it blocked its thread.
@@ -44,12 +46,12 @@ pub enum TrySendError<M> {
 }
 
 /// A handle to an actor's inbox, with a capacity of its own.
-pub struct Mailbox<A: Actor> {
+pub struct Address<A: Actor> {
     inbox: Inbox<A>,
     permits: Arc<Semaphore>,
 }
 
-impl<A: Actor<Context = Context<A>>> Mailbox<A> {
+impl<A: Actor<Context = Context<A>>> Address<A> {
     /// Sends a message if a permit is free.
     pub fn try_send<M>(&self, message: M) -> Result<(), TrySendError<M>>
     where
@@ -77,8 +79,8 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         }
     }
 
-    /// Returns the number of messages that wait in the inbox, whichever mailbox they came through, plus the number of
-    /// items that the actor itself holds.
+    /// Returns the number of messages that wait in the inbox, through all its addresses, plus the number of items
+    /// that the actor itself holds.
     pub fn inbox_depth(&self) -> usize {
         self.inbox.slot().metrics.depth()
     }
@@ -98,7 +100,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
     }
 }
 
-impl<A: Actor> Clone for Mailbox<A> {
+impl<A: Actor> Clone for Address<A> {
     fn clone(&self) -> Self {
         Self { inbox: self.inbox.clone(), permits: self.permits.clone() }
     }
@@ -109,7 +111,7 @@ pub struct Inbox<A: Actor>(Arc<Queue<A>>);
 
 struct Queue<A: Actor> {
     slot: Arc<ActorSlot>,
-    /// The channel is unbounded; the permits of the mailboxes limit its length. It uses memory only for the messages
+    /// The channel is unbounded; the permits of the addresses limit its length. It uses memory only for the messages
     /// that wait.
     sender: mpsc::UnboundedSender<QueuedMessage<A>>,
     receiver: Mutex<mpsc::UnboundedReceiver<QueuedMessage<A>>>,
@@ -121,10 +123,10 @@ impl<A: Actor<Context = Context<A>>> Inbox<A> {
         Self(Arc::new(Queue { slot, sender, receiver: Mutex::new(receiver) }))
     }
 
-    /// Returns a new mailbox for at most `capacity` waiting messages.
-    pub fn mailbox(&self, capacity: usize) -> Mailbox<A> {
+    /// Returns a new address, through which at most `capacity` messages wait.
+    pub fn address(&self, capacity: usize) -> Address<A> {
         self.0.slot.metrics.capacity.fetch_add(capacity, Relaxed);
-        Mailbox { inbox: self.clone(), permits: Arc::new(Semaphore::new(capacity)) }
+        Address { inbox: self.clone(), permits: Arc::new(Semaphore::new(capacity)) }
     }
 
     /// Returns the slot of the actor that reads this inbox: its status and metrics, which outlive the actor.
@@ -229,19 +231,19 @@ mod tests {
     use crate::tests::{Toy, supervisor};
 
     #[actix::test]
-    async fn clones_of_a_mailbox_share_its_capacity() {
+    async fn clones_of_an_address_share_its_capacity() {
         let supervisor = supervisor(5);
         let (release, released) = oneshot::channel();
         let toy = Toy::start(&supervisor, "toy", 3);
         toy.hold(released).await;
         let mut sent = 0;
         for n in 0..20 {
-            match toy.mailbox.clone().try_send(n) {
+            match toy.address.clone().try_send(n) {
                 Ok(()) => sent += 1,
                 Err(refused) => assert_eq!(refused, TrySendError::Full(n)),
             }
         }
-        assert_eq!((sent, toy.mailbox.inbox_depth()), (3, 3), "the actor waits");
+        assert_eq!((sent, toy.address.inbox_depth()), (3, 3), "the actor waits");
         release.send(()).expect("the actor waits");
         assert_eq!(toy.received(3).await, [0, 1, 2]);
     }
