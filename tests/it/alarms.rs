@@ -264,6 +264,51 @@ fn the_past_is_learned_from_late_readings() {
     assert_eq!(node.get("/api/pumps/P-1/past-excursions?alarm=Hot!").status, 400);
 }
 
+/// The node is killed as soon as it has answered, and the pump sends nothing more.
+#[test]
+fn a_past_excursion_is_learned_although_the_node_is_killed_at_once() {
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    Pump::new("P-1", 30).post(&node, 2, 70.0);
+    let mut old = Pump::new("P-1", 1_200);
+    assert_eq!(taken(&node.post(&json!(old.items(40, 96.0)))), 40);
+    node.kill();
+    let node = start.node();
+    let path = format!("/api/pumps/P-1/past-excursions?alarm={HOT}");
+    let learned = node.wait_until(&path, |page| page["items"].as_array().is_some_and(|items| !items.is_empty()));
+    let items = learned["items"].as_array().expect("a list");
+    assert_eq!((items.len(), &items[0]["readings"]), (1, &json!(40)), "{learned}");
+}
+
+/// Pumps send one hot reading each and fall silent, and the node is killed as soon as it has answered.
+#[test]
+fn a_kill_loses_neither_the_alarm_nor_the_event_of_a_silent_pump() {
+    const PUMPS: usize = 40;
+    let data = tempfile::tempdir().expect("a directory");
+    let start = start(&data);
+    let node = start.node();
+    let begin_ms = now_ms() - 30_000;
+    let post = |at_ms: i64, value: f64| {
+        let item = |pump| json!({"pump_id": format!("P-{pump}"), "timestamp": at_ms, BEARING: value});
+        let response = node.post(&json!((0..PUMPS).map(item).collect::<Vec<_>>()));
+        assert_eq!((response.status, &response.body["accepted"]), (200, &json!(PUMPS)), "{response:?}");
+    };
+    post(begin_ms, 70.0);
+    for pump in 0..PUMPS {
+        assert_eq!(set_own_alarm(&node, &format!("P-{pump}")).status, 200);
+    }
+    post(begin_ms + 1_000, 112.0);
+    node.kill();
+    let node = start.node();
+    let of_all = |page: &Value, key: &str, wanted: &str| {
+        let items = page["items"].as_array().expect("a list").iter();
+        items.filter(|item| item[key] == wanted).count() == PUMPS
+    };
+    node.wait_until("/api/alarms", |page| of_all(page, "alarm", HOT));
+    node.wait_until("/api/maintenance-events?limit=1000", |page| of_all(page, "rule", "bearing-overheating"));
+}
+
 /// Of two people who change the alarms that both have loaded, the second one is told.
 #[test]
 fn nobody_overwrites_the_rules_that_somebody_else_has_changed() {

@@ -24,8 +24,10 @@ use volute_plant::{
     event_status::{Finding, StatusChange},
 };
 
+mod item;
 mod names;
 
+use item::HandoverItem;
 pub(crate) use names::AlarmNames;
 use names::command;
 
@@ -63,26 +65,6 @@ pub(crate) struct HandoverPart {
     items: Vec<HandoverItem>,
     /// How many older ones were left out.
     more: usize,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct HandoverItem {
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    /// The pump that it is about; null if it is about the node itself, or several pumps.
-    #[schema(value_type = Option<String>, required)]
-    pump_id: Option<PumpId>,
-    /// What happened, as a text for people.
-    #[schema(example = "Bearing too hot: approved: fine")]
-    text: String,
-    /// Who did it; null if nobody did.
-    #[schema(required, example = "user asha")]
-    by: Option<String>,
-    /// The alarm's or event's id, or the work's; null for commands to pumps or several alarms.
-    #[schema(required)]
-    id: Option<String>,
 }
 
 /// The rows that a handover is made of. They may be of a longer time.

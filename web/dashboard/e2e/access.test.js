@@ -70,7 +70,7 @@ const attack = (page, requests) =>
   );
 
 for (const host of ['evil.example', '127.0.0.1']) {
-  test(`a page of ${host} on another port changes and reads nothing of an open node`, { timeout: 120_000 }, async () => {
+  test(`a page of ${host} on another port changes and reads nothing of an open node`, { timeout: 240_000 }, async () => {
     assert.ok(orders.length > 20 && reads.length > 15, `${orders.length} and ${reads.length} routes`);
     const page = await evilPage(host);
     assert.deepEqual(await attack(page, orders), []);
@@ -86,7 +86,7 @@ for (const host of ['evil.example', '127.0.0.1']) {
   });
 }
 
-test('a name that is rebound to the node reads nothing', { timeout: 60_000 }, async () => {
+test('a name that is rebound to the node reads nothing', { timeout: 240_000 }, async () => {
   const page = await context.newPage();
   const { port } = new URL(node.url);
   assert.equal((await page.goto(`http://evil.example:${port}/`)).status(), 421);
@@ -94,7 +94,7 @@ test('a name that is rebound to the node reads nothing', { timeout: 60_000 }, as
   await page.close();
 });
 
-test('a page of another origin cannot use the session of a user', { timeout: 120_000 }, async () => {
+test('a page of another origin cannot use the session of a user', { timeout: 240_000 }, async () => {
   const args = ['user', 'add', 'ada', '--role', 'admin', '--data-dir', node.dir];
   const link = /\/setup#(\S+)/.exec(spawnSync(process.env.VOLUTE_BIN, args, { encoding: 'utf8' }).stdout)[1];
   const own = await context.newPage();

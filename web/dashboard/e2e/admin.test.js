@@ -54,7 +54,7 @@ const send = (page, method, path, body) =>
     return response.status;
   }, [method, path, JSON.stringify(body)]);
 
-test('an open node gets its first user, an admin, on the page', { timeout: 60_000 }, async () => {
+test('an open node gets its first user, an admin, on the page', { timeout: 240_000 }, async () => {
   admin = await openPage(chrome, node.url);
   await button(admin, 'Not secured').click();
   await admin.getByRole('link', { name: 'administration' }).click();
@@ -72,7 +72,7 @@ test('an open node gets its first user, an admin, on the page', { timeout: 60_00
   await admin.waitForURL(`${node.url}/`);
 });
 
-test('an admin adds a user, who sets a password by the link and logs in', { timeout: 60_000 }, async () => {
+test('an admin adds a user, who sets a password by the link and logs in', { timeout: 240_000 }, async () => {
   await admin.locator('[data-user="ada"]').click();
   await check(admin, 'account-menu');
   await admin.getByRole('link', { name: 'Administration' }).click();
@@ -104,7 +104,7 @@ test('an admin adds a user, who sets a password by the link and logs in', { time
   await bob.context().close();
 });
 
-test('an admin changes a role, disables and enables a user', { timeout: 60_000 }, async () => {
+test('an admin changes a role, disables and enables a user', { timeout: 240_000 }, async () => {
   await admin.reload();
   await row(admin, 'bob').getByRole('button', { name: 'Change role' }).click();
   await dialog(admin).getByText('Plant head').click();
@@ -140,7 +140,7 @@ function runCommand(command) {
   return stdout;
 }
 
-test('an admin adds a token, the displayed command posts with it, and not after the revocation', { timeout: 60_000 }, async () => {
+test('an admin adds a token, the displayed command posts with it, and not after the revocation', { timeout: 240_000 }, async () => {
   await admin.getByRole('link', { name: 'Pump tokens' }).click();
   await heading(admin, 'Pump tokens').waitFor();
   await admin.getByText('There is no valid token').waitFor();
@@ -180,7 +180,7 @@ test('an admin adds a token, the displayed command posts with it, and not after 
   assert.equal(runCommand(command), '401');
 });
 
-test('the audit log shows it, filtered by an address', { timeout: 60_000 }, async () => {
+test('the audit log shows it, filtered by an address', { timeout: 240_000 }, async () => {
   await admin.getByRole('link', { name: 'Audit log' }).click();
   const entry = (action) => admin.locator(`[data-action="${action}"]`);
   await entry('revoke-token').getByText('user ada').waitFor();
@@ -201,7 +201,7 @@ test('the audit log shows it, filtered by an address', { timeout: 60_000 }, asyn
   await entry('revoke-token').waitFor();
 });
 
-test('a user changes the own password, and sets up and removes a second factor', { timeout: 90_000 }, async () => {
+test('a user changes the own password, and sets up and removes a second factor', { timeout: 240_000 }, async () => {
   await admin.locator('[data-user="ada"]').click();
   await admin.getByRole('link', { name: 'Your account' }).click();
   await heading(admin, 'Your account').waitFor();
@@ -246,7 +246,7 @@ test('a user changes the own password, and sets up and removes a second factor',
   assert.deepEqual(admin.errors, []);
 });
 
-test('the menu works by keyboard', { timeout: 60_000 }, async () => {
+test('the menu works by keyboard', { timeout: 240_000 }, async () => {
   await admin.goto(node.url);
   const toggle = admin.locator('[data-user="ada"]');
   await toggle.focus();
@@ -259,7 +259,7 @@ test('the menu works by keyboard', { timeout: 60_000 }, async () => {
   await admin.waitForFunction(() => document.activeElement?.hasAttribute('data-user'));
 });
 
-test('a page that is open while the session ends leads back after the login', { timeout: 60_000 }, async () => {
+test('a page that is open while the session ends leads back after the login', { timeout: 240_000 }, async () => {
   await admin.goto(`${node.url}/admin/audit?action=set-role`);
   await admin.locator('[data-action="set-role"]').waitFor();
   assert.equal(await send(admin, 'POST', '/api/logout', {}), 200);
@@ -270,7 +270,7 @@ test('a page that is open while the session ends leads back after the login', { 
 });
 
 for (const [width, colorScheme] of [[390, 'light'], [390, 'dark'], [820, 'light'], [1440, 'dark']]) {
-  test(`the pages fit ${width} px, ${colorScheme}`, { timeout: 90_000 }, async () => {
+  test(`the pages fit ${width} px, ${colorScheme}`, { timeout: 240_000 }, async () => {
     await admin.setViewportSize({ width, height: 900 });
     await admin.emulateMedia({ colorScheme });
     for (const [path, name, ready] of [
@@ -298,7 +298,7 @@ for (const [width, colorScheme] of [[390, 'light'], [390, 'dark'], [820, 'light'
   });
 }
 
-test('the node does not answer: the pages show what they know, and say so', { timeout: 60_000 }, async () => {
+test('the node does not answer: the pages show what they know, and say so', { timeout: 240_000 }, async () => {
   await admin.setViewportSize({ width: 1440, height: 900 });
   await admin.goto(`${node.url}/admin/audit`);
   await admin.locator('[data-action="revoke-token"]').waitFor();
@@ -316,7 +316,7 @@ test('the node does not answer: the pages show what they know, and say so', { ti
   await admin.context().close();
 });
 
-test('an open demo is shown as a role, and says that the node is open', { timeout: 90_000 }, async () => {
+test('an open demo is shown as a role, and says that the node is open', { timeout: 240_000 }, async () => {
   const demo = await Node.start(['--demo']);
   try {
     const page = await openPage(chrome, `${demo.url}/admin/users`);

@@ -78,7 +78,7 @@ async function shots(path, name, prepare = async () => {}) {
   }
 }
 
-test('a pump whose limit is exceeded leads the fleet at once, while it is learning', { timeout: 120_000 }, async () => {
+test('a pump whose limit is exceeded leads the fleet at once, while it is learning', { timeout: 240_000 }, async () => {
   for (const pump of ['P-1', 'P-2', 'P-7']) await post(pump, 70, 70);
   await arm('P-1', []);
   await arm('P-7', [hot], ['bearing-temperature-c-high']);
@@ -191,7 +191,7 @@ test('an alarm is shelved with a reason on the page of its pump, and its life is
   await shots('/alarms?tab=metrics', 'alarms-metrics', (other) => other.getByText('Alarms in 10 minutes, on average').waitFor());
 });
 
-test('a rule is tried on history before it can be saved, and mistakes stand at their fields', { timeout: 120_000 }, async () => {
+test('a rule is tried on history before it can be saved, and mistakes stand at their fields', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/pumps/P-1`);
   await post('P-1', 88, 88, 70, 70, 89, 70);
   await page.getByRole('button', { name: 'Add an alarm…' }).click();
@@ -235,7 +235,7 @@ test('a rule is tried on history before it can be saved, and mistakes stand at t
   await page.context().close();
 });
 
-test('an alarm that somebody else has changed meanwhile is not overwritten', { timeout: 120_000 }, async () => {
+test('an alarm that somebody else has changed meanwhile is not overwritten', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/pumps/P-1`);
   const rule = page.locator('[data-rule="bearing-warmer-than-planned"]');
   // What is left to the quantity is shown with its value.
@@ -257,7 +257,7 @@ test('an alarm that somebody else has changed meanwhile is not overwritten', { t
   await page.context().close();
 });
 
-test('the history of a pump shows what was learned later', { timeout: 120_000 }, async () => {
+test('the history of a pump shows what was learned later', { timeout: 240_000 }, async () => {
   await post('P-8', 70);
   const begin = Date.now() - 3_600_000;
   const late = Array.from({ length: 40 }, (_, second) => ({ pump_id: 'P-8', timestamp: begin + second * 1000, [BEARING]: 96 }));
@@ -275,7 +275,7 @@ test('the history of a pump shows what was learned later', { timeout: 120_000 },
   await page.context().close();
 });
 
-test('an alarm of the node is in the list, and is acknowledged', { timeout: 120_000 }, async () => {
+test('an alarm of the node is in the list, and is acknowledged', { timeout: 240_000 }, async () => {
   // No disk is ever completely free.
   const full = await Node.start([], { env: { VOLUTE__STORE__WARN_FREE_PERCENT: '100' } });
   try {

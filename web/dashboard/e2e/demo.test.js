@@ -41,7 +41,7 @@ test('an anomalous pump is found on the fleet page and opened', { timeout: ANOMA
   await page.context().close();
 });
 
-test('a chart is inspected with the keyboard and goes back to live', { timeout: 60_000 }, async () => {
+test('a chart is inspected with the keyboard and goes back to live', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/pumps/${anomalousPump}`);
   const chart = page.getByRole('slider', { name: 'Loss over time' });
   await chart.focus();
@@ -57,7 +57,7 @@ test('a chart is inspected with the keyboard and goes back to live', { timeout: 
 
 for (const width of [390, 820, 1440, 2560]) {
   for (const colorScheme of ['light', 'dark']) {
-    test(`both pages fit ${width} px and are accessible, ${colorScheme}`, { timeout: 120_000 }, async () => {
+    test(`both pages fit ${width} px and are accessible, ${colorScheme}`, { timeout: 240_000 }, async () => {
       for (const [name, path] of [['fleet', '/'], ['pump', `/pumps/${anomalousPump}`]]) {
         const page = await openPage(chrome, node.url + path, { width, colorScheme });
         await waitUntilLoaded(page, name);

@@ -24,7 +24,7 @@ const reading = (ago, bearing) => ({
 });
 const events = () => node.get('/api/maintenance-events?pump_id=P-7').then(({ items }) => items);
 
-test('an event says what to do, what it costs, and what it is based on', { timeout: 120_000 }, async () => {
+test('an event says what to do, what it costs, and what it is based on', { timeout: 240_000 }, async () => {
   await node.post([reading(50, 90)]);
   await waitUntil('the event is opened', async () => (await events()).length === 1);
   // The alarm limit of 93 °C is exceeded for longer than the alarm's delay: the alarm stands when the event becomes critical.
@@ -64,7 +64,7 @@ test('an event says what to do, what it costs, and what it is based on', { timeo
   }
 });
 
-test('an event that does not exist is not found', { timeout: 60_000 }, async () => {
+test('an event that does not exist is not found', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/events/${encodeURIComponent('P-7/none/2026-03-09T10:00:00.000Z')}`);
   await page.getByRole('heading', { name: 'There is no such maintenance event' }).waitFor();
   await page.context().close();

@@ -68,7 +68,7 @@ after(async () => {
   await node?.stop();
 });
 
-test('the fleet shows advice, and which pumps have their own interval', { timeout: 60_000 }, async () => {
+test('the fleet shows advice, and which pumps have their own interval', { timeout: 240_000 }, async () => {
   await putSettings('own', { interval_ms: 60_000 });
   for (const width of WIDTHS) {
     const page = await openPage(chrome, node.url, { width });
@@ -80,7 +80,7 @@ test('the fleet shows advice, and which pumps have their own interval', { timeou
   }
 });
 
-test('a button follows the advice after a dialog names the consequences', { timeout: 120_000 }, async () => {
+test('a button follows the advice after a dialog names the consequences', { timeout: 240_000 }, async () => {
   await waitUntil('advice', async () => (await feed('sparse'))?.advised_interval_ms === 10_000);
   await checkPage('sparse', (page) => page.getByRole('button', { name: 'Set its interval to 10 s…' }).waitFor());
   const page = await openPage(chrome, `${node.url}/pumps/sparse`);
@@ -109,7 +109,7 @@ test('a button follows the advice after a dialog names the consequences', { time
   await page.context().close();
 });
 
-test('an own interval and held values are shown', { timeout: 120_000 }, async () => {
+test('an own interval and held values are shown', { timeout: 240_000 }, async () => {
   await putSettings('exception', { channel_hold_s: { Vibration_mm_s: 300 } });
   await node.post(items('exception', 30, 1000, () => ({ Vibration_mm_s: undefined })).slice(1));
   await waitUntil('its own', async () => (await feed('own'))?.own_interval);
@@ -117,7 +117,7 @@ test('an own interval and held values are shown', { timeout: 120_000 }, async ()
   await checkPage('exception', (page) => page.getByText('Last value held').first().waitFor());
 });
 
-test('a wrong clock, runs that are too short, late readings, and an interval that is too long are shown', { timeout: 120_000 }, async () => {
+test('a wrong clock, runs that are too short, late readings, and an interval that is too long are shown', { timeout: 240_000 }, async () => {
   // Within a minute of its correct readings only some readings count as ahead; later its clock does.
   await assert.rejects(node.post([{ pump_id: 'clock', timestamp: Date.now() + 540_000, ...VALUES }]), /9 min ahead/);
   await checkPage('clock', (page) => page.getByText(/(its clock is|of its readings came) 9 min ahead/).first().waitFor());
@@ -126,7 +126,7 @@ test('a wrong clock, runs that are too short, late readings, and an interval tha
   await checkPage('sparse-2d', (page) => page.getByText(/an interval is at most 24 h/).first().waitFor());
 });
 
-test('a pump is stale by its own interval', { timeout: 60_000, skip: process.env.VOLUTE_FAILPOINTS ? false : 'needs a build with failpoints' }, async () => {
+test('a pump is stale by its own interval', { timeout: 240_000, skip: process.env.VOLUTE_FAILPOINTS ? false : 'needs a build with failpoints' }, async () => {
   // It is stale after three of its intervals of 1 min: not after 2 min, but after 4 min.
   await node.post(items('own', 1, 1));
   await moveClock(120_000);

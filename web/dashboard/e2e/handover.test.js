@@ -27,7 +27,7 @@ async function send(method, path, body) {
 
 const part = (page, name) => page.locator(`[data-part="${name}"]`);
 
-test('what happened is handed over once, and can be printed', { timeout: 90_000 }, async () => {
+test('what happened is handed over once, and can be printed', { timeout: 240_000 }, async () => {
   await node.post([{ pump_id: 'P-1', timestamp: Date.now() - 5_000, [BEARING]: 60 }]);
   await send('PUT', '/api/pumps/P-1/alarms', {
     removed: [],

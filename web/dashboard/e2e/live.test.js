@@ -18,7 +18,7 @@ after(async () => {
 
 const sensor = (page, channel) => page.locator(`[data-channel="${channel}"] .value`);
 
-test('a node without pumps shows how to post, and then shows the first pump', { timeout: 60_000 }, async () => {
+test('a node without pumps shows how to post, and then shows the first pump', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, node.url);
   await page.getByText('Post a first reading').waitFor();
   const command = await page.locator('pre').innerText();
@@ -31,7 +31,7 @@ test('a node without pumps shows how to post, and then shows the first pump', { 
   await page.context().close();
 });
 
-test('a posted value appears on the pump page', { timeout: 60_000 }, async () => {
+test('a posted value appears on the pump page', { timeout: 240_000 }, async () => {
   await node.post({ pump_id: 'e2e-1', Bearing_Temperature_C: 61.5, Vibration_mm_s: 2.1 });
   const page = await openPage(chrome, `${node.url}/pumps/e2e-1`);
   await sensor(page, 'Bearing_Temperature_C').getByText('61.5').waitFor();
@@ -44,7 +44,7 @@ test('a posted value appears on the pump page', { timeout: 60_000 }, async () =>
   await page.context().close();
 });
 
-test('an unknown pump has a page that says so', { timeout: 60_000 }, async () => {
+test('an unknown pump has a page that says so', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/pumps/nobody`);
   await page.getByRole('heading', { name: 'nobody is not known' }).waitFor();
   await page.getByRole('link', { name: 'All pumps' }).last().click();
@@ -52,7 +52,7 @@ test('an unknown pump has a page that says so', { timeout: 60_000 }, async () =>
   await page.context().close();
 });
 
-test('a killed node is noticed, and so is its restart, without gaps or duplicate values', { timeout: 120_000 }, async () => {
+test('a killed node is noticed, and so is its restart, without gaps or duplicate values', { timeout: 240_000 }, async () => {
   await node.post({ pump_id: 'e2e-2', Bearing_Temperature_C: 61.1 });
   const [fleet, pump] = [await openPage(chrome, node.url), await openPage(chrome, `${node.url}/pumps/e2e-2`)];
   await sensor(pump, 'Bearing_Temperature_C').getByText('61.1').waitFor();
@@ -101,7 +101,7 @@ async function newestFirst(page, label, count) {
   return values;
 }
 
-test('eight tabs of one browser are all live', { timeout: 120_000 }, async () => {
+test('eight tabs of one browser are all live', { timeout: 240_000 }, async () => {
   const pumps = Array.from({ length: 6 }, (_, n) => `tab-${n}`);
   for (const pump_id of pumps) await node.post({ pump_id, Bearing_Temperature_C: 60.1 });
   const context = await chrome.newContext();

@@ -64,7 +64,7 @@ async function countingProxy() {
   return { url: `http://127.0.0.1:${server.address().port}`, requests, close: () => server.close() };
 }
 
-test('an open node says that it is not secured, and how to change that', { timeout: 60_000 }, async () => {
+test('an open node says that it is not secured, and how to change that', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, node.url);
   await page.getByRole('button', { name: 'Not secured' }).click();
   await page.getByText('volute user add NAME --role admin').waitFor();
@@ -80,7 +80,7 @@ test('an open node says that it is not secured, and how to change that', { timeo
   await page.context().close();
 });
 
-test('the first user sets a password by the link, and an open page asks for a login', { timeout: 60_000 }, async () => {
+test('the first user sets a password by the link, and an open page asks for a login', { timeout: 240_000 }, async () => {
   const open = await openPage(chrome, node.url + PUMP);
   await waitUntilLive(open);
   const link = setUpLink('add', 'ada', '--role', 'admin');
@@ -114,7 +114,7 @@ test('the first user sets a password by the link, and an open page asks for a lo
 });
 
 for (const [width, colorScheme] of [[390, 'light'], [390, 'dark'], [1440, 'light'], [1440, 'dark']]) {
-  test(`the login fits ${width} px and is accessible, ${colorScheme}`, { timeout: 60_000 }, async () => {
+  test(`the login fits ${width} px and is accessible, ${colorScheme}`, { timeout: 240_000 }, async () => {
     const page = await openPage(chrome, node.url, { width, colorScheme });
     await loginHeading(page).waitFor();
     assert.deepEqual(await axeViolations(page), []);
@@ -127,7 +127,7 @@ for (const [width, colorScheme] of [[390, 'light'], [390, 'dark'], [1440, 'light
   });
 }
 
-test('a user logs in to the page that asked for it, by keyboard, and logs out', { timeout: 60_000 }, async () => {
+test('a user logs in to the page that asked for it, by keyboard, and logs out', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, node.url + PUMP);
   await loginHeading(page).waitFor();
   assert.equal(page.url(), `${node.url}/login?next=%2Fpumps%2Fe2e-1`);
@@ -157,7 +157,7 @@ test('a user logs in to the page that asked for it, by keyboard, and logs out', 
   await page.context().close();
 });
 
-test('a session that ends elsewhere leads to the login, and nothing is asked for again and again', { timeout: 120_000 }, async () => {
+test('a session that ends elsewhere leads to the login, and nothing is asked for again and again', { timeout: 240_000 }, async () => {
   const proxy = await countingProxy();
   const page = await setPassword(setUpLink('add', 'vera', '--role', 'viewer'));
   await page.goto(proxy.url + PUMP);
@@ -186,7 +186,7 @@ test('a session that ends elsewhere leads to the login, and nothing is asked for
   proxy.close();
 });
 
-test('a viewer is offered nothing that a viewer may not do', { timeout: 60_000 }, async () => {
+test('a viewer is offered nothing that a viewer may not do', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, node.url + PUMP);
   await logIn(page, 'vera', PASSWORD);
   await loggedIn(page, 'vera').waitFor();
@@ -198,7 +198,7 @@ test('a viewer is offered nothing that a viewer may not do', { timeout: 60_000 }
   await page.context().close();
 });
 
-test('a user with an authenticator app is asked for its code', { timeout: 60_000 }, async () => {
+test('a user with an authenticator app is asked for its code', { timeout: 240_000 }, async () => {
   const page = await setPassword(setUpLink('add', 'grace', '--role', 'engineer'));
   const send = (path, body) =>
     page.evaluate(async ([path, body]) => {
@@ -223,7 +223,7 @@ test('a user with an authenticator app is asked for its code', { timeout: 60_000
   await page.context().close();
 });
 
-test('after many failed logins the page says how long to wait', { timeout: 60_000 }, async () => {
+test('after many failed logins the page says how long to wait', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/login`);
   await page.getByLabel('Name').fill('vera');
   const wait = page.getByRole('button', { name: /^Wait \d+ s$/ });

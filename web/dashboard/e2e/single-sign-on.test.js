@@ -82,7 +82,7 @@ after(async () => {
 const signIn = (page) => page.getByRole('link', { name: 'Sign in with Plant login' });
 const atProvider = (page) => page.getByRole('link', { name: 'Log in as ada' });
 
-test('a login leads to the provider and back to the page, and the session is used at once', { timeout: 60_000 }, async () => {
+test('a login leads to the provider and back to the page, and the session is used at once', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, `${node.url}/pumps/e2e-1`);
   await signIn(page).waitFor();
   assert.deepEqual(await axeViolations(page), []);
@@ -101,7 +101,7 @@ test('a login leads to the provider and back to the page, and the session is use
   await page.context().close();
 });
 
-test('who has no role on the node is told so', { timeout: 60_000 }, async () => {
+test('who has no role on the node is told so', { timeout: 240_000 }, async () => {
   provider.groups = ['cleaners'];
   const page = await openPage(chrome, `${node.url}/login`, { width: 390, height: 844 });
   await signIn(page).click();

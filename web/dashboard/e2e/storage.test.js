@@ -54,7 +54,7 @@ const changeResponse = (path, change) => async (page) => {
 const storeState = (state, problems) => changeResponse('/api/store', (store) => ({ ...store, state, problems }));
 const DEGRADED = `The database does not answer: disk error 5. Readings are kept in the journal; history is incomplete.`;
 
-test('a day is aggregated, with its peak and its pause', { timeout: 60_000 }, async () => {
+test('a day is aggregated, with its peak and its pause', { timeout: 240_000 }, async () => {
   const requests = [];
   const prepare = (page) => page.on('request', (request) => requests.push(new URL(request.url())));
   const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
@@ -97,7 +97,7 @@ test('a day is aggregated, with its peak and its pause', { timeout: 60_000 }, as
 });
 
 for (const range of ['7 d', '30 d', '1 y']) {
-  test(`${range} can be shown`, { timeout: 60_000 }, async () => {
+  test(`${range} can be shown`, { timeout: 240_000 }, async () => {
     const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`);
     await waitUntilLive(page);
     await page.locator('.u-wrap').last().waitFor();
@@ -108,7 +108,7 @@ for (const range of ['7 d', '30 d', '1 y']) {
   });
 }
 
-test('incomplete history says from which time on it is complete, and why', { timeout: 60_000 }, async () => {
+test('incomplete history says from which time on it is complete, and why', { timeout: 240_000 }, async () => {
   const since = new Date(Date.now() - HOUR_MS).toISOString();
   const prepare = async (page) => {
     for (const path of ['/api/sensor-history', '/api/maintenance-events', '/api/pumps']) {
@@ -127,7 +127,7 @@ test('incomplete history says from which time on it is complete, and why', { tim
   await page.context().close();
 });
 
-test('missing history is fetched again once the store reports no outage', { timeout: 60_000 }, async () => {
+test('missing history is fetched again once the store reports no outage', { timeout: 240_000 }, async () => {
   let requests = 0;
   const prepare = changeResponse('/api/sensor-history', (list) => (requests++ === 0 ? { ...list, incomplete: { since: null, reason: REASON } } : list));
   const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { prepare });
@@ -162,7 +162,7 @@ test('a database that does not open is shown, and missing history follows once i
   }
 });
 
-test('the fleet page shows the free disk space and its growth', { timeout: 60_000 }, async () => {
+test('the fleet page shows the free disk space and its growth', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, node.url);
   await page.locator('[data-storage="free-space"]').getByText(/B of .*B free \(/).waitFor();
   assert.equal(await page.locator('[data-storage="growth"]').innerText(), 'Not known yet: measured for less than an hour');
@@ -181,7 +181,7 @@ for (const [state, problems, title] of [
 ]) {
   for (const width of [390, 820, 1440, 2560]) {
     for (const colorScheme of width === 1440 || width === 390 ? ['light', 'dark'] : ['light']) {
-      test(`the problems of a store that is ${state} are shown, ${width} px, ${colorScheme}`, { timeout: 60_000 }, async () => {
+      test(`the problems of a store that is ${state} are shown, ${width} px, ${colorScheme}`, { timeout: 240_000 }, async () => {
         const page = await openPage(chrome, node.url, { width, colorScheme, prepare: storeState(state, problems) });
         await page.locator('[data-pump]').first().waitFor();
         const banner = page.locator('[role="status"] [data-outage]');
@@ -197,7 +197,7 @@ for (const [state, problems, title] of [
   }
 }
 
-test('two banners are stacked: the connection is lost, and the store was degraded before', { timeout: 60_000 }, async () => {
+test('two banners are stacked: the connection is lost, and the store was degraded before', { timeout: 240_000 }, async () => {
   const prepare = async (page) => {
     await storeState('degraded', [DEGRADED])(page);
     // Without shared workers the page opens its own stream, which can be blocked here.
@@ -218,7 +218,7 @@ test('two banners are stacked: the connection is lost, and the store was degrade
 
 for (const width of [390, 820, 1440, 2560]) {
   for (const colorScheme of ['light', 'dark']) {
-    test(`a day of a pump fits ${width} px and is accessible, ${colorScheme}`, { timeout: 60_000 }, async () => {
+    test(`a day of a pump fits ${width} px and is accessible, ${colorScheme}`, { timeout: 240_000 }, async () => {
       const page = await openPage(chrome, `${node.url}/pumps/${PUMP}`, { width, colorScheme });
       await waitUntilLive(page);
       await page.locator('.u-wrap').last().waitFor();

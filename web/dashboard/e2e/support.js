@@ -114,6 +114,8 @@ export async function launchBrowser(...more) {
 export async function openPage(chrome, url, { width = 1440, height = 900, colorScheme = 'light', prepare } = {}) {
   const context = await chrome.newContext({ viewport: { width, height }, colorScheme, locale: 'en-GB' });
   const page = await context.newPage();
+  // Patience, not a target: on a loaded machine a page takes long.
+  page.setDefaultTimeout(90_000);
   page.errors = [];
   page.on('pageerror', (error) => page.errors.push(error.message));
   await prepare?.(page);
@@ -167,7 +169,7 @@ export async function screenshot(page, name) {
 }
 
 /** Calls `condition` until it returns a true value, and returns that. `what` names the condition in the error. */
-export async function waitUntil(what, condition, timeoutMs = 30_000) {
+export async function waitUntil(what, condition, timeoutMs = 90_000) {
   const end = Date.now() + timeoutMs;
   for (;;) {
     const result = await condition();

@@ -26,7 +26,7 @@ const card = (page, id) => page.locator(`[data-pump="${id}"]`);
 const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true });
 const value = (page) => page.locator('[data-channel="Bearing_Temperature_C"] .value');
 
-test('every id opens its page from the fleet and by a reload', { timeout: 120_000 }, async () => {
+test('every id opens its page from the fleet and by a reload', { timeout: 240_000 }, async () => {
   const page = await openPage(chrome, node.url);
   for (const id of TAGS) {
     await card(page, id).click();
@@ -48,7 +48,7 @@ test('every id opens its page from the fleet and by a reload', { timeout: 120_00
   await page.context().close();
 });
 
-test('a display name is set, shown on every page, and removed', { timeout: 120_000 }, async () => {
+test('a display name is set, shown on every page, and removed', { timeout: 240_000 }, async () => {
   const [fleet, page] = [await openPage(chrome, node.url), await openPage(chrome, `${node.url}/pumps/P-101A%2FB`)];
   for (const one of [fleet, page]) await waitUntilLive(one);
   const field = page.getByLabel('Name for people');
@@ -89,7 +89,7 @@ test('a display name is set, shown on every page, and removed', { timeout: 120_0
   }
 });
 
-test('the longest ids and names fit every page', { timeout: 120_000 }, async () => {
+test('the longest ids and names fit every page', { timeout: 240_000 }, async () => {
   const headers = { 'content-type': 'application/json' };
   const name = `${'Ω'.repeat(40)} ${'W'.repeat(39)}`;
   const named = await fetch(`${node.url}/api/pumps/${WIDE}`, { method: 'PATCH', headers, body: JSON.stringify({ name }) });

@@ -11,7 +11,7 @@ use volute_alarm::{AlarmDefinition, AlarmId, AlarmKey, Condition, default_node_a
 use volute_data::{AuditAction, AuditEntry};
 use volute_plant::{EventKey, MaintenanceEvent, Profile, PumpId};
 
-use super::HandoverItem;
+use super::item::HandoverItem;
 
 /// Titles and units of alarms.
 #[derive(Default)]

@@ -164,7 +164,7 @@ fn shelved_alarm_hides_nothing_more_urgent() {
 #[test]
 fn time_passes_for_a_delay_from_the_restart_on() {
     let slow = AlarmDefinition { on_delay_s: Some(8.0), ..high("high", 5.0, &[]) };
-    let mut alarms = PumpAlarms::new(Some(pump()), armed(&[slow.clone()]));
+    let mut alarms = PumpAlarms::new(Some(pump()), armed(std::slice::from_ref(&slow)));
     assert_eq!(alarms.due_in_ms(), None);
     evaluate(&mut alarms, 0, 6.0);
     assert_eq!(alarms.due_in_ms(), Some(8_000));
