@@ -22,7 +22,10 @@ use crate::protocol::{
 impl EventRequest {
     /// Records the action in the event.
     fn apply(self, event: &mut MaintenanceEvent, now: Timestamp) -> Result<(), EventWorkError> {
-        let Self { action, by, comment } = self;
+        let Self { action, by, comment, seen_changes } = self;
+        if let Some(seen) = seen_changes {
+            event.work.check_seen(&action, seen)?;
+        }
         let change = event.work.act(action, &by, comment, now)?;
         let status = change.status.as_str();
         tracing::info!(pump = event.pump.as_str(), rule = event.rule, by, status, "maintenance event changed");

@@ -44,6 +44,8 @@ pub struct EventRequest {
     pub by: String,
     /// Why.
     pub comment: Option<Comment>,
+    /// How many changes of the event the user has seen; none if it does not matter.
+    pub seen_changes: Option<usize>,
 }
 
 /// Why an action on an event was not carried out.

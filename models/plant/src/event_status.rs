@@ -22,10 +22,12 @@
 //! | open, reopened | acknowledged | planned | - | - | - | done | - |
 //! | acknowledged | - | planned | - | - | - | done | - |
 //! | planned | - | planned | submitted | - | - | done | - |
-//! | submitted | - | - | - | approved | rejected | - | - |
+//! | submitted | - | planned | - | approved | rejected | - | - |
 //! | approved | - | planned | - | - | - | done | - |
 //! | rejected | - | planned | - | - | - | done | - |
 //! | done | - | - | - | - | - | - | reopened |
+//!
+//! A plan that is changed while it waits for approval has to be submitted again.
 //!
 //! A finding is a label for the diagnosis: which failure mode it was, another cause, or nothing at all.
 //!
@@ -170,6 +172,16 @@ pub enum StatusError {
         /// Who tried.
         by: String,
     },
+    /// Somebody else has changed the event since the user saw it.
+    #[error("{action}: the event has {changes} changes of its status, and you have seen {seen}; look at it again")]
+    Stale {
+        /// The action.
+        action: &'static str,
+        /// How many changes the user saw.
+        seen: usize,
+        /// How many there are.
+        changes: usize,
+    },
     /// A rejection or another cause needs a comment.
     #[error("{action}: needs a comment that says {what}")]
     NeedsComment {
@@ -218,7 +230,7 @@ impl EventStatus {
             Self::Open | Self::Reopened => &["acknowledge", "plan", "finish"],
             Self::Acknowledged | Self::Approved | Self::Rejected => &["plan", "finish"],
             Self::Planned => &["plan", "submit", "finish"],
-            Self::Submitted => &["approve", "reject"],
+            Self::Submitted => &["plan", "approve", "reject"],
             Self::Done => &["reopen"],
         }
     }
@@ -295,6 +307,12 @@ impl StatusHistory {
         };
         let change = StatusChange { at, by: by.to_owned(), status, comment, plan, finding };
         Ok(self.0.push_mut(change))
+    }
+
+    /// Refuses an action of somebody who has not seen all changes.
+    pub fn check_seen(&self, action: &EventAction, seen: usize) -> Result<(), StatusError> {
+        let changes = self.0.len();
+        if seen == changes { Ok(()) } else { Err(StatusError::Stale { action: action.name(), seen, changes }) }
     }
 
     fn check(&self, action: &EventAction, by: &str, comment: Option<&Comment>) -> Result<(), StatusError> {
@@ -406,7 +424,7 @@ mod tests {
             Open | Reopened => [Some(Acknowledged), Some(Planned), None, None, None, Some(Done), None],
             Acknowledged | Approved | Rejected => [None, Some(Planned), None, None, None, Some(Done), None],
             Planned => [None, Some(Planned), Some(Submitted), None, None, Some(Done), None],
-            Submitted => [None, None, None, Some(Approved), Some(Rejected), None, None],
+            Submitted => [None, Some(Planned), None, Some(Approved), Some(Rejected), None, None],
             Done => [None, None, None, None, None, None, Some(Reopened)],
         };
         for status in EventStatus::ALL {
@@ -448,6 +466,14 @@ mod tests {
             assert!(matches!(refused, Err(StatusError::OwnPlan { .. })), "{by}: {refused:?}");
         }
         assert!(history.act(EventAction::Approve, "meera", None, at(6)).is_ok());
+    }
+
+    #[test]
+    fn whoever_has_not_seen_all_changes_is_told() {
+        let history = history(EventStatus::Submitted);
+        assert_eq!(history.check_seen(&EventAction::Approve, 2), Ok(()));
+        let stale = StatusError::Stale { action: "approve", seen: 1, changes: 2 };
+        assert_eq!(history.check_seen(&EventAction::Approve, 1), Err(stale));
     }
 
     #[test]

@@ -72,10 +72,10 @@ test('an event goes its way from hand to hand', { timeout: 240_000 }, async () =
   await status(asha, 'acknowledged').getByText('“going there”').waitFor();
   await asha.waitForFunction(() => document.activeElement?.hasAttribute('data-work'));
 
-  // Somebody else is faster: nothing is sent, and the page shows what happened.
+  // Somebody else is faster: the node refuses what kiran has not seen, and the page shows what happened.
   await ask(kiran, 'plan');
-  const sent = [];
-  kiran.on('request', (request) => request.method() === 'POST' && request.url().includes('/api/maintenance-events/') && sent.push(request.url()));
+  const answers = [];
+  kiran.on('response', (response) => response.request().method() === 'POST' && response.url().includes('/api/maintenance-events/') && answers.push(response.status()));
   await ask(asha, 'plan');
   await dialog(asha).getByLabel('When').fill('2050-01-01T08:00');
   await dialog(asha).getByLabel('Who is responsible').fill('');
@@ -93,7 +93,7 @@ test('an event goes its way from hand to hand', { timeout: 240_000 }, async () =
   await confirm(kiran);
   await kiran.getByRole('alert').getByText(/Not done. Somebody else has changed this event since you saw it: Asha planned it for/).waitFor();
   await status(kiran, 'planned').getByText(/ravi/).waitFor();
-  assert.deepEqual(sent, []);
+  assert.deepEqual(answers, [409]);
   await check(kiran, 'event-work-conflict');
 
   // A plant head may approve, but not the own plan.
@@ -101,7 +101,7 @@ test('an event goes its way from hand to hand', { timeout: 240_000 }, async () =
   await confirm(kiran);
   await status(kiran, 'submitted').waitFor();
   for (const action of ['approve', 'reject']) assert.ok(await button(kiran, action).isDisabled(), action);
-  await kiran.getByText('You submitted this plan: somebody else has to decide on it.').waitFor();
+  await kiran.getByText('This is your plan: somebody else has to decide on it.').waitFor();
   await check(kiran, 'event-work-own-plan');
 
   await ask(meera, 'reject');

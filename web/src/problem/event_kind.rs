@@ -19,6 +19,9 @@ pub(super) fn of_event(error: &EventWorkError) -> Kind {
         EventWorkError::Refused(StatusError::OwnPlan { .. }) => {
             (StatusCode::CONFLICT, "own-plan", "Somebody else must decide")
         }
+        EventWorkError::Refused(StatusError::Stale { .. }) => {
+            (StatusCode::CONFLICT, "event-changed", "Somebody else has changed the event")
+        }
         EventWorkError::Refused(StatusError::NotNow { .. } | StatusError::TooMany) => {
             (StatusCode::CONFLICT, "event-status", "The event's status does not allow it")
         }

@@ -49,6 +49,9 @@ pub(crate) struct CommentSchema {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     comment: Option<Comment>,
+    /// How many changes of the event the user has seen (`work.changes`). If there are others, the action is refused with 409.
+    #[serde(default)]
+    changes: Option<usize>,
 }
 
 /// A plan.
@@ -66,6 +69,9 @@ pub(crate) struct PlanSchema {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     comment: Option<Comment>,
+    /// How many changes of the event the user has seen (`work.changes`). If there are others, the action is refused with 409.
+    #[serde(default)]
+    changes: Option<usize>,
 }
 
 /// What was found.
@@ -79,6 +85,9 @@ pub(crate) struct FinishSchema {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     comment: Option<Comment>,
+    /// How many changes of the event the user has seen (`work.changes`). If there are others, the action is refused with 409.
+    #[serde(default)]
+    changes: Option<usize>,
 }
 
 /// A finding.
@@ -125,8 +134,8 @@ macro_rules! action_route {
             EventPath(key): EventPath,
             body: JsonBody,
         ) -> Result<web::Json<EventResponse>, ApiError> {
-            let CommentSchema { comment } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
-            act(&node, &request, key, $action, comment).await
+            let CommentSchema { comment, changes } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
+            act(&node, &request, (key, changes), $action, comment).await
         }
     };
 }
@@ -147,13 +156,13 @@ action_route!(
     approve_event,
     "/api/maintenance-events/{id}/approve",
     EventAction::Approve,
-    "Approves the event's plan. Whoever submitted it may not."
+    "Approves the event's plan. Whoever made or submitted it may not."
 );
 action_route!(
     reject_event,
     "/api/maintenance-events/{id}/reject",
     EventAction::Reject,
-    "Rejects the event's plan, with a comment. Whoever submitted it may not."
+    "Rejects the event's plan, with a comment. Whoever made or submitted it may not."
 );
 action_route!(
     reopen_event,
@@ -162,7 +171,7 @@ action_route!(
     "Reopens an event that is done: the fault is there again."
 );
 
-/// Plans the work of the event, or changes its plan.
+/// Plans the work of the event, or changes its plan. One that waits for approval has to be submitted again then.
 #[utoipa::path(
     post,
     path = "/api/maintenance-events/{id}/plan",
@@ -181,13 +190,13 @@ pub(crate) async fn plan_event(
     EventPath(key): EventPath,
     body: JsonBody,
 ) -> Result<web::Json<EventResponse>, ApiError> {
-    let PlanSchema { on, owner, comment } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
+    let PlanSchema { on, owner, comment, changes } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
     let now = node.engine.now();
     let (first, last) = (now.plus_ms(-MAX_PAST_MS), now.plus_ms(MAX_AHEAD_MS));
     if on < first || on > last {
         return Err(ApiError::invalid("on", &on.to_string(), format!("{first} to {last}"), "too far away"));
     }
-    act(&node, &request, key, EventAction::Plan(WorkPlan { on, owner }), comment).await
+    act(&node, &request, (key, changes), EventAction::Plan(WorkPlan { on, owner }), comment).await
 }
 
 /// Says what was found. The event's work is done then.
@@ -209,9 +218,9 @@ pub(crate) async fn finish_event(
     EventPath(key): EventPath,
     body: JsonBody,
 ) -> Result<web::Json<EventResponse>, ApiError> {
-    let FinishSchema { finding, comment } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
+    let FinishSchema { finding, comment, changes } = from_value(&body.json, "field").map_err(ApiError::Invalid)?;
     let finding = finding.parse().map_err(ApiError::Invalid)?;
-    act(&node, &request, key, EventAction::Finish(finding), comment).await
+    act(&node, &request, (key, changes), EventAction::Finish(finding), comment).await
 }
 
 impl FindingSchema {
@@ -231,11 +240,11 @@ impl FindingSchema {
     }
 }
 
-/// Carries out an action, with its entry in the audit log.
+/// Carries out an action on an event of which the user has seen so many changes, with its entry in the audit log.
 async fn act(
     node: &web::Data<Node>,
     request: &HttpRequest,
-    key: EventKey,
+    (key, seen_changes): (EventKey, Option<usize>),
     action: EventAction,
     comment: Option<Comment>,
 ) -> Result<web::Json<EventResponse>, ApiError> {
@@ -247,7 +256,7 @@ async fn act(
     };
     let audit_action = AuditAction::of_event(&action);
     let audited = AuditedCommand::new(node, request, audit_action, &key.to_string()).detail(&detail);
-    let request = EventRequest { action, by: person(request), comment };
+    let request = EventRequest { action, by: person(request), comment, seen_changes };
     let engine = node.engine.clone();
     let event =
         audited.execute(async move { engine.work_on_event(key, request).await.map_err(ApiError::Event) }).await?;

@@ -23,15 +23,18 @@ const ROUTES = {
   reopen: '/api/maintenance-events/{id}/reopen',
 } as const satisfies Partial<Record<EventActionKind, keyof paths>>;
 
-/** Carries out an action. Returns the event after it, as it is stored. */
-export function workOnEvent(id: string, action: EventAction): Promise<MaintenanceEvent> {
+/**
+ * Carries out an action, unless the event has other changes than these, which the user has seen. Returns the event after it, as it is
+ * stored.
+ */
+export function workOnEvent(id: string, action: EventAction, changes: number): Promise<MaintenanceEvent> {
   const params = { path: { id } };
   switch (action.kind) {
     case 'plan':
-      return unwrap(api.POST('/api/maintenance-events/{id}/plan', { params, body: action.body }));
+      return unwrap(api.POST('/api/maintenance-events/{id}/plan', { params, body: { ...action.body, changes } }));
     case 'finish':
-      return unwrap(api.POST('/api/maintenance-events/{id}/finish', { params, body: action.body }));
+      return unwrap(api.POST('/api/maintenance-events/{id}/finish', { params, body: { ...action.body, changes } }));
     default:
-      return unwrap(api.POST(ROUTES[action.kind], { params, body: action.body }));
+      return unwrap(api.POST(ROUTES[action.kind], { params, body: { ...action.body, changes } }));
   }
 }

@@ -518,7 +518,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Approves the event's plan. Whoever submitted it may not.
+         * Approves the event's plan. Whoever made or submitted it may not.
          * @description Needs the permission `approve`.
          */
         post: operations["approve_event"];
@@ -558,7 +558,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Plans the work of the event, or changes its plan.
+         * Plans the work of the event, or changes its plan. One that waits for approval has to be submitted again then.
          * @description Needs the permission `plan`.
          */
         post: operations["plan_event"];
@@ -578,7 +578,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Rejects the event's plan, with a comment. Whoever submitted it may not.
+         * Rejects the event's plan, with a comment. Whoever made or submitted it may not.
          * @description Needs the permission `approve`.
          */
         post: operations["reject_event"];
@@ -2165,6 +2165,8 @@ export interface components {
          *     }
          */
         EventActionRequest: {
+            /** @description How many changes of the event the user has seen (`work.changes`). If there are others, the action is refused with 409. */
+            changes?: number | null;
             /** @description Why. Required to reject a plan. */
             comment?: string | null;
         };
@@ -2220,6 +2222,8 @@ export interface components {
          *     }
          */
         EventFinishRequest: {
+            /** @description How many changes of the event the user has seen (`work.changes`). If there are others, the action is refused with 409. */
+            changes?: number | null;
             /** @description More. Required for `other`. */
             comment?: string | null;
             /** @description The finding. */
@@ -2233,6 +2237,8 @@ export interface components {
          *     }
          */
         EventPlanRequest: {
+            /** @description How many changes of the event the user has seen (`work.changes`). If there are others, the action is refused with 409. */
+            changes?: number | null;
             /** @description Why. */
             comment?: string | null;
             /**

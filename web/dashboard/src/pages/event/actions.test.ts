@@ -39,9 +39,11 @@ describe('the actions on an event', () => {
 
   it('do not include a decision on the own plan', () => {
     const both = [...ENGINEER, 'approve'];
-    const own = 'You submitted this plan: somebody else has to decide on it.';
+    const own = 'This is your plan: somebody else has to decide on it.';
     expect(offered(submitted, user('asha', both))).toEqual({ approve: own, reject: own });
     expect(offered(submitted, user('meera', both))).toEqual({ approve: null, reject: null });
+    const planned = work('submitted', ['approve'], change('planned', 'user meera'), change('submitted'));
+    expect(offered(planned, user('meera', both)).approve).toBe(own);
     expect(offered(submitted, user('asha', ENGINEER)).approve).toBe('Your role, engineer, may not approve or reject maintenance.');
   });
 

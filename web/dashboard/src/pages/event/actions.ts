@@ -1,6 +1,6 @@
 // What people can do about a maintenance event: which action is offered to whom and why not, what each needs, and what is wrong
-// with what was entered. Pure. The status decides (`work.allowed`), then the role, then who submitted the plan.
-// An example: for a submitted plan, its engineer sees 'Approve' disabled, with 'You submitted this plan: ...'.
+// with what was entered. Pure. The status decides (`work.allowed`), then the role, then whose plan it is.
+// An example: for a submitted plan, its engineer sees 'Approve' disabled, with 'This is your plan: ...'.
 
 import type { ApiProblem } from '../../api/client';
 import type { EventAction, EventActionKind } from '../../api/eventQueries';
@@ -25,7 +25,7 @@ export const ACTIONS: Record<EventActionKind, ActionLook> = {
   acknowledge: { button: 'Acknowledge', meaning: 'You have seen it. Others see that somebody takes care of it.', needs: 'acknowledge' },
   approve: { button: 'Approve', meaning: 'The work may be done as it is planned.', needs: 'approve' },
   reject: { button: 'Reject', meaning: 'The plan has to be changed and submitted again.', needs: 'approve', reason: 'Why' },
-  submit: { button: 'Submit for approval', meaning: 'Somebody else decides on the plan. It cannot be changed until then.', needs: 'submit' },
+  submit: { button: 'Submit for approval', meaning: 'Somebody else decides on the plan. If it is changed before, it has to be submitted again.', needs: 'submit' },
   plan: { button: 'Plan', meaning: 'When the work is done, and who is responsible.', needs: 'plan' },
   finish: { button: 'Finish', meaning: 'The work is done, or nothing had to be done. What was found is what the diagnosis learns from.', needs: 'plan' },
   reopen: { button: 'Reopen', meaning: 'It was done, but the fault is there again. The finding before stays in the history.', needs: 'plan' },
@@ -48,14 +48,16 @@ export function offers(work: Pick<Work, 'allowed' | 'status' | 'history'>, who: 
   return ORDER.filter((kind) => work.allowed.includes(kind)).map((kind) => ({ kind, refusal: refusal(kind) }));
 }
 
-/** Whoever submitted a plan does not decide on it. Without users, the node takes all clients of one machine for one person. */
+/** Whoever made or submitted a plan does not decide on it. Without users, the node takes all clients of one machine for one person. */
 function ownPlanRefusal(kind: EventActionKind, { status, history }: Pick<Work, 'status' | 'history'>, who: Who | null): string | null {
   if (status !== 'submitted' || !['approve', 'reject'].includes(kind)) return null;
-  const by = history.at(-1)?.by;
-  if (who === null || by === undefined) return '';
-  if (who.kind === 'user') return by === `user ${who.name}` ? 'You submitted this plan: somebody else has to decide on it.' : null;
-  const isNobody = !by.startsWith('user ') && !by.startsWith('uid ');
-  return !who.secured && isNobody ? 'The node has no users, so it cannot tell you from whoever submitted this plan: nobody can decide on it.' : null;
+  const planned = history.findLast(({ status }) => status === 'planned')?.by;
+  const submitted = history.at(-1)?.by;
+  if (who === null || submitted === undefined) return '';
+  const authors = [submitted, ...(planned === undefined ? [] : [planned])];
+  if (who.kind === 'user') return authors.includes(`user ${who.name}`) ? 'This is your plan: somebody else has to decide on it.' : null;
+  const isNobody = authors.some((by) => !by.startsWith('user ') && !by.startsWith('uid '));
+  return !who.secured && isNobody ? 'The node has no users, so it cannot tell you from whoever made this plan: nobody can decide on it.' : null;
 }
 
 /** Whether a submitted plan could never be decided on: all are the same person for a node without users. */
