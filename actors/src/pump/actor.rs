@@ -56,6 +56,10 @@ use crate::{
 /// of two incarnations differ, and a reply to an earlier one is recognized and ignored.
 const GENERATION_SHIFT_BITS: u32 = 40;
 
+/// A pump's newest reading is evaluated against the maintenance rules again after a restart if it was received in this time,
+/// in milliseconds: a day. What is older was said before, or was imported.
+const EVALUATED_AGAIN_WITHIN_MS: i64 = 86_400_000;
+
 /// The actor of one pump.
 pub(crate) struct PumpActor {
     pub(super) pump: PumpId,
@@ -216,8 +220,12 @@ impl PumpActor {
             self.admit.replay(reading);
             self.cadence.observe(reading);
         }
-        let was_current =
-            |reading: &&Reading| !reading.late && reading.received.since_ms(reading.at).abs() <= CURRENT_WITHIN_MS;
+        let now = self.context.clock.now();
+        let was_current = |reading: &&Reading| {
+            !reading.late
+                && reading.received.since_ms(reading.at).abs() <= CURRENT_WITHIN_MS
+                && now.since_ms(reading.received) <= EVALUATED_AGAIN_WITHIN_MS
+        };
         let newest = readings.iter().rfind(was_current).cloned();
         self.pipeline.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
         self.pipeline.set_initial_mode(initial_mode(
