@@ -1,9 +1,11 @@
 //! `volute check-config`: prints the effective configuration, and where each value was set.
 //!
-//! Does not look for mistakes: every command loads the configuration first, and fails if it has any.
+//! Every command loads the configuration first, and fails if it has a mistake. Only the files that notifications need are
+//! read here besides: secrets and templates.
 
 use std::io::Write;
 
+use super::notifications::notification_settings;
 use crate::config::{Setting, Settings};
 
 /// The column in which origins begin, unless the value is longer.
@@ -22,7 +24,7 @@ pub(super) fn run(settings: &Settings, out: &mut dyn Write) -> anyhow::Result<()
         let assignment = format!("{name} = {value}");
         writeln!(out, "{assignment:<ORIGIN_COLUMN$} # {origin}")?;
     }
-    Ok(())
+    notification_settings(&settings.config).map(drop)
 }
 
 #[cfg(test)]

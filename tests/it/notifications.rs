@@ -243,3 +243,20 @@ fn a_test_message_shows_whether_the_servers_accept() {
     assert!(!accepted && said.contains("ops@plant.example  refused: ") && !said.contains(SECRET), "{said}");
     assert_eq!(subject(&mail.taken()[0]), "Test message of Volute");
 }
+
+#[test]
+fn a_check_of_the_configuration_reads_the_templates() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut config = with_email(&data, 25).with_env("VOLUTE__NOTIFY__TEMPLATES", data.path().to_str().expect("UTF-8"));
+    let check = |config: &NodeConfig| {
+        let mut command = volute();
+        command.arg("check-config").envs(config.env.iter().map(|(key, value)| (key, value)));
+        let output = output(&mut command);
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (is_valid, said) = check(&config);
+    assert!(is_valid, "the built-in ones are used: {said}");
+    config = config.with_env("VOLUTE__NOTIFY__TEMPLATES", "/nothing-there");
+    let (is_valid, said) = check(&config);
+    assert!(!is_valid && said.contains("notify.templates") && said.contains("/nothing-there"), "{said}");
+}
