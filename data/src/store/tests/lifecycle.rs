@@ -151,7 +151,8 @@ fn a_migration_runs_once_and_an_older_binary_is_refused() {
         }
         store.close().await.expect("closed");
         let older = Store::open(dir.path(), &StoreSettings::default(), at(0)).await;
-        assert!(matches!(older, Err(StoreError::Newer { found: 14, known: 13 })), "{:?}", older.err());
+        let Err(StoreError::Newer { found, known }) = older else { panic!("{:?}", older.err()) };
+        assert_eq!((found as usize, known as usize), (migrations::ALL.len() + 1, migrations::ALL.len()));
         let again =
             DatabaseEngine::start(dir.path(), &StoreSettings::default()).await.expect("the refusal let go of the lock");
         migrations::apply(&again, &later()).await.expect("the newer binary still opens it");
