@@ -15,8 +15,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    alarms::{BEARING, HOT, now_ms, set_own_alarm},
-    support::{Node, NodeConfig, try_get, try_post_to, wait_until},
+    alarms::{BEARING, HOT, in_list, set_own_alarm},
+    support::{Node, NodeConfig, Random, now_ms, try_get, try_post_to, wait_until},
 };
 
 /// The pumps of each client.
@@ -43,20 +43,14 @@ struct Pump {
 struct Client {
     url: String,
     pumps: Vec<Pump>,
-    random: u32,
+    random: Random,
     commands: Vec<Command>,
 }
 
 impl Client {
-    /// Returns a number below this one. A linear congruential generator (constants from Numerical Recipes).
-    fn below(&mut self, end: u32) -> u32 {
-        self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.random >> 8) % end
-    }
-
     /// Does something to a pump. Returns whether the node answered.
     fn act(&mut self) -> bool {
-        let (which, what) = (self.below(3) as usize, self.below(6));
+        let (which, what) = (self.random.below(3) as usize, self.random.below(6));
         match what {
             0..3 => self.post(which),
             3 => self.acknowledge(which),
@@ -70,7 +64,7 @@ impl Client {
         let Some(list) = try_get(&format!("{}/api/alarms?pump_id={}", self.url, self.pumps[which].name)) else {
             return false;
         };
-        match of_pump(&list.body).and_then(|alarm| alarm["occurrence"].as_u64()) {
+        match in_list(&list.body).and_then(|alarm| alarm["occurrence"].as_u64()) {
             Some(occurrence) => self.command(which, ("acknowledge", "acknowledged"), occurrence),
             None => true,
         }
@@ -97,7 +91,7 @@ impl Client {
     /// Commands the alarm. It may be refused, because of the alarm's state.
     fn command(&mut self, which: usize, (what, cause): (&str, &'static str), occurrence: u64) -> bool {
         let pump = self.pumps[which].name;
-        let comment = format!("{what} {pump} {} {}", now_ms(), self.below(u32::MAX));
+        let comment = format!("{what} {pump} {} {}", now_ms(), self.random.below(u32::MAX));
         let until = volute_plant::Timestamp::from_millis(now_ms() + 3_600_000).expect("a time").to_string();
         let mut body =
             json!({"alarms": [{"pump_id": pump, "alarm": HOT, "occurrence": occurrence}], "comment": comment});
@@ -144,11 +138,6 @@ impl Load {
     }
 }
 
-/// Returns the alarm of a list of one pump's alarms.
-fn of_pump(list: &Value) -> Option<Value> {
-    list["items"].as_array()?.iter().find(|alarm| alarm["alarm"] == HOT).cloned()
-}
-
 /// Returns the alarm's transitions, oldest first.
 fn transitions(node: &Node, pump: &str) -> Vec<Value> {
     let mut rows = node.all_items(&format!("/api/alarm-transitions?pump_id={pump}&alarm={HOT}&limit=1000"));
@@ -185,7 +174,7 @@ fn check(node: &Node, name: &'static str, commands: &[Command]) -> (usize, Pump)
         let (state, holds) = follow(name, &rows);
         is_hot = holds;
         let list = node.get_ok(&format!("/api/alarms?pump_id={name}"));
-        let shown = match of_pump(&list) {
+        let shown = match in_list(&list) {
             Some(alarm) => (alarm["state"].as_str().unwrap_or_default().to_owned(), alarm["holds"] == true),
             None => ("normal".to_owned(), false),
         };
@@ -212,7 +201,7 @@ fn nothing_that_people_did_is_lost_over_kills() {
         assert_eq!(set_own_alarm(&node, name).status, 200);
     }
     let mut commands: Vec<Command> = Vec::new();
-    let (mut random, mut rows) = (7_u32, 0);
+    let (mut random, mut rows) = (Random(7), 0);
     for kill in 0..=kills {
         rows = 0;
         let mut clients = Vec::new();
@@ -223,7 +212,7 @@ fn nothing_that_people_did_is_lost_over_kills() {
                 rows += count;
                 pumps.push(Pump { at_ms: times[client][index], ..pump });
             }
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let random = Random(random.below(u32::MAX));
             clients.push(Client { url: node.url.clone(), pumps, random, commands: Vec::new() });
         }
         if kill == kills {
@@ -238,7 +227,7 @@ fn nothing_that_people_did_is_lost_over_kills() {
             few => Err(few),
         });
         // The moment must not depend on anything that the node does, so it depends on the time.
-        thread::sleep(Duration::from_micros(u64::from(random >> 12) % 50_000));
+        thread::sleep(Duration::from_micros(u64::from(random.below(50_000))));
         node.kill();
         for (client, of_client) in load.stop().into_iter().zip(&mut times) {
             for (pump, at_ms) in client.pumps.iter().zip(of_client) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Node, NodeConfig, Response};
+use crate::support::{Node, NodeConfig, Response, now_ms};
 
 pub const BEARING: &str = "Bearing_Temperature_C";
 /// The alarm of the profile's limit of 93 °C.
@@ -12,11 +12,6 @@ pub const HOT: &str = "bearing-temperature-c-high-high";
 struct Pump {
     name: &'static str,
     at_ms: i64,
-}
-
-pub fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_millis()).expect("a time")
 }
 
 impl Pump {
@@ -50,7 +45,11 @@ pub fn set_own_alarm(node: &Node, pump: &str) -> Response {
 }
 
 fn alarm(node: &Node, pump: &str) -> Option<Value> {
-    let list = node.get_ok(&format!("/api/alarms?pump_id={pump}"));
+    in_list(&node.get_ok(&format!("/api/alarms?pump_id={pump}")))
+}
+
+/// Returns the alarm in a list of one pump's alarms.
+pub fn in_list(list: &Value) -> Option<Value> {
     list["items"].as_array()?.iter().find(|alarm| alarm["alarm"] == HOT).cloned()
 }
 

@@ -1,19 +1,12 @@
 //! A node with a wrong clock deletes nothing, rejects nothing permanently, and reports the clock, until the clock is
 //! right again or a user confirms it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
-use crate::support::{Node, NodeConfig, Response, run, ten_values};
+use crate::support::{Node, NodeConfig, Response, now_ms, run, ten_values};
 
 const DAY_MS: i64 = 86_400_000;
 const HISTORY: &str = "/api/sensor-history?limit=10000";
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_millis()).expect("a time")
-}
 
 fn item(at_ms: i64) -> Value {
     let mut item = ten_values();

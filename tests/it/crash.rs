@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{EPOCH_MS, Node, NodeConfig, ten_values, try_post, wait_until};
+use crate::support::{EPOCH_MS, Node, NodeConfig, Random, ten_values, try_post, wait_until};
 
 /// The acknowledged readings, by pump and time.
 pub type Ledger = Arc<Mutex<BTreeSet<(String, u64)>>>;
@@ -106,17 +106,15 @@ fn kills_lose_no_acknowledged_reading() {
     let (ledger, next) = (Ledger::default(), Arc::new(AtomicU64::new(0)));
     let mut node = start.node();
     let mut slowest = Duration::ZERO;
-    // A linear congruential generator (constants from Numerical Recipes) is random enough to choose moments.
-    let mut random = 7_u32;
+    let mut random = Random(7);
     for kill in 0..kills {
         // Lost readings stay lost: new ones are checked each time, and all of them every hundred times and at the end.
         let from_ms = if kill % 100 == 0 { EPOCH_MS } else { EPOCH_MS + next.load(Ordering::Relaxed) * 1000 };
         let acknowledged = ledger.lock().expect("no client panicked").len();
         let load = Load::start(&node, &next, &ledger);
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         until_acknowledged(&ledger, acknowledged + 10);
         // The moment must not depend on anything that the node does, so it depends on the time.
-        thread::sleep(Duration::from_micros(u64::from(random >> 12) % 200_000));
+        thread::sleep(Duration::from_micros(u64::from(random.below(200_000))));
         node.kill();
         load.stop();
         let killed = Instant::now();

@@ -6,17 +6,12 @@ use volute_plant::Timestamp;
 
 use crate::{
     access::{Client, Plant, second_session},
-    support::{Node, NodeConfig, Response, ten_values, url_encoded, wait_until},
+    support::{Node, NodeConfig, Response, now_ms, ten_values, url_encoded, wait_until},
 };
 
 const BEARING: &str = "Bearing_Temperature_C";
 /// A pump whose id needs to be encoded.
 const PUMP: &str = "P-101A/B 5%";
-
-fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_millis()).expect("a time")
-}
 
 fn time(ms: i64) -> String {
     Timestamp::from_millis(ms).expect("a time").to_string()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Node, NodeConfig, Response};
+use crate::support::{Node, NodeConfig, Response, now_ms};
 
 /// Waits until the node's alarm is in this state, and returns it.
 fn wait_for(node: &Node, alarm: &str, state: &str) -> Value {
@@ -58,11 +58,6 @@ fn a_full_disk_is_an_alarm_that_is_acknowledged_and_shelved_over_a_kill() {
     assert!(rows["items"].as_array().expect("rows").iter().all(|row| row["pump_id"].is_null()), "{rows}");
     let audit = node.all_items("/api/audit-log?action=shelve-alarm");
     assert_eq!(audit[0]["object"], "node node-disk", "{audit:?}");
-}
-
-fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_millis()).expect("a time")
 }
 
 #[cfg(feature = "failpoints")]

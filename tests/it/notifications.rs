@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use volute_courier::{SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, signature};
 
 use crate::support::{
-    Node, NodeConfig, output,
+    Node, NodeConfig, now_ms, output,
     sinks::{Answer, Sink, Taken},
     volute,
 };
@@ -22,11 +22,6 @@ const REPEATED: &str = "X-Volute-Possibly-Repeated";
 struct Pump {
     name: String,
     at_ms: i64,
-}
-
-fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(now.as_millis()).expect("a time")
 }
 
 impl Pump {

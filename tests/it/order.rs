@@ -1,15 +1,12 @@
 //! The order of readings, and current readings: the order within a post does not matter, a current reading is shown and
 //! its limits are evaluated whatever came before it, and items with the same time are one reading.
 
-use std::{
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Node, NodeConfig, field_sample, ten_values};
+use crate::support::{Node, NodeConfig, field_sample, now_ms, ten_values};
 
 const HISTORY: &str = "/api/sensor-history?limit=10000&from=2026-01-01T00:00:00Z&pump_id=";
 
@@ -76,11 +73,6 @@ fn no_item_is_late_whatever_the_order_within_its_post() {
     let response = node.post(&json!(items));
     assert_eq!((response.status, counts(&response.body)), (207, [100, 0, 0, 1]), "{response:?}");
     assert_eq!(response.body["rejected"][0]["index"], 7);
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_millis()).expect("a time")
 }
 
 /// A node that takes readings of the last minute as current, as by default.

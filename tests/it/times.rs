@@ -1,26 +1,18 @@
 //! Times of readings: readings without a time get unique times, also when the clock is moved. Items that are too old, or
 //! cannot be compared with stored readings, are rejected one by one. Readings scattered over the past are bounded.
 
-use std::{
-    collections::BTreeSet,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, time::Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Node, NodeConfig, Response, TIMEOUT};
+use crate::support::{Node, NodeConfig, Response, TIMEOUT, now_ms};
 
 const HISTORY: &str = "/api/sensor-history?pump_id=pump-1&limit=10000&from=2000-01-01T00:00:00Z";
 const MINUTE_MS: i64 = 60_000;
 
 fn data() -> TempDir {
     tempfile::tempdir().expect("a directory")
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_millis()).expect("a time")
 }
 
 fn stamped(at_ms: i64, value: i64) -> Value {

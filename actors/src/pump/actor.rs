@@ -23,7 +23,6 @@ use std::{
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
 use futures::{StreamExt, channel::mpsc};
 use tokio::sync::oneshot;
-use volute_alarm::CURRENT_WITHIN_MS;
 use volute_anomaly::{Baseline, ResidualWindow, Score, ScoreInput, Scorer};
 use volute_data::{AlarmRules, PumpRecord, PumpSettings, StoreError};
 use volute_plant::{ClockFault, LookupResult, PlannedWork, PumpId, Reading, Window};
@@ -220,11 +219,9 @@ impl PumpActor {
             self.admit.replay(reading);
             self.cadence.observe(reading);
         }
-        let now = self.context.clock.now();
+        let (now, limits) = (self.context.clock.now(), self.context.timestamp_limits);
         let was_current = |reading: &&Reading| {
-            !reading.late
-                && reading.received.since_ms(reading.at).abs() <= CURRENT_WITHIN_MS
-                && now.since_ms(reading.received) <= EVALUATED_AGAIN_WITHIN_MS
+            !reading.late && limits.is_current(reading) && now.since_ms(reading.received) <= EVALUATED_AGAIN_WITHIN_MS
         };
         let newest = readings.iter().rfind(was_current).cloned();
         self.pipeline.replay(readings.into_iter().filter(|reading| !reading.late).collect(), checkpoint);
@@ -235,7 +232,7 @@ impl PumpActor {
         ));
         self.begin_alarms(alarms, ctx);
         // The node may have been killed before the rules saw this reading, and a silent pump sends no other. Of a pump whose
-        // windows are judged, the next reading has the verdict.
+        // windows are scored, the next reading comes with a detection.
         if let (Some(reading), false) = (newest, matches!(self.pipeline.mode(), PumpMode::Detecting { .. })) {
             let reading = EvaluateLimits { reading, detection: None };
             self.context.maintenance.evaluate(reading, &self.outbox, ctx);

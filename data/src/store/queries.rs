@@ -74,7 +74,7 @@ impl Store {
 
     /// Returns the readings of a pump up to this time that are not in the database yet, oldest first.
     pub fn unflushed_readings_until(&self, pump: &PumpId, until: Timestamp) -> Result<Vec<Reading>, StoreError> {
-        self.0.head().readings(pump, i64::MIN / 2, until.millis() + 1)
+        self.0.head().readings(pump, 0, until.millis() + 1)
     }
 
     /// Returns a page of the detections of one pump or of all pumps, sorted by time and then by pump.

@@ -80,8 +80,7 @@ impl Debounce {
 
     /// When the running delay is over, by the node's steady clock, if no reading ends it before; none if no delay runs.
     pub(crate) fn due_at_ms(&self, delays: Delays) -> Option<i64> {
-        let delay_ms = if self.raised { delays.off_ms } else { delays.on_ms };
-        Some(self.pending?.steady_ms + delay_ms)
+        Some(self.pending?.steady_ms + self.delay_ms(delays))
     }
 
     /// Takes whether the condition holds by a reading at `at`. Returns a raise that a late reading causes at once. The
@@ -124,7 +123,7 @@ impl Debounce {
     /// Returns the change whose delay is over, if there is one.
     pub(crate) fn due(&mut self, steady_ms: i64, delays: Delays) -> Option<Flip> {
         let (pending, newest) = (self.pending?, self.newest?);
-        let delay_ms = if self.raised { delays.off_ms } else { delays.on_ms };
+        let delay_ms = self.delay_ms(delays);
         if newest.since_ms(pending.since) < delay_ms && steady_ms - pending.steady_ms < delay_ms {
             return None;
         }
@@ -147,6 +146,11 @@ impl Debounce {
     pub(crate) fn release(&mut self, at: Timestamp) -> Option<Flip> {
         self.pending = None;
         std::mem::take(&mut self.raised).then_some(Flip { raised: false, since: at })
+    }
+
+    /// The delay of the next change.
+    fn delay_ms(&self, delays: Delays) -> i64 {
+        if self.raised { delays.off_ms } else { delays.on_ms }
     }
 
     /// Sets what the alarm's rows say, and stops the timers.
